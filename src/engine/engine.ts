@@ -1,0 +1,34 @@
+import type { LiveIso, OsmetEntry } from '../iso/live-iso.ts';
+import type { Progress } from '../progress.ts';
+
+/** One metal disk to regenerate. The engine creates `output`; it must not exist before. */
+export interface MetalDisk {
+  readonly osmet: OsmetEntry;
+  /** Path of the raw disk to write. Left in place only if `regenerate` resolves. */
+  readonly output: string;
+}
+
+export interface RegenerateRequest {
+  readonly iso: LiveIso;
+  /** metal and metal4k together cost one boot. */
+  readonly disks: readonly MetalDisk[];
+  readonly signal?: AbortSignal;
+  readonly progress?: Progress;
+}
+
+export interface EngineReport {
+  readonly engine: 'qemu' | 'native';
+  /** e.g. `qemu 10.0.2, tcg (kvm failed: …)`. For people. */
+  readonly detail: string;
+  /** Wall-clock seconds of each phase: boot, login, unpack, poweroff… */
+  readonly seconds: Readonly<Record<string, number>>;
+}
+
+/**
+ * Turns a live ISO into metal disks. Resolves once every `output` is complete and flushed. The
+ * caller checks the SHA-256 (`osmet.checksum`) with one read of its own: an engine is never trusted.
+ */
+export interface MetalEngine {
+  readonly name: 'qemu' | 'native';
+  regenerate(request: RegenerateRequest): Promise<EngineReport>;
+}
