@@ -1,0 +1,41 @@
+import { createHash } from 'node:crypto';
+import { ZEROS } from './zero.ts';
+
+/** A SHA-256 as 64 lower-case hex digits. */
+export type Sha256 = string & { readonly __sha256: unique symbol };
+
+export function isSha256(text: string): text is Sha256 {
+  return /^[0-9a-f]{64}$/.test(text);
+}
+
+export interface Hasher {
+  update(chunk: Uint8Array): void;
+  /** Hashes `length` zero bytes without needing them in memory. Runs at full speed, blocking. */
+  zeros(length: number): void;
+  /** Ends the hash; call once. */
+  digest(): Sha256;
+  /** Bytes hashed so far. */
+  readonly bytes: number;
+}
+
+/** SHA-256 (OpenSSL's, so SHA-NI where the CPU has it). */
+export function createHasher(): Hasher {
+  const hash = createHash('sha256');
+  let bytes = 0;
+  return {
+    update(chunk) {
+      hash.update(chunk);
+      bytes += chunk.length;
+    },
+    zeros(length) {
+      for (let left = length; left > 0; left -= ZEROS.length) {
+        hash.update(left >= ZEROS.length ? ZEROS : ZEROS.subarray(0, left));
+      }
+      bytes += length;
+    },
+    digest: () => hash.digest('hex') as Sha256,
+    get bytes() {
+      return bytes;
+    },
+  };
+}

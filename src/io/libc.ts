@@ -1,0 +1,38 @@
+import koffi from 'koffi';
+
+// lseek(2) with SEEK_DATA/SEEK_HOLE and fallocate(2) are not in node:fs. Both return at once, so
+// calling them synchronously is cheaper than a trip through a thread pool.
+const SEEK_DATA = 3;
+const SEEK_HOLE = 4;
+const FALLOC_FL_KEEP_SIZE = 0x01;
+const FALLOC_FL_PUNCH_HOLE = 0x02;
+const ENXIO = 6;
+
+// null = symbols of the running process, so glibc and musl both serve.
+const self = koffi.load(null);
+const lseek = self.func('int64_t lseek(int fd, int64_t offset, int whence)');
+const fallocate = self.func('int fallocate(int fd, int mode, int64_t offset, int64_t length)');
+
+/**
+ * The next data region of a file of `size` bytes at or after `position` (bytes), as lseek(2)
+ * reports it; `undefined` if only a hole remains. On a file system without holes: all the rest.
+ */
+export function seekData(
+  fd: number,
+  position: number,
+  size: number,
+): { start: number; end: number } | undefined {
+  if (position >= size) return undefined;
+  const start = Number(lseek(fd, position, SEEK_DATA));
+  if (start < 0) {
+    return koffi.errno() === ENXIO ? undefined : { start: position, end: size };
+  }
+  if (start >= size) return undefined;
+  const end = Number(lseek(fd, start, SEEK_HOLE));
+  return { start, end: end < 0 ? size : Math.min(end, size) };
+}
+
+/** Gives the blocks of a byte range back to the file system. False where it cannot punch holes. */
+export function punchHole(fd: number, offset: number, length: number): boolean {
+  return fallocate(fd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, offset, length) === 0;
+}

@@ -1,0 +1,114 @@
+import { once } from 'node:events';
+import type { FileHandle } from 'node:fs/promises';
+import type { Writable } from 'node:stream';
+import { setImmediate as breathe } from 'node:timers/promises';
+import { throwIfAborted } from '../errors.ts';
+import { createHasher, type Sha256 } from './digest.ts';
+import { osError } from './os-error.ts';
+import { ZEROS, zeroRuns } from './zero.ts';
+
+/**
+ * Sequential output. The caller may reuse a chunk once `write` resolved, and must await each call
+ * before the next.
+ */
+export interface Sink {
+  write(chunk: Uint8Array): Promise<void>;
+  /** `length` zero bytes: a hole where the sink can have one. */
+  zeros(length: number): Promise<void>;
+}
+
+/** Hole granularity: the block size of every file system in use. */
+const BLOCK = 4096;
+/** Zeros hashed between two turns of the event loop (about 30 ms): keeps Ctrl-C and progress alive. */
+const ZERO_STRIDE = 64 << 20;
+
+/** Writes a file from its start; aligned zero blocks become holes. Call `finish` to set the size. */
+export function fileSink(
+  handle: FileHandle,
+  path: string,
+): Sink & { finish(): Promise<void>; readonly bytes: number } {
+  let position = 0;
+  return {
+    async write(chunk) {
+      try {
+        for (const run of zeroRuns(chunk, position, BLOCK)) {
+          if (run.zero) continue;
+          for (let at = run.start; at < run.end; ) {
+            const { bytesWritten } = await handle.write(chunk, at, run.end - at, position + at);
+            at += bytesWritten;
+          }
+        }
+      } catch (error) {
+        throw osError(error, 'write', path);
+      }
+      position += chunk.length;
+    },
+    async zeros(length) {
+      position += length;
+    },
+    async finish() {
+      try {
+        await handle.truncate(position);
+      } catch (error) {
+        throw osError(error, 'write', path);
+      }
+    },
+    get bytes() {
+      return position;
+    },
+  };
+}
+
+/** Swallows everything; for verification, with {@link hashingSink} around it. */
+export function nullSink(): Sink {
+  return { write: async () => {}, zeros: async () => {} };
+}
+
+/** A pipe or socket: zeros are written out, back-pressure is honoured. */
+export function streamSink(stream: Writable): Sink {
+  async function write(chunk: Uint8Array): Promise<void> {
+    if (stream.errored) throw stream.errored;
+    // The stream may keep the chunk beyond this call, which our contract allows the caller to reuse.
+    if (!stream.write(Buffer.from(chunk))) await once(stream, 'drain');
+  }
+  return {
+    write,
+    async zeros(length) {
+      for (let left = length; left > 0; left -= ZEROS.length) {
+        const chunk = left >= ZEROS.length ? ZEROS : ZEROS.subarray(0, left);
+        if (stream.errored) throw stream.errored;
+        if (!stream.write(chunk)) await once(stream, 'drain');
+      }
+    },
+  };
+}
+
+export type HashingSink = Sink & { digest(): Sha256; readonly bytes: number };
+
+/** Passes everything on to `inner` and hashes it meanwhile. */
+export function hashingSink(inner: Sink, signal?: AbortSignal): HashingSink {
+  const hasher = createHasher();
+  return {
+    async write(chunk) {
+      // The write runs in the thread pool while this thread hashes.
+      const written = inner.write(chunk);
+      try {
+        hasher.update(chunk);
+      } finally {
+        await written;
+      }
+    },
+    async zeros(length) {
+      await inner.zeros(length);
+      for (let left = length; left > 0; left -= ZERO_STRIDE) {
+        throwIfAborted(signal);
+        hasher.zeros(Math.min(left, ZERO_STRIDE));
+        if (left > ZERO_STRIDE) await breathe();
+      }
+    },
+    digest: () => hasher.digest(),
+    get bytes() {
+      return hasher.bytes;
+    },
+  };
+}
