@@ -1,0 +1,300 @@
+import { FormatError, throwIfAborted, UnsupportedError } from '../errors.ts';
+import type { Source } from '../io/source.ts';
+import {
+  type Cursor,
+  cursor,
+  decodeBytes,
+  decodeString,
+  decodeU32,
+  decodeUint,
+  encodeString,
+  encodeUint,
+  MAX_VARINT_SIZE,
+} from './bincode.ts';
+
+/** `OsmetFileHeader` of coreos-installer `src/osmet/file.rs`. */
+export interface OsmetHeader {
+  readonly appVersion: string;
+  readonly sectorSize: number;
+  readonly description: string;
+  /** `uname -m` of the machine that packed it. */
+  readonly architecture: string;
+}
+
+/** Mapping i: `length[i]` bytes at `physical[i]` of the partition are `logical[i]…` of the object. */
+export interface OsmetMappings {
+  readonly count: number;
+  /** Offset in the object, bytes. Past its end the disk has zeros. */
+  readonly logical: Float64Array;
+  /** Offset from the partition's start, bytes. Ascending, without overlap. */
+  readonly physical: Float64Array;
+  /** Bytes. */
+  readonly length: Float64Array;
+  /** 32 bytes of SHA-256 each: the name of the OSTree object. See {@link objectName}. */
+  readonly objects: Uint8Array;
+}
+
+export interface OsmetPartition {
+  /** Offsets on the disk, bytes. */
+  readonly start: number;
+  readonly end: number;
+  readonly mappings: OsmetMappings;
+}
+
+/** A whole osmet file but for its xz stream. */
+export interface Osmet {
+  readonly header: OsmetHeader;
+  readonly partitions: readonly OsmetPartition[];
+  /** SHA-256 of the disk, lower-case hex. */
+  readonly checksum: string;
+  /** Size of the disk, bytes. */
+  readonly size: number;
+  readonly mappings: number;
+  /** Bytes of the disk that are mapped to objects; the xz stream has the other ones. */
+  readonly mappedBytes: number;
+  /** Where the xz stream starts, from the start of the osmet file, bytes. It goes to the end. */
+  readonly xzOffset: number;
+}
+
+const MAGIC = Buffer.from('OSMET\0\0\0');
+const VERSION = 1;
+const MAX_STRING = 256;
+const MAX_HEADER = 16 + 3 * MAX_STRING + 5 * MAX_VARINT_SIZE;
+/** GPT has 128 entries. coreos-installer writes two partitions: boot and root. */
+const MAX_PARTITIONS = 128;
+/** A real RHCOS has some 50,000. */
+const MAX_MAPPINGS = 1_000_000;
+const DIGEST_SIZE = 32;
+const MIN_MAPPING_SIZE = 3 + DIGEST_SIZE;
+const MAX_MAPPING_SIZE = 3 * MAX_VARINT_SIZE + DIGEST_SIZE;
+const XZ_MAGIC = Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]);
+const WINDOW = 256 << 10;
+
+/**
+ * Reads the osmet file that lies at `[start, start + length)` of a source, without its xz stream.
+ *
+ * @throws FormatError `OSMET_BAD` (what and where), UnsupportedError `OSMET_VERSION`.
+ */
+export async function readOsmet(
+  source: Source,
+  range: {
+    readonly start?: number;
+    readonly length?: number;
+    readonly signal?: AbortSignal | undefined;
+    /** For messages; the source's name by default. */
+    readonly name?: string;
+  } = {},
+): Promise<Osmet> {
+  const start = range.start ?? 0;
+  const end = Math.min(start + (range.length ?? source.size - start), source.size);
+  try {
+    return await readAll(source, start, end, range.signal);
+  } catch (error) {
+    if (!(error instanceof FormatError)) throw error;
+    const file = range.name ?? source.name;
+    throw new FormatError(`bad osmet file ${file}: ${error.message}`, {
+      code: 'OSMET_BAD',
+      context: { file, ...error.context },
+      hint: 'fetch the ISO again and check its SHA-256',
+      cause: error,
+    });
+  }
+}
+
+async function readAll(
+  source: Source,
+  start: number,
+  end: number,
+  signal: AbortSignal | undefined,
+): Promise<Osmet> {
+  const window = slidingWindow(source, start, end);
+  const header = decodeOsmetHeader(await window.ensure(MAX_HEADER));
+  const partitionCount = decodeUint(await window.ensure(MAX_VARINT_SIZE));
+  if (partitionCount === 0 || partitionCount > MAX_PARTITIONS) {
+    throw bad(`${partitionCount} partitions`, window.offset());
+  }
+  const partitions: OsmetPartition[] = [];
+  let budget = MAX_MAPPINGS;
+  for (let i = 0; i < partitionCount; i++) {
+    throwIfAborted(signal);
+    const at = await window.ensure(3 * MAX_VARINT_SIZE);
+    const partitionStart = decodeUint(at);
+    const partitionEnd = decodeUint(at);
+    const count = decodeUint(at);
+    if (count > budget || count * MIN_MAPPING_SIZE > end - window.offset()) {
+      throw bad(`partition ${i} claims ${count} mappings`, window.offset());
+    }
+    budget -= count;
+    const mappings = await readMappings(window, count, signal);
+    partitions.push({ start: partitionStart, end: partitionEnd, mappings });
+  }
+  const at = await window.ensure(DIGEST_SIZE + MAX_VARINT_SIZE + XZ_MAGIC.length);
+  const checksum = Buffer.from(decodeBytes(at, DIGEST_SIZE)).toString('hex');
+  const size = decodeUint(at);
+  const xzOffset = window.offset() - start;
+  if (Buffer.compare(decodeBytes(at, XZ_MAGIC.length), XZ_MAGIC) !== 0) {
+    throw bad('no xz stream behind the mappings', start + xzOffset);
+  }
+  const mappedBytes = validateOsmet(partitions, size, header.sectorSize, start);
+  return {
+    header,
+    partitions,
+    checksum,
+    size,
+    mappings: MAX_MAPPINGS - budget,
+    mappedBytes,
+    xzOffset,
+  };
+}
+
+/** Decodes and checks the file header. */
+export function decodeOsmetHeader(at: Cursor): OsmetHeader {
+  if (Buffer.compare(decodeBytes(at, MAGIC.length), MAGIC) !== 0) {
+    throw bad('no osmet magic', at.base);
+  }
+  const version = decodeU32(at);
+  if (version !== VERSION) {
+    throw new UnsupportedError(`osmet file of version ${version}`, {
+      code: 'OSMET_VERSION',
+      context: { version, supported: VERSION, offset: at.base },
+      hint: 'use the qemu engine, or a newer iso-rehydrate',
+    });
+  }
+  const appVersion = decodeString(at, MAX_STRING);
+  const sectorSize = decodeU32(at);
+  if (sectorSize !== 512 && sectorSize !== 4096) {
+    throw bad(`sector size ${sectorSize}`, at.base + at.position);
+  }
+  const description = decodeString(at, MAX_STRING);
+  const architecture = decodeString(at, MAX_STRING);
+  return { appVersion, sectorSize, description, architecture };
+}
+
+async function readMappings(
+  window: SlidingWindow,
+  count: number,
+  signal: AbortSignal | undefined,
+): Promise<OsmetMappings> {
+  const mappings = {
+    count,
+    logical: new Float64Array(count),
+    physical: new Float64Array(count),
+    length: new Float64Array(count),
+    objects: new Uint8Array(count * DIGEST_SIZE),
+  };
+  for (let i = 0; i < count; ) {
+    throwIfAborted(signal);
+    const at = await window.ensure(MAX_MAPPING_SIZE);
+    // All of the window's whole mappings without another await; the last ones may be cut short.
+    do {
+      mappings.logical[i] = decodeUint(at);
+      mappings.physical[i] = decodeUint(at);
+      mappings.length[i] = decodeUint(at);
+      mappings.objects.set(decodeBytes(at, DIGEST_SIZE), i * DIGEST_SIZE);
+      i++;
+    } while (i < count && at.bytes.length - at.position >= MAX_MAPPING_SIZE);
+  }
+  return mappings;
+}
+
+/**
+ * What coreos-installer's `validate_osmet` checks, and what its unpacker asserts: partitions and
+ * mappings ascend without overlap, inside each other and inside the disk. Returns the mapped bytes.
+ */
+function validateOsmet(
+  partitions: readonly OsmetPartition[],
+  size: number,
+  sectorSize: number,
+  base: number,
+): number {
+  if (size === 0 || size % sectorSize !== 0) {
+    throw bad(`disk size ${size} with ${sectorSize}-byte sectors`, base);
+  }
+  let mapped = 0;
+  let diskCursor = 0;
+  for (const [index, { start, end, mappings }] of partitions.entries()) {
+    if (start < diskCursor || end < start || end > size) {
+      throw bad(`partition ${index} at ${start}-${end}, after ${diskCursor}, disk ${size}`, base);
+    }
+    diskCursor = end;
+    let at = 0;
+    for (let i = 0; i < mappings.count; i++) {
+      const physical = mappings.physical[i] ?? 0;
+      const length = mappings.length[i] ?? 0;
+      const logical = mappings.logical[i] ?? 0;
+      if (physical < at || physical + length > end - start) {
+        throw bad(`mapping ${i} of partition ${index} is out of order or out of bounds`, base);
+      }
+      if (!Number.isSafeInteger(logical + length)) {
+        throw bad(`mapping ${i} of partition ${index} overflows`, base);
+      }
+      at = physical + length;
+      mapped += length;
+    }
+  }
+  return mapped;
+}
+
+/** Lower-case hex name of the OSTree object of mapping `index`. */
+export function objectName(mappings: OsmetMappings, index: number): string {
+  const at = index * DIGEST_SIZE;
+  return Buffer.from(mappings.objects.subarray(at, at + DIGEST_SIZE)).toString('hex');
+}
+
+/** Encodes everything in front of the xz stream. The inverse of {@link readOsmet}. */
+export function encodeOsmet(
+  osmet: Pick<Osmet, 'header' | 'partitions' | 'checksum' | 'size'>,
+): Buffer {
+  const { header } = osmet;
+  const parts: Uint8Array[] = [
+    MAGIC,
+    encodeUint(VERSION),
+    encodeString(header.appVersion),
+    encodeUint(header.sectorSize),
+    encodeString(header.description),
+    encodeString(header.architecture),
+    encodeUint(osmet.partitions.length),
+  ];
+  for (const { start, end, mappings } of osmet.partitions) {
+    parts.push(encodeUint(start), encodeUint(end), encodeUint(mappings.count));
+    for (let i = 0; i < mappings.count; i++) {
+      parts.push(
+        encodeUint(mappings.logical[i] ?? 0),
+        encodeUint(mappings.physical[i] ?? 0),
+        encodeUint(mappings.length[i] ?? 0),
+        mappings.objects.subarray(i * DIGEST_SIZE, (i + 1) * DIGEST_SIZE),
+      );
+    }
+  }
+  parts.push(Buffer.from(osmet.checksum, 'hex'), encodeUint(osmet.size));
+  return Buffer.concat(parts);
+}
+
+interface SlidingWindow {
+  /** A cursor with at least `bytes` ahead of it, or with all that is left. */
+  ensure(bytes: number): Promise<Cursor>;
+  /** Offset of the cursor in the source. */
+  offset(): number;
+}
+
+function slidingWindow(source: Source, start: number, end: number): SlidingWindow {
+  let at = cursor(new Uint8Array(0), start);
+  const offset = (): number => at.base + at.position;
+  return {
+    offset,
+    async ensure(bytes) {
+      const reached = at.base + at.bytes.length;
+      if (at.bytes.length - at.position < bytes && reached < end) {
+        const base = offset();
+        const window = new Uint8Array(Math.min(Math.max(WINDOW, bytes), end - base));
+        await source.read(window, base);
+        at = cursor(window, base);
+      }
+      return at;
+    },
+  };
+}
+
+function bad(what: string, offset: number): FormatError {
+  return new FormatError(what, { code: 'OSMET_BAD', context: { offset } });
+}
