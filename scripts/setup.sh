@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# Makes a bare Debian machine (bookworm or newer, root or sudo) ready: system packages, Node, npm
+# packages, the build. Safe to run again: each step first looks whether there is anything to do.
+#
+#   scripts/setup.sh            everything
+#   . scripts/setup.sh --env    only put the project's Node first in PATH of this shell
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+tools=$here/.tools
+
+# Node packages that carry the plain binary; needs no download beyond the npm registry.
+node_bin() { echo "$tools/node/node_modules/node-linux-$1/bin"; }
+case $(uname -m) in
+  x86_64) node_arch=x64 ;;
+  aarch64) node_arch=arm64 ;;
+  *) node_arch= ;;
+esac
+if [ -n "$node_arch" ] && [ -x "$(node_bin "$node_arch")/node" ]; then
+  PATH=$(node_bin "$node_arch"):$PATH
+fi
+export PATH
+[ "${1-}" = --env ] && return 0
+
+set -euo pipefail
+cd "$here"
+say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
+
+# What the program needs at run time, what the fixture builder needs, what the tests compare with.
+packages=(
+  xz-utils zstd util-linux
+  mmdebstrap ostree squashfs-tools xorriso cpio gdisk fdisk dosfstools e2fsprogs xfsprogs mount kmod
+  busybox-static isolinux syslinux-common mtools gpg debian-archive-keyring
+  build-essential pkg-config libssl-dev liblzma-dev libzstd-dev
+  rdiff xdelta3 rsync python3 procps ca-certificates git
+)
+qemu_packages=(qemu-system-x86 qemu-utils)
+
+installed() { dpkg-query -W -f '${Status}\n' "$@" 2>/dev/null | grep -c '^install ok installed' || true; }
+apt_install() { as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" >&2; }
+apt_updated=
+apt_update() {
+  [ -n "$apt_updated" ] && return
+  # A mirror is out of step with its index now and then: try again.
+  for _ in 1 2 3; do as_root apt-get update -q >&2 && break || sleep 5; done
+  apt_updated=yes
+}
+
+qemu_major() { { qemu-system-x86_64 --version 2>/dev/null || true; } | sed -n 's/^QEMU emulator version \([0-9]*\).*/\1/p'; }
+
+# Debian 12's QEMU 7.2 is too old; its backports have 10.
+enable_backports() {
+  local suite mirror
+  suite=$(. /etc/os-release && echo "$VERSION_CODENAME")-backports
+  grep -rqs -- "$suite" /etc/apt/sources.list /etc/apt/sources.list.d && return
+  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -v security | grep -m1 '/debian/*$')
+  printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n' \
+    "${mirror%/}" "$suite" | as_root tee /etc/apt/sources.list.d/iso-rehydrate-backports.sources >/dev/null
+  apt_updated=
+}
+
+if [ "$(installed "${packages[@]}")" -lt "${#packages[@]}" ]; then
+  say "Installing system packages"
+  apt_update
+  apt_install "${packages[@]}"
+fi
+major=$(qemu_major)
+if [ "${major:-0}" -lt 8 ] || ! command -v qemu-img >/dev/null; then
+  say "Installing QEMU"
+  apt_update
+  candidate=$(apt-cache policy qemu-system-x86 | sed -n 's/.*Candidate: \([0-9]*:\)\?\([0-9]*\)\..*/\2/p')
+  if [ "${candidate:-0}" -ge 8 ]; then
+    apt_install "${qemu_packages[@]}"
+  else
+    enable_backports
+    apt_update
+    apt_install -t "$(. /etc/os-release && echo "$VERSION_CODENAME")-backports" "${qemu_packages[@]}"
+  fi
+fi
+
+node_ok() { node -e 'const [a,b]=process.versions.node.split(".").map(Number);process.exit(a>22||(a===22&&b>=18)?0:1)' 2>/dev/null; }
+if ! node_ok; then
+  say "Installing Node 24 into .tools"
+  command -v npm >/dev/null || { apt_update; apt_install nodejs npm; }
+  [ -n "$node_arch" ] || { say "Node >= 22.18 is needed and there is no package for $(uname -m): install it yourself"; exit 8; }
+  npm install --silent --no-audit --no-fund --prefix "$tools/node" "node-linux-$node_arch@24" >&2
+  PATH=$(node_bin "$node_arch"):$PATH
+  node_ok || { say "Node did not install"; exit 8; }
+fi
+
+if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
+  say "Installing npm packages"
+  npm ci --no-audit --no-fund --ignore-scripts >&2
+fi
+say "Building"
+npm run --silent build >&2
