@@ -1,0 +1,21 @@
+/** Media types of a bundle; the OCI ones as in image-spec v1.1, ours in the vendor tree. */
+export const OCI_INDEX = 'application/vnd.oci.image.index.v1+json';
+export const OCI_MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
+
+/** `artifactType` of each architecture's manifest and of the index over them. */
+export const BUNDLE_TYPE = 'application/vnd.iso-rehydrate.bundle.v1';
+/** The config blob: see `recipes.ts`. */
+export const RECIPES_TYPE = 'application/vnd.iso-rehydrate.recipes.v1+json';
+/** The live ISO as released. */
+export const ISO_TYPE = 'application/vnd.iso-rehydrate.live-iso.v1';
+/** The stream JSON that the bundle was made from, byte for byte. */
+export const STREAM_TYPE = 'application/vnd.iso-rehydrate.stream.v1+json';
+/** librsync delta (magic 0x72730236) in one zstd frame. */
+export const DELTA_TYPE = 'application/vnd.iso-rehydrate.delta.v1.rdiff+zstd';
+
+export const ANNOTATION_TITLE = 'org.opencontainers.image.title';
+export const ANNOTATION_VERSION = 'org.opencontainers.image.version';
+export const ANNOTATION_REF_NAME = 'org.opencontainers.image.ref.name';
+export const ANNOTATION_PLATFORM = 'io.github.iso-rehydrate.platform';
+export const ANNOTATION_FORMAT = 'io.github.iso-rehydrate.format';
+export const ANNOTATION_FILE = 'io.github.iso-rehydrate.file';

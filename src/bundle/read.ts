@@ -1,0 +1,153 @@
+import { open, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Arch } from '../arch.ts';
+import { FormatError, UnsupportedError, UsageError } from '../errors.ts';
+import { osError } from '../io/os-error.ts';
+import { type BlobRef, blobPath, readBlob, readJsonBlob } from './blobs.ts';
+import { OCI_INDEX, OCI_MANIFEST, RECIPES_TYPE } from './media-types.ts';
+import {
+  type Descriptor,
+  decodeIndex,
+  decodeLayout,
+  decodeManifest,
+  digestHex,
+  type OciIndex,
+} from './oci.ts';
+import { decodeRecipes, type Recipes } from './recipes.ts';
+
+/** A bundle on disk. Opening reads and proves its small JSON documents and nothing else. */
+export interface Bundle {
+  readonly path: string;
+  /** One per architecture, in the order of the index. */
+  readonly recipes: readonly Recipes[];
+  /** Where a blob lies; its content is not proven. */
+  blobPath(ref: BlobRef): string;
+  /** Streams a blob; throws IntegrityError at the end if it is not what its name says. */
+  readBlob(ref: BlobRef, signal?: AbortSignal): AsyncIterable<Uint8Array>;
+}
+
+/** True if `path` is a folder that holds an OCI image layout. */
+export async function isBundle(path: string): Promise<boolean> {
+  try {
+    return (await stat(join(path, 'oci-layout'))).isFile();
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Opens a bundle. Takes the index that `dehydrate` writes (one image index over the architectures)
+ * as well as what registry tools leave after copying one architecture (a manifest alone). Throws
+ * UsageError `NOT_A_BUNDLE`, FormatError or IntegrityError.
+ */
+export async function openBundle(path: string): Promise<Bundle> {
+  if (!(await isBundle(path))) {
+    throw new UsageError(`${path} is not a bundle`, {
+      code: 'NOT_A_BUNDLE',
+      context: { bundle: path },
+      hint: 'name a folder made by `iso-rehydrate dehydrate` with --bundle or $ISO_REHYDRATE_BUNDLE',
+    });
+  }
+  decodeLayout(await readSmall(join(path, 'oci-layout'), 4096), join(path, 'oci-layout'));
+  const indexPath = join(path, 'index.json');
+  const index = decodeIndex(await readSmall(indexPath, MAX_INDEX_BYTES), indexPath);
+  const recipes: Recipes[] = [];
+  for (const descriptor of await manifestsOf(path, index)) {
+    const found = await readRecipes(path, descriptor);
+    if (found === undefined) continue;
+    if (recipes.some(({ architecture }) => architecture === found.architecture)) {
+      throw new FormatError(`the bundle has ${found.architecture} twice`, {
+        code: 'ARCH_TWICE',
+        context: { bundle: path },
+      });
+    }
+    recipes.push(found);
+  }
+  if (recipes.length === 0) {
+    throw new FormatError(`${path} is an OCI image layout, but not a bundle of iso-rehydrate`, {
+      code: 'NO_RECIPES',
+      context: { bundle: path },
+      hint: 'check that the right folder is named',
+    });
+  }
+  return {
+    path,
+    recipes,
+    blobPath: ({ sha256 }) => blobPath(path, sha256),
+    readBlob: (ref, signal) => readBlob(path, ref, signal),
+  };
+}
+
+/** The recipes of one architecture. Throws UnsupportedError `ARCH_ABSENT`. */
+export function recipesFor(bundle: Bundle, arch: Arch): Recipes {
+  const recipes = bundle.recipes.find(({ architecture }) => architecture === arch);
+  if (recipes === undefined) {
+    const there = bundle.recipes.map(({ architecture }) => architecture).join(', ');
+    throw new UnsupportedError(`the bundle has no architecture ${arch}`, {
+      code: 'ARCH_ABSENT',
+      context: { bundle: bundle.path, architectures: there },
+      hint: `choose with --arch one of: ${there}`,
+    });
+  }
+  return recipes;
+}
+
+const MAX_INDEX_BYTES = 1 << 20;
+
+/** index.json may list manifests or, as ours does, an image index over them: one level, no loops. */
+async function manifestsOf(path: string, index: OciIndex): Promise<Descriptor[]> {
+  const manifests: Descriptor[] = [];
+  for (const descriptor of index.manifests) {
+    if (descriptor.mediaType === OCI_MANIFEST) manifests.push(descriptor);
+    if (descriptor.mediaType !== OCI_INDEX) continue;
+    const inner = decodeIndex(await readJsonBlob(path, refOf(descriptor)), descriptor.digest);
+    manifests.push(...inner.manifests.filter(({ mediaType }) => mediaType === OCI_MANIFEST));
+  }
+  return manifests;
+}
+
+/** Undefined for manifests of other tools (signatures, for example). */
+async function readRecipes(path: string, descriptor: Descriptor): Promise<Recipes | undefined> {
+  const manifest = decodeManifest(
+    await readJsonBlob(path, refOf(descriptor)),
+    `manifest ${descriptor.digest}`,
+  );
+  if (manifest.config.mediaType !== RECIPES_TYPE) return undefined;
+  const source = `recipe manifest ${manifest.config.digest}`;
+  const recipes = decodeRecipes(await readJsonBlob(path, refOf(manifest.config)), source);
+  const layers = new Map(manifest.layers.map((layer) => [layer.digest.slice(7), layer.size]));
+  const wanted: BlobRef[] = [recipes.stream];
+  if (recipes.iso.embedded) wanted.push(recipes.iso);
+  for (const { recipe } of recipes.artifacts) {
+    if (recipe.kind === 'delta') wanted.push(recipe.delta);
+  }
+  for (const ref of wanted) {
+    if (layers.get(ref.sha256) === ref.size) continue;
+    // Registries carry only what the manifest lists, so this bundle could never be mirrored whole.
+    throw new FormatError(`blob ${ref.sha256} of ${ref.size} bytes is not among the layers`, {
+      code: 'LAYER_ABSENT',
+      context: { manifest: descriptor.digest },
+    });
+  }
+  return recipes;
+}
+
+function refOf(descriptor: Descriptor): BlobRef {
+  return { sha256: digestHex(descriptor), size: descriptor.size };
+}
+
+async function readSmall(path: string, limit: number): Promise<Buffer> {
+  try {
+    await using handle = await open(path, 'r');
+    const { size } = await handle.stat();
+    if (size > limit) {
+      throw new FormatError(`${path} is too large: ${size} bytes`, {
+        code: 'TOO_LARGE',
+        context: { file: path, size, limit },
+      });
+    }
+    return await handle.readFile();
+  } catch (error) {
+    throw osError(error, 'read', path);
+  }
+}

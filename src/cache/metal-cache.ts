@@ -1,0 +1,141 @@
+import { chmod, mkdir, mkdtemp, open, rename, rm, stat, utimes } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { DerivedBase } from '../bundle/recipes.ts';
+import { IntegrityError } from '../errors.ts';
+import { syncFolder } from '../io/atomic.ts';
+import { copyBuffers, copyRange } from '../io/copy.ts';
+import type { Sha256 } from '../io/digest.ts';
+import { osError } from '../io/os-error.ts';
+import { hashingSink } from '../io/sink.ts';
+import { openSource, type Source } from '../io/source.ts';
+import { holeDigger } from './dig-holes.ts';
+import { removeStaleScratch, SCRATCH_PREFIX, trim } from './housekeeping.ts';
+
+/**
+ * Regenerated metal disks, by content: `<dir>/metal/<sha256>.raw`.
+ *
+ * - Nothing enters unproven: `admit` hashes the disk once and renames it into place.
+ * - A sealed disk is read-only and carries a fixed modification time. Any later write moves that
+ *   time, so a touched or half-copied disk is noticed for the price of a stat. Rot that moves no
+ *   time is noticed by the hash that every output gets; `evict` then drops the disk.
+ * - No locks: users hold an open file, which outlives unlinking, and all changes are renames. Two
+ *   processes that miss the same disk both make it; the later rename wins, with equal bytes.
+ * - Least recently used disks go first once the disks take more than `maxBytes` on disk.
+ */
+export interface MetalCache extends AsyncDisposable {
+  readonly dir: string;
+  /** A folder for work in progress on the cache's file system; removed on dispose. */
+  scratch(): Promise<string>;
+  /** The sealed disk, open, or undefined. */
+  lookup(base: DerivedBase): Promise<Source | undefined>;
+  /**
+   * Proves a freshly written disk with one read, digs holes meanwhile, takes the file over and opens
+   * it. Throws IntegrityError `BASE_DIGEST` or `BASE_SIZE`.
+   */
+  admit(path: string, base: DerivedBase, options?: AdmitOptions): Promise<Source>;
+  evict(sha256: Sha256): Promise<void>;
+}
+
+export interface AdmitOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly onBytes?: ((done: number) => void) | undefined;
+}
+
+export interface MetalCacheOptions {
+  readonly dir: string;
+  /** Bytes on disk (allocated blocks) that the cached disks may take together. */
+  readonly maxBytes: number;
+}
+
+/** Bears no meaning but "sealed by us": 2000-01-01T00:00:00Z. */
+const SEAL = new Date(Date.UTC(2000, 0, 1));
+
+/** Opens (and makes) a cache folder. Throws IoError if it cannot be used. */
+export async function openMetalCache({ dir, maxBytes }: MetalCacheOptions): Promise<MetalCache> {
+  const disks = join(dir, 'metal');
+  const pathOf = (sha256: Sha256) => join(disks, `${sha256}.raw`);
+  let scratchDir: string | undefined;
+  try {
+    await mkdir(disks, { recursive: true });
+    await removeStaleScratch(dir);
+  } catch (error) {
+    throw osError(error, 'use the cache folder', dir);
+  }
+
+  const evict = async (sha256: Sha256) => rm(pathOf(sha256), { force: true });
+
+  return {
+    dir,
+    evict,
+    async scratch() {
+      try {
+        scratchDir ??= await mkdtemp(join(dir, SCRATCH_PREFIX));
+        return scratchDir;
+      } catch (error) {
+        throw osError(error, 'write to the cache folder', dir);
+      }
+    },
+    async lookup({ sha256, size }) {
+      const path = pathOf(sha256);
+      const found = await stat(path).catch(() => undefined);
+      if (found === undefined) return undefined;
+      if (!found.isFile() || found.size !== size || found.mtimeMs !== SEAL.getTime()) {
+        await evict(sha256);
+        return undefined;
+      }
+      // Another process may evict between stat and open: a miss like any other.
+      const source = await openSource(path).catch(() => undefined);
+      if (source) await utimes(path, new Date(), SEAL).catch(() => {}); // a read-only cache still serves
+      return source;
+    },
+    async admit(path, base, options) {
+      await prove(path, base, options);
+      const final = pathOf(base.sha256);
+      try {
+        await chmod(path, 0o444);
+        await utimes(path, new Date(), SEAL);
+        await rename(path, final);
+        await syncFolder(disks);
+      } catch (error) {
+        throw osError(error, 'store in the cache', final);
+      }
+      const source = await openSource(final);
+      await trim(disks, maxBytes, `${base.sha256}.raw`);
+      return source;
+    },
+    async [Symbol.asyncDispose]() {
+      if (scratchDir) await rm(scratchDir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** The one read of a regenerated disk before anyone trusts it. */
+async function prove(
+  path: string,
+  { sha256, size }: DerivedBase,
+  { signal, onBytes }: AdmitOptions = {},
+): Promise<void> {
+  await using source = await openSource(path);
+  if (source.size !== size) {
+    throw new IntegrityError(`the regenerated disk has ${source.size} bytes instead of ${size}`, {
+      code: 'BASE_SIZE',
+      context: { file: path, expected: size, found: source.size },
+      hint: 'report this: the engine or the ISO is at fault',
+    });
+  }
+  await using handle = await open(path, 'r+');
+  const sink = hashingSink(holeDigger(handle), signal);
+  await copyRange(source, 0, source.size, sink, copyBuffers(), {
+    signal,
+    onBytes: () => onBytes?.(sink.bytes),
+  });
+  const found = sink.digest();
+  if (found !== sha256) {
+    throw new IntegrityError('the regenerated disk does not have the SHA-256 its osmet promises', {
+      code: 'BASE_DIGEST',
+      context: { expected: sha256, found },
+      hint: 'check the SHA-256 of the ISO; if it is right, report this',
+    });
+  }
+  await handle.sync();
+}

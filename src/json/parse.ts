@@ -1,0 +1,53 @@
+import * as v from 'valibot';
+import { FormatError } from '../errors.ts';
+
+export interface ParseOptions {
+  /** What the document is, for messages: `stream JSON`, `recipe manifest`… */
+  readonly what: string;
+  /** Where it came from: a path or a digest. */
+  readonly source: string;
+}
+
+type AnySchema = v.GenericSchema;
+
+/**
+ * Decodes untrusted JSON against a schema. Throws FormatError `JSON_SYNTAX` or `JSON_SCHEMA`; the
+ * latter names the first offending JSON path, e.g. `$.architectures.x86_64.artifacts["a.b"].release`.
+ */
+export function parseJson<S extends AnySchema>(
+  bytes: Uint8Array,
+  schema: S,
+  { what, source }: ParseOptions,
+): v.InferOutput<S> {
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch (error) {
+    throw new FormatError(`the ${what} is not valid JSON`, {
+      code: 'JSON_SYNTAX',
+      context: { file: source },
+      hint: 'check that the file is complete',
+      cause: error,
+    });
+  }
+  const result = v.safeParse(schema, value, { abortPipeEarly: true });
+  if (result.success) return result.output;
+  const [issue, ...more] = result.issues;
+  const path = jsonPath(issue.path?.map((item) => item.key) ?? []);
+  const others = more.length === 0 ? '' : ` (and ${more.length} more)`;
+  throw new FormatError(`the ${what} is malformed at ${path}: ${issue.message}${others}`, {
+    code: 'JSON_SCHEMA',
+    context: { file: source, jsonPath: path },
+  });
+}
+
+/** `$.a[0]["b.c"]`; keys that are no identifiers are quoted, so that the path is unambiguous. */
+export function jsonPath(keys: readonly unknown[]): string {
+  let path = '$';
+  for (const key of keys) {
+    if (typeof key === 'number') path += `[${key}]`;
+    else if (typeof key === 'string' && /^[A-Za-z_][A-Za-z0-9_]*$/.test(key)) path += `.${key}`;
+    else path += `[${JSON.stringify(String(key).slice(0, 80))}]`;
+  }
+  return path;
+}
