@@ -154,11 +154,11 @@ async function readMember(
   archive: number,
   file: string,
 ): Promise<CpioMember> {
-  if (headerOffset + CPIO_HEADER_SIZE > end) {
+  const bytes = new Uint8Array(Math.min(CPIO_HEADER_SIZE, end - headerOffset));
+  await source.read(bytes, headerOffset);
+  if (bytes.length < CPIO_HEADER_SIZE && '070701'.startsWith(magicOf(bytes))) {
     throw truncated(file, headerOffset, 'half a header');
   }
-  const bytes = new Uint8Array(CPIO_HEADER_SIZE);
-  await source.read(bytes, headerOffset);
   const header = decodeCpioHeader(bytes, headerOffset, file);
   const { nameSize, size } = header;
   if (nameSize < 2 || nameSize > MAX_NAME_SIZE) {
@@ -222,6 +222,10 @@ export function safeMemberPath(name: string): string {
     });
   }
   return parts.join('/');
+}
+
+function magicOf(header: Uint8Array): string {
+  return Buffer.from(header.subarray(0, 6)).toString('latin1');
 }
 
 function align4(length: number): number {
