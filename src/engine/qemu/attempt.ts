@@ -1,0 +1,179 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type VmSpec, vmArgs } from '../../../vm/argv.ts';
+import type { GuestDisk } from '../../../vm/guest/unpack.ts';
+import type { Phase, Progress } from '../../progress.ts';
+import { findBadness } from './badness.ts';
+import { createConsole } from './console.ts';
+import { awaitReady, openShell, unpack } from './dialogue.ts';
+import { createPhases } from './phases.ts';
+import { type QemuProcess, spawnQemu } from './process.ts';
+import { listenForQmp, type Qmp, type QmpEvent, type QmpListener, queryStatus } from './qmp.ts';
+import { type Cause, createTermination, Terminated, type Termination } from './termination.ts';
+import type { QemuTool } from './tool.ts';
+import { type Limits, startWatch } from './watch.ts';
+
+export interface AttemptPlan {
+  readonly tool: QemuTool;
+  readonly vm: Omit<VmSpec, 'qmpSocket' | 'sandbox'>;
+  /** The same disks as `vm.disks`, from the guest's side. */
+  readonly disks: readonly GuestDisk[];
+  readonly folder: string;
+  readonly limits: Limits;
+  readonly subject: string;
+  readonly progress: Progress;
+  readonly signal: AbortSignal | undefined;
+}
+
+export interface Failure {
+  readonly ok: false;
+  readonly cause: Cause;
+  readonly phase: Phase;
+  /** The guest printed something. */
+  readonly spoke: boolean;
+  readonly lastLines: readonly string[];
+  /** What QEMU said on standard error. */
+  readonly stderr: string;
+  /** Path of the console log, inside `folder`. */
+  readonly consoleLog: string;
+}
+
+export type Outcome =
+  | { readonly ok: true; readonly seconds: Readonly<Record<string, number>> }
+  | Failure;
+
+const LAST_LINES = 15;
+/** After a panic the kernel still prints why; after that QEMU is killed. */
+const LAST_WORDS_MS = 400;
+/** From QEMU's closed sockets to its exit status, core dump included. */
+const EXIT_MS = 5000;
+const QUIT_MS = 15_000;
+
+/** One boot under one accelerator, from QEMU's start to its end. QEMU is gone when this settles. */
+export async function runAttempt(plan: AttemptPlan): Promise<Outcome> {
+  const { accel } = plan.vm;
+  const files = {
+    console: join(plan.folder, `console-${accel}.log`),
+    stderr: join(plan.folder, `qemu-${accel}.stderr`),
+    qmp: join(plan.folder, `qmp-${accel}.sock`),
+  };
+  const phases = createPhases(plan.subject, plan.progress);
+  const total = plan.disks.reduce((sum, disk) => sum + disk.size, 0);
+  using termination = createTermination(plan.signal);
+  const watch = startWatch(termination, plan.limits, ({ written }) => {
+    if (phases.current !== 'unpack') return;
+    const done = plan.disks.reduce((sum, disk) => sum + (written.get(disk.serial) ?? 0), 0);
+    phases.advance(Math.min(done, total), total);
+  });
+  let qemu: QemuProcess | undefined;
+  let listener: QmpListener | undefined;
+  let qmp: Qmp | undefined;
+  let guest: string | undefined;
+  let spoke = false;
+  const serial = createConsole({
+    logPath: files.console,
+    reply: (data) => qemu?.write(data),
+    onLine: (line) => {
+      const badness = findBadness(line);
+      if (badness) termination.end({ kind: 'badness', badness, line: line.trim() });
+    },
+  });
+  try {
+    listener = await listenForQmp(files.qmp, {
+      onEvent: (event) => {
+        if (event.event === 'SHUTDOWN') guest = String(event.data.reason ?? '');
+        judge(event, termination, () => qmp);
+      },
+      onError: (error) => termination.end({ kind: 'qmp', error }),
+    });
+    phases.enter('boot');
+    qemu = spawnQemu({
+      binary: plan.tool.binary,
+      args: vmArgs({ ...plan.vm, qmpSocket: files.qmp, sandbox: plan.tool.sandbox }),
+      cwd: plan.folder,
+      stderr: files.stderr,
+      setpriv: plan.tool.setpriv,
+      onData: (chunk) => {
+        spoke = true;
+        watch.touch();
+        serial.receive(chunk);
+      },
+    });
+    qemu.exited.then(({ code, signal }) => termination.end({ kind: 'exit', code, signal, guest }));
+    qmp = await termination.race(listener.connected.catch(givenExit(qemu)));
+    watch.follow(qmp);
+    const line = { console: serial, type: qemu.write, termination };
+    await awaitReady(line);
+    phases.enter('login');
+    await openShell(line);
+    phases.enter('unpack', total);
+    await unpack(line, plan.disks);
+    phases.advance(total, total);
+    // Every byte is with the host now: nothing that happens from here on can undo it, but Ctrl-C.
+    phases.enter('poweroff');
+    await quit(qemu, qmp, plan.signal);
+    return { ok: true, seconds: phases.finish() };
+  } catch (error) {
+    if (!(error instanceof Terminated)) throw error;
+    const cause = error.terminationCause;
+    if (cause.kind === 'badness') await lastWords(qemu, plan.signal);
+    qemu?.kill();
+    await qemu?.exited;
+    const stderr = await readFile(files.stderr, 'utf8').catch(() => '');
+    const lastLines = serial.lastLines(LAST_LINES);
+    const phase = phases.current;
+    return { ok: false, cause, phase, spoke, lastLines, stderr, consoleLog: files.console };
+  } finally {
+    watch.stop();
+    qemu?.kill();
+    await qemu?.exited;
+    listener?.close();
+    serial.close();
+  }
+}
+
+/** A connection that breaks is mostly a QEMU that died: then its exit is the cause to tell. */
+function givenExit(qemu: QemuProcess): (error: unknown) => Promise<never> {
+  return async (error) => {
+    await Promise.race([qemu.exited, delay(EXIT_MS)]);
+    throw new Terminated({ kind: 'qmp', error });
+  };
+}
+
+/** What QEMU's events mean for the run. */
+function judge({ event, data }: QmpEvent, termination: Termination, qmp: () => Qmp | undefined) {
+  if (event === 'GUEST_PANICKED') termination.end({ kind: 'stopped', status: 'guest-panicked' });
+  if (event === 'BLOCK_IO_ERROR') {
+    const disk = String(data['node-name'] ?? data.device ?? '');
+    const reason = `${String(data.operation)}: ${String(data.reason)}`;
+    if (data.nospace === true) termination.end({ kind: 'disk-full', disk });
+    else termination.end({ kind: 'disk-error', disk, reason });
+  }
+  if (event === 'STOP') {
+    // The event does not say why. `internal-error` is KVM giving up.
+    const connection = qmp();
+    if (!connection) return;
+    queryStatus(connection)
+      .then((status) => {
+        if (status === 'internal-error') termination.end({ kind: 'stopped', status });
+      })
+      .catch(() => {});
+  }
+}
+
+async function lastWords(qemu: QemuProcess | undefined, signal: AbortSignal | undefined) {
+  const patience = delay(LAST_WORDS_MS, undefined, signal ? { signal } : {}).catch(() => {});
+  await Promise.race([patience, qemu?.exited]);
+}
+
+/**
+ * Ends QEMU by its own `quit`, which closes the disks in order: the guest has flushed them, and its
+ * own shutdown would take seconds to save a system that exists in memory alone.
+ */
+async function quit(qemu: QemuProcess, qmp: Qmp, signal: AbortSignal | undefined) {
+  using late = createTermination(signal);
+  qmp.execute('quit').catch(() => {});
+  const patience = delay(QUIT_MS, undefined, { ref: false });
+  await late.race(Promise.race([qemu.exited, patience]));
+}

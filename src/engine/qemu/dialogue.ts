@@ -1,0 +1,97 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import {
+  type CommandResult,
+  createMark,
+  frame,
+  matchFrame,
+  spell,
+} from '../../../vm/guest/frame.ts';
+import {
+  type ExtractForm,
+  PROBES,
+  probeScript,
+  readExtractForm,
+} from '../../../vm/guest/installer.ts';
+import { becomeRoot, knock, READY } from '../../../vm/guest/shell.ts';
+import { type GuestDisk, inParallel, tuneScript, unpackScript } from '../../../vm/guest/unpack.ts';
+import { anyOf, type Console, pattern } from './console.ts';
+import { Terminated, type Termination } from './termination.ts';
+
+/** Both ends of the serial line. */
+export interface Line {
+  readonly console: Console;
+  readonly type: (text: string) => void;
+  readonly termination: Termination;
+}
+
+const KNOCK_EVERY_MS = 2000;
+
+const newMark = () => createMark(randomBytes(12).toString('hex'));
+
+/** Waits until getty logs the live user in. */
+export async function awaitReady({ console, termination }: Line): Promise<void> {
+  await termination.race(console.waitFor(pattern(READY), 0));
+}
+
+/**
+ * Gets a root shell that talks in frames. login(1) flushes what was typed before it, so the first
+ * line is repeated until somebody answers.
+ */
+export async function openShell(line: Line): Promise<void> {
+  const { console, type, termination } = line;
+  const hello = newMark();
+  const from = console.position();
+  const answered = console.waitFor(anyOf(spell(hello)), from);
+  let stop = false;
+  answered.then(() => {
+    stop = true;
+  });
+  while (!stop) {
+    type(`${knock(hello)}\r`);
+    await termination.race(Promise.race([answered, delay(KNOCK_EVERY_MS)]));
+  }
+  const ready = newMark();
+  const refused = newMark();
+  const next = console.waitFor(anyOf(spell(ready), spell(refused)), console.position());
+  type(`${becomeRoot(ready, refused)}\r`);
+  if ((await termination.race(next)) !== spell(ready)) {
+    throw new Terminated({ kind: 'refused', reason: 'the live user may not become root by sudo' });
+  }
+  console.stopTerminal();
+}
+
+/** Runs one line of shell as root. */
+export async function run(line: Line, script: string): Promise<CommandResult> {
+  const framed = frame(script, newMark(), newMark());
+  const done = line.console.waitFor(
+    { match: (text: string) => matchFrame(framed, text) },
+    line.console.position(),
+  );
+  line.type(`${framed.line}\n`);
+  return line.termination.race(done);
+}
+
+/** Asks the guest's coreos-installer how it wants to be called. */
+export async function probeInstaller(line: Line): Promise<ExtractForm> {
+  let last: CommandResult = { status: 127, output: '' };
+  for (const subcommand of PROBES) {
+    last = await run(line, probeScript(subcommand));
+    const form = last.status === 0 ? readExtractForm(subcommand, last.output) : undefined;
+    if (form) return form;
+  }
+  throw new Terminated({
+    kind: 'guest',
+    task: 'find the osmet command of coreos-installer',
+    ...last,
+  });
+}
+
+/** Unpacks all osmets at once and returns once every byte reached QEMU. */
+export async function unpack(line: Line, disks: readonly GuestDisk[]): Promise<void> {
+  const form = await probeInstaller(line);
+  await run(line, tuneScript());
+  const result = await run(line, inParallel(disks.map((disk) => unpackScript(disk, form))));
+  if (result.status !== 0)
+    throw new Terminated({ kind: 'guest', task: 'unpack the osmet', ...result });
+}

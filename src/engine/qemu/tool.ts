@@ -1,0 +1,65 @@
+import { execa } from 'execa';
+import { SANDBOX } from '../../../vm/argv.ts';
+import type { VmProfile } from '../../../vm/profiles/index.ts';
+import { ToolError } from '../../errors.ts';
+
+export interface QemuTool {
+  readonly binary: string;
+  /** e.g. `10.0.2` */
+  readonly version: string;
+  readonly major: number;
+  /** Built with seccomp. */
+  readonly sandbox: boolean;
+  /** setpriv can tie QEMU's life to ours. */
+  readonly setpriv: boolean;
+}
+
+/** Older QEMUs mostly work, but nobody tests them with today's kernels. */
+export const WANTED_MAJOR = 8;
+
+/** Finds QEMU for a guest and asks what it is. `override` is a path. Throws {@link ToolError}. */
+export async function findQemu(profile: VmProfile, override?: string): Promise<QemuTool> {
+  const binary = override ?? profile.qemu.binary;
+  const install = `install ${profile.qemu.debian} (Debian, Ubuntu) or ${profile.qemu.fedora} (Fedora)`;
+  // QEMU parses `-sandbox` before it prints its version, so one call answers both questions.
+  const sandboxed = await run(binary, ['-sandbox', SANDBOX, '--version']);
+  if (sandboxed.missing) {
+    throw new ToolError(`QEMU for ${profile.arch} guests (${binary}) is not on this host`, {
+      code: 'QEMU_MISSING',
+      context: { binary, arch: profile.arch },
+      hint: install,
+    });
+  }
+  const answer = sandboxed.ok ? sandboxed : await run(binary, ['--version']);
+  const match = /version (\d+)(\.\d+)*/.exec(answer.output);
+  const version = match?.[0].replace('version ', '');
+  if (!answer.ok || match === null || version === undefined) {
+    throw new ToolError(`${binary} does not say which QEMU it is`, {
+      code: 'QEMU_BROKEN',
+      context: { binary, output: answer.output.slice(0, 500) },
+      hint: `see whether '${binary} --version' works, or ${install}`,
+    });
+  }
+  const major = Number(match[1]);
+  if (major < profile.qemu.minimumMajor) {
+    throw new ToolError(`QEMU ${version} is too old for ${profile.arch} guests`, {
+      code: 'QEMU_TOO_OLD',
+      context: { binary, version, minimum: profile.qemu.minimumMajor },
+      hint: `${install} of version ${profile.qemu.minimumMajor} or newer (Debian has it in its backports)`,
+    });
+  }
+  const setpriv = await run('setpriv', ['--pdeathsig', 'KILL', '--', 'true']);
+  return { binary, version, major, sandbox: sandboxed.ok, setpriv: setpriv.ok };
+}
+
+async function run(file: string, args: readonly string[]) {
+  const result = await execa(file, args, {
+    reject: false,
+    all: true,
+    stdin: 'ignore',
+    timeout: 20_000,
+    maxBuffer: 1 << 16,
+  });
+  const missing = 'code' in result && (result.code === 'ENOENT' || result.code === 'EACCES');
+  return { ok: !result.failed, missing, output: result.all ?? '' };
+}

@@ -1,0 +1,60 @@
+import { createReadStream, createWriteStream } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { cancelled, FormatError } from '../../errors.ts';
+import { osError } from '../../io/os-error.ts';
+import type { IsoExtent, LiveIso } from '../../iso/live-iso.ts';
+
+/** A private folder for what one regeneration needs beside its outputs. Gone when disposed of. */
+export interface Workdir extends AsyncDisposable {
+  readonly path: string;
+  readonly kernel: string;
+  readonly initrd: string;
+}
+
+/** A Unix socket's address holds 107 bytes, and ours have at most this many after the folder. */
+const MAX_FOLDER = 107 - 'iso-rehydrate-XXXXXX/qmp-kvm.sock/'.length;
+
+/**
+ * Makes the folder and copies kernel and initrd out of the ISO, because QEMU wants files. The ISO
+ * itself stays as it is. Throws {@link FormatError} if the ISO is shorter than it claims.
+ */
+export async function createWorkdir(iso: LiveIso, signal?: AbortSignal): Promise<Workdir> {
+  const parent = Buffer.byteLength(tmpdir()) <= MAX_FOLDER ? tmpdir() : '/tmp';
+  const path = await mkdtemp(join(parent, 'iso-rehydrate-')).catch((error: unknown) => {
+    throw osError(error, 'make a temporary folder in', parent);
+  });
+  const remove = () => rm(path, { recursive: true, force: true });
+  try {
+    const kernel = join(path, 'kernel');
+    const initrd = join(path, 'initrd');
+    await extract(iso, iso.kernel, kernel, signal);
+    await extract(iso, iso.initrd, initrd, signal);
+    return { path, kernel, initrd, [Symbol.asyncDispose]: remove };
+  } catch (error) {
+    await remove();
+    throw error;
+  }
+}
+
+async function extract(iso: LiveIso, extent: IsoExtent, target: string, signal?: AbortSignal) {
+  const short = (length: number) =>
+    new FormatError(`${extent.path} does not lie inside ${iso.path}`, {
+      code: 'ISO_SHORT',
+      context: { path: iso.path, offset: extent.offset, length: extent.length, got: length },
+      hint: 'the ISO is truncated: download it again',
+    });
+  const { offset, length } = extent;
+  if (offset < 0 || length <= 0 || offset + length > iso.size) throw short(0);
+  const output = createWriteStream(target, { flags: 'wx', mode: 0o600 });
+  const input = createReadStream(iso.path, { start: offset, end: offset + length - 1 });
+  try {
+    await pipeline(input, output, signal ? { signal } : {});
+  } catch (error) {
+    if (signal?.aborted) throw cancelled(signal);
+    throw osError(error, `copy ${extent.path} of ${iso.path} to`, target);
+  }
+  if (output.bytesWritten !== length) throw short(output.bytesWritten);
+}

@@ -1,0 +1,68 @@
+/**
+ * Commands over a line that anyone may write to: the terminal echoes and wraps what we type, the
+ * kernel and services print in between. So each command's output lies between two marks that nobody
+ * can guess, typed in halves so that their own echo never matches, and the exit status is read from
+ * the end mark. The end mark is sent three times: a kernel message may cut one in two.
+ */
+export interface Mark {
+  readonly left: string;
+  readonly right: string;
+}
+
+export interface Frame {
+  /** One line to type, without the line feed. */
+  readonly line: string;
+  readonly begin: string;
+  readonly end: string;
+}
+
+export interface CommandResult {
+  readonly status: number;
+  /** Standard output and standard error, as printed. */
+  readonly output: string;
+}
+
+/** A terminal in canonical mode cuts longer lines off (N_TTY_BUF_SIZE). */
+const MAX_LINE = 4095;
+
+/** `entropy` is at least 16 random hex digits. */
+export function createMark(entropy: string): Mark {
+  if (!/^[0-9a-f]{16,}$/.test(entropy)) throw new Error('a mark wants random hex digits');
+  const half = entropy.length >> 1;
+  return { left: entropy.slice(0, half), right: entropy.slice(half) };
+}
+
+/** Prints the mark without ever spelling it in one piece. */
+export function printMark(mark: Mark, suffix = ''): string {
+  return `printf '\\n%s%s${suffix}\\n' ${mark.left} ${mark.right}`;
+}
+
+export const spell = (mark: Mark): string => mark.left + mark.right;
+
+/** Frames one line of shell `script`; it runs in a subshell with no standard input. */
+export function frame(script: string, begin: Mark, end: Mark): Frame {
+  if (/[\n\r]/.test(script)) throw new Error('a framed script is one line');
+  const ends = Array(3).fill(`printf '\\n%s%s:%s;\\n' ${end.left} ${end.right} "$r"`).join('; ');
+  const line = `${printMark(begin)}; ( ${script} ) </dev/null 2>&1; r=$?; ${ends}`;
+  if (Buffer.byteLength(line) > MAX_LINE) throw new Error('script too long for a terminal line');
+  return { line, begin: spell(begin), end: spell(end) };
+}
+
+/** The result, once the end mark is in `text`. */
+export function matchFrame(frame: Frame, text: string): CommandResult | undefined {
+  const match = new RegExp(`${frame.end}:(\\d{1,3});`).exec(text);
+  if (match === null) return undefined;
+  const begin = text.lastIndexOf(frame.begin, match.index);
+  const start = begin < 0 ? 0 : begin + frame.begin.length;
+  return { status: Number(match[1]), output: text.slice(start, match.index).trim() };
+}
+
+/** Whether a console line is one of our marks, which say nothing to people. */
+export function isMarkLine(line: string): boolean {
+  return /^[0-9a-f]{24}(?::\d+;)?$/.test(line.trim());
+}
+
+/** A word of POSIX shell, whatever is in `text`. */
+export function quote(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}

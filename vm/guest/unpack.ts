@@ -1,0 +1,71 @@
+import { quote } from './frame.ts';
+import { type ExtractForm, installerCommand } from './installer.ts';
+
+/** Where the live system keeps what rootfs.img brought (coreos-installer's live generator). */
+export const OSMET_DIR = '/run/coreos-installer/osmet';
+export const REPO = '/sysroot/ostree/repo';
+
+/** Exit statuses of our own script, clear of coreos-installer's 1 and 2 and the shell's 126 and up. */
+export const STATUS = { noDisk: 91, wrongDisk: 92, noOsmet: 93, noRepo: 94 } as const;
+
+export interface GuestDisk {
+  /** Serial number that QEMU gave the disk. */
+  readonly serial: string;
+  /** File name of the osmet in {@link OSMET_DIR}. */
+  readonly osmet: string;
+  /** bytes */
+  readonly size: number;
+  /** bytes */
+  readonly sectorSize: number;
+}
+
+/**
+ * Sets `d` to the disk's device node. The kernel numbers disks in the order it finds them, which is
+ * nobody's promise, so the disk is known by its serial number; then its size and sector size are
+ * checked, because writing the wrong disk helps nobody.
+ */
+function findDisk(disk: GuestDisk): string {
+  const find = `d=; for s in /sys/block/*/serial; do [ "$(cat "$s" 2>/dev/null)" = ${quote(disk.serial)} ] && n=$(basename "$(dirname "$s")") && d=/dev/$n; done`;
+  const missing = fail(STATUS.noDisk, `no disk with serial ${disk.serial}`);
+  const geometry = `[ "$(blockdev --getsize64 "$d"):$(blockdev --getss "$d")" = ${disk.size}:${disk.sectorSize} ]`;
+  const wrong = fail(STATUS.wrongDisk, `disk ${disk.serial} is not ${disk.size} bytes`);
+  return `${find}; [ -b "$d" ] || ${missing}; ${geometry} || ${wrong}`;
+}
+
+function fail(status: number, message: string): string {
+  return `{ echo ${quote(message)}; exit ${status}; }`;
+}
+
+/** Unpacks one osmet and does not end before every byte is on the disk. */
+export function unpackScript(disk: GuestDisk, form: ExtractForm): string {
+  const osmet = `${OSMET_DIR}/${disk.osmet}`;
+  const listing = `{ echo "no ${disk.osmet} in ${OSMET_DIR}:"; ls ${OSMET_DIR}; exit ${STATUS.noOsmet}; }`;
+  return [
+    `[ -f ${quote(osmet)} ] || ${listing}`,
+    `[ -d ${REPO}/objects ] || ${fail(STATUS.noRepo, `no OSTree repo at ${REPO}`)}`,
+    findDisk(disk),
+    `${installerCommand(form, osmet, REPO, '$d')} || exit $?`,
+    'blockdev --flushbufs "$d"',
+  ].join('; ');
+}
+
+/** Runs the scripts at the same time; fails with the status of one that failed. */
+export function inParallel(scripts: readonly string[]): string {
+  const start = scripts.map((script, i) => `( ${script} ) & p${i}=$!`).join('; ');
+  const wait = scripts.map((_, i) => `wait $p${i} || s=$?`).join('; ');
+  return `${start}; s=0; ${wait}; exit $s`;
+}
+
+/**
+ * Lets the guest's page cache swallow less before it starts to write back, so that the disk works
+ * while the processor decompresses. Best effort: an old kernel may lack a knob.
+ */
+export function tuneScript(): string {
+  return [
+    'cd /proc/sys/vm',
+    'echo 16777216 >dirty_background_bytes',
+    'echo 60 >dirty_ratio',
+    'echo 100 >dirty_writeback_centisecs',
+    'true',
+  ].join('; ');
+}

@@ -1,0 +1,26 @@
+import { KVM_SECONDS, LIVE_KARGS } from './common.ts';
+import type { VmProfile } from './profile.ts';
+
+/** Arm's virtual machine. No UEFI: QEMU >= 8 unpacks EFI zboot kernels itself. */
+export const aarch64: VmProfile = {
+  arch: 'aarch64',
+  qemu: {
+    binary: 'qemu-system-aarch64',
+    debian: 'qemu-system-arm',
+    fedora: 'qemu-system-aarch64-core',
+    minimumMajor: 8,
+  },
+  // `max` is the host's interrupt controller under KVM and GICv3 or v4 under TCG.
+  machine: { kvm: 'virt,gic-version=max', tcg: 'virt,gic-version=max' },
+  // The architected pointer-authentication algorithm costs TCG half of its speed; any other will do.
+  cpu: { kvm: 'host', tcg: 'max,pauth-impdef=on' },
+  consoleKarg: 'console=ttyAMA0,115200n8',
+  devices: { disk: 'virtio-blk-pci', rng: 'virtio-rng-pci' },
+  memoryMiB: 3072,
+  vcpus: 2,
+  kargs: LIVE_KARGS,
+  seconds: {
+    kvm: KVM_SECONDS,
+    tcg: { firstOutput: 90, boot: 300, unpackPerGiB: 600, inactivity: 180 },
+  },
+};

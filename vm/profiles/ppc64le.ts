@@ -1,0 +1,30 @@
+import { KVM_SECONDS, LIVE_KARGS } from './common.ts';
+import type { VmProfile } from './profile.ts';
+
+/** POWER's paravirtual server, little endian. SLOF firmware comes with QEMU. */
+export const ppc64le: VmProfile = {
+  arch: 'ppc64le',
+  qemu: {
+    binary: 'qemu-system-ppc64',
+    debian: 'qemu-system-ppc',
+    fedora: 'qemu-system-ppc-core',
+    minimumMajor: 6,
+  },
+  // TCG has none of the cache-flushing facilities behind these capabilities and would warn of each.
+  machine: {
+    kvm: 'pseries',
+    tcg: 'pseries,cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken,cap-ccf-assist=off',
+  },
+  // EL9 and later are built for POWER9.
+  cpu: { kvm: 'host', tcg: 'power9' },
+  consoleKarg: 'console=hvc0',
+  devices: { disk: 'virtio-blk-pci', rng: 'virtio-rng-pci' },
+  memoryMiB: 3072,
+  vcpus: 2,
+  kargs: LIVE_KARGS,
+  seconds: {
+    kvm: KVM_SECONDS,
+    // SLOF alone takes some seconds, and POWER is QEMU's slowest target.
+    tcg: { firstOutput: 120, boot: 480, unpackPerGiB: 900, inactivity: 240 },
+  },
+};

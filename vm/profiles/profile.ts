@@ -1,0 +1,44 @@
+import type { Arch } from '../../src/arch.ts';
+
+/** What executes the guest's instructions. */
+export type Accel = 'kvm' | 'tcg';
+
+/** Ceilings in seconds. They only stop a guest that is lost; a healthy one needs a fraction. */
+export interface TimeBudget {
+  /** From the start of QEMU to the first byte on the console. */
+  readonly firstOutput: number;
+  /** From the start of QEMU to the ready mark of the live system. */
+  readonly boot: number;
+  /** `coreos-installer` for one GiB of metal disk. */
+  readonly unpackPerGiB: number;
+  /** Neither a console byte nor a disk request for this long: the guest is taken for dead. */
+  readonly inactivity: number;
+}
+
+/**
+ * All that QEMU must be told about one architecture. Adding an architecture is adding a profile:
+ * neither vm/argv.ts nor the guest's script knows any architecture by name.
+ */
+export interface VmProfile {
+  readonly arch: Arch;
+  readonly qemu: {
+    readonly binary: string;
+    /** Package that brings `binary`, for the error message. */
+    readonly debian: string;
+    readonly fedora: string;
+    /** Older major versions cannot boot this architecture's live ISO at all. */
+    readonly minimumMajor: number;
+  };
+  readonly machine: Readonly<Record<Accel, string>>;
+  readonly cpu: Readonly<Record<Accel, string>>;
+  /** Kernel argument of the console that QEMU's first serial line becomes in the guest. */
+  readonly consoleKarg: string;
+  /** Names of QEMU's device models on this machine's bus. */
+  readonly devices: { readonly disk: string; readonly rng: string };
+  readonly memoryMiB: number;
+  /** vCPUs where the host has as many; more do not help, the unpacking is one thread per disk. */
+  readonly vcpus: number;
+  /** Added to the ISO's own kernel arguments. Must not change what the live system does. */
+  readonly kargs: readonly string[];
+  readonly seconds: Readonly<Record<Accel, TimeBudget>>;
+}

@@ -1,0 +1,25 @@
+import { KVM_SECONDS, LIVE_KARGS } from './common.ts';
+import type { VmProfile } from './profile.ts';
+
+/** PC with PCI Express. Direct kernel boot goes through SeaBIOS's linuxboot ROM, no UEFI needed. */
+export const x86_64: VmProfile = {
+  arch: 'x86_64',
+  qemu: {
+    binary: 'qemu-system-x86_64',
+    debian: 'qemu-system-x86',
+    fedora: 'qemu-system-x86-core',
+    minimumMajor: 6,
+  },
+  machine: { kvm: 'q35', tcg: 'q35' },
+  // EL9 and later are built for x86-64-v2 and above, so none of QEMU's named baseline models will do.
+  cpu: { kvm: 'host', tcg: 'max' },
+  consoleKarg: 'console=ttyS0,115200n8',
+  devices: { disk: 'virtio-blk-pci', rng: 'virtio-rng-pci' },
+  memoryMiB: 3072,
+  vcpus: 2,
+  kargs: LIVE_KARGS,
+  seconds: {
+    kvm: KVM_SECONDS,
+    tcg: { firstOutput: 90, boot: 300, unpackPerGiB: 600, inactivity: 180 },
+  },
+};
