@@ -5,6 +5,7 @@ import { IntegrityError, UnsupportedError } from '../errors.ts';
 import type { Source } from '../io/source.ts';
 import type { LiveIso, MetalVariant, OsmetEntry } from '../iso/live-iso.ts';
 import type { Progress } from '../progress.ts';
+import { step } from '../step.ts';
 import type { MetalCache } from './metal-cache.ts';
 
 export interface RegenerateOptions {
@@ -60,19 +61,12 @@ export async function regenerate(
   const sources: MetalSources = new Map();
   try {
     for (const { variant, base, output } of disks) {
-      progress({ type: 'phase', subject: variant, phase: 'check-base', total: base.size });
-      const started = performance.now();
-      const onBytes = (done: number) =>
-        progress({
-          type: 'advance',
-          subject: variant,
-          phase: 'check-base',
-          done,
-          total: base.size,
-        });
-      sources.set(variant, await cache.admit(output, base, { signal, onBytes }));
-      const seconds = (performance.now() - started) / 1000;
-      progress({ type: 'done', subject: variant, seconds });
+      const { result } = await step(
+        progress,
+        { subject: variant, phase: 'check-base', total: base.size },
+        (onBytes) => cache.admit(output, base, { signal, onBytes }),
+      );
+      sources.set(variant, result);
     }
   } catch (error) {
     await closeAll(sources);

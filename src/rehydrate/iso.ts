@@ -6,6 +6,7 @@ import { IntegrityError, UsageError } from '../errors.ts';
 import { hashFile } from '../io/hash-file.ts';
 import { osError } from '../io/os-error.ts';
 import type { Progress } from '../progress.ts';
+import { step } from '../step.ts';
 
 export interface IsoOptions {
   readonly bundle: Bundle;
@@ -44,20 +45,16 @@ export async function findIso({ bundle, recipes, isoPath }: IsoOptions): Promise
 export async function proveIso(path: string, options: IsoOptions): Promise<void> {
   const { recipes, isoPath, signal, progress } = options;
   const { sha256, size, name } = recipes.iso;
-  const started = performance.now();
-  progress({ type: 'phase', subject: name, phase: 'hash-iso', total: size });
-  const onBytes = (done: number) =>
-    progress({ type: 'advance', subject: name, phase: 'hash-iso', done, total: size });
-  const { sha256: found } = await hashFile(path, { signal, onBytes });
-  if (found !== sha256) {
+  await step(progress, { subject: name, phase: 'hash-iso', total: size }, async (onBytes) => {
+    const { sha256: found } = await hashFile(path, { signal, onBytes });
+    if (found === sha256) return;
     if (isoPath !== undefined) throw wrongIso(path, recipes, found, sha256);
     throw new IntegrityError('the ISO in the bundle is damaged', {
       code: 'BLOB_DIGEST',
       context: { file: path, expected: sha256, found },
       hint: 'copy or pull the bundle again, or name a good copy of the ISO with --iso',
     });
-  }
-  progress({ type: 'done', subject: name, seconds: (performance.now() - started) / 1000 });
+  });
 }
 
 function wrongIso(path: string, { iso }: Recipes, found: string, expected: string) {

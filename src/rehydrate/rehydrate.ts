@@ -7,6 +7,7 @@ import type { EngineReport, MetalEngine } from '../engine/engine.ts';
 import type { Sha256 } from '../io/digest.ts';
 import type { Sink } from '../io/sink.ts';
 import { type Progress, silent } from '../progress.ts';
+import { step } from '../step.ts';
 import { type ArtifactId, type Attestation, shortName } from '../stream/artifacts.ts';
 import { openBases } from './bases.ts';
 import { deliverFiles, deliverStream, type Outcome } from './deliver.ts';
@@ -79,15 +80,12 @@ export async function rehydrateArtifacts(options: RehydrateOptions): Promise<Reh
   };
   const make = async (artifact: RecipeArtifact, sink: Sink) => {
     const subject = shortName(artifact, recipes.artifacts);
-    const total = artifact.size;
-    const phase = 'patch';
-    progress({ type: 'phase', subject, phase, total });
-    const started = performance.now();
-    const onBytes = (done: number) => progress({ type: 'advance', subject, phase, done, total });
     const base = bases.get(baseOf(artifact));
-    await writeArtifact({ artifact, bundle, base, sink, signal, onBytes });
-    const seconds = (performance.now() - started) / 1000;
-    progress({ type: 'done', subject, seconds });
+    const { seconds } = await step(
+      progress,
+      { subject, phase: 'patch', total: artifact.size },
+      (onBytes) => writeArtifact({ artifact, bundle, base, sink, signal, onBytes }),
+    );
     return seconds;
   };
   const job = { make, finished, bases, force, signal };
