@@ -1,0 +1,41 @@
+import { spawnSync } from 'node:child_process';
+import { expect, test } from 'vitest';
+import { createMark, frame } from './frame.ts';
+import type { ExtractForm } from './installer.ts';
+import { type GuestDisk, inParallel, STATUS, tuneScript, unpackScript } from './unpack.ts';
+
+const form: ExtractForm = (osmet, repo, device) => ['x', '--osmet', osmet, repo, device];
+/** A name as long as real ones get. */
+const disk = (variant: string): GuestDisk => ({
+  serial: `rehydrate-${variant}`,
+  osmet: `fedora-coreos-42.20250705.3.0-${variant}-x86_64-with-a-rather-long-tail.osmet`,
+  size: 10 * 2 ** 30,
+  sectorSize: 512,
+});
+const shell = (script: string) => spawnSync('sh', ['-c', script], { encoding: 'utf8' });
+
+test('says which osmet is missing, in a real shell', () => {
+  const result = shell(unpackScript(disk('metal'), form));
+  expect(result.status).toBe(STATUS.noOsmet);
+  expect(result.stdout).toContain('no fedora-coreos-42');
+});
+
+test('both disks in one boot still fit a terminal line', () => {
+  const script = inParallel(
+    ['metal', 'metal4k'].map((variant) => unpackScript(disk(variant), form)),
+  );
+  const mark = createMark('0123456789abcdef01234567');
+  expect(spawnSync('sh', ['-n'], { input: frame(script, mark, mark).line }).status).toBe(0);
+});
+
+test('the parallel runner waits for all and reports any failure', () => {
+  expect(shell(inParallel(['true', 'true'])).status).toBe(0);
+  expect(shell(inParallel(['exit 3', 'sleep 0.2; true'])).status).toBe(3);
+  const late = shell(inParallel(['true', 'sleep 0.2; echo late; exit 5']));
+  expect(late).toMatchObject({ status: 5, stdout: 'late\n' });
+});
+
+test('tuning cannot fail', () => {
+  expect(spawnSync('sh', ['-n'], { input: tuneScript() }).status).toBe(0);
+  expect(tuneScript()).toMatch(/; true$/);
+});

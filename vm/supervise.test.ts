@@ -1,0 +1,67 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { supervisedArgv } from './supervise.ts';
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'supervise-'));
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+const alive = (pid: number) => {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+};
+
+/** A parent of its own that starts the supervised command, prints its pid and stays. */
+function parent(argv: [string, string[]]): ChildProcess {
+  const script = `
+    const { spawn } = require('node:child_process');
+    const argv = JSON.parse(process.argv[1]);
+    argv[1] = argv[1].map((arg) => arg.replace('PARENT', String(process.pid)));
+    const child = spawn(argv[0], argv[1], { stdio: 'ignore' });
+    console.log(child.pid);
+    setInterval(() => {}, 1000);`;
+  return spawn(process.execPath, ['-e', script, JSON.stringify(argv)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+}
+
+const supervised = (program: string, args: string[], parentPid: string): [string, string[]] => {
+  const [file, argv] = supervisedArgv(program, args, {
+    stderr: join(folder, 'stderr'),
+    parentPid: 424242,
+    setpriv: true,
+  });
+  return [file, argv.map((arg) => (arg === '424242' ? parentPid : arg))];
+};
+
+test('a parent that is killed takes the program along', async () => {
+  const process_ = parent(supervised('sleep', ['600'], 'PARENT'));
+  const [output] = await once(process_.stdout ?? process_, 'data');
+  const pid = Number(String(output));
+  await delay(500);
+  expect(await readFile(`/proc/${pid}/comm`, 'utf8')).toBe('sleep\n');
+  process_.kill('SIGKILL');
+  await once(process_, 'exit');
+  for (let i = 0; i < 50 && alive(pid); i++) await delay(50);
+  expect(alive(pid)).toBe(false);
+});
+
+test('does not start for another parent, and keeps standard error apart', async () => {
+  const [file, args] = supervised('sh', ['-c', 'echo said >&2; exit 7'], '1');
+  const [orphan] = await once(spawn(file, args), 'exit');
+  expect(orphan).toBe(125);
+  const [own, ownArgs] = supervised('sh', ['-c', 'echo said >&2; exit 7'], `${process.pid}`);
+  const [status] = await once(spawn(own, ownArgs), 'exit');
+  expect(status).toBe(7);
+  expect(await readFile(join(folder, 'stderr'), 'utf8')).toBe('said\n');
+});
