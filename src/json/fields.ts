@@ -7,7 +7,7 @@ import type { Sha256 } from '../io/digest.ts';
  */
 
 /** 64 lower-case hex digits. */
-export const sha256Field = v.pipe(
+export const sha256Field: v.GenericSchema<string, Sha256> = v.pipe(
   v.string(),
   v.regex(/^[0-9a-f]{64}$/, 'expected a SHA-256 of 64 lower-case hex digits'),
   v.transform((text) => text as Sha256),

@@ -1,0 +1,19 @@
+import type { Command } from 'commander';
+import { inspect, renderInspection } from '../../inspect/inspect.ts';
+import type { CliIo } from '../io.ts';
+import { addOutputOptions, type OutputOptions } from '../options.ts';
+import { printable } from '../render-error.ts';
+
+export function addInspect(program: Command, io: CliIo): void {
+  const command = program
+    .command('inspect')
+    .description('tell what is in a bundle or live ISO, and what can be made from it')
+    .argument('<bundle|iso>', 'folder of a bundle, or an ISO file');
+  addOutputOptions(command).action(async (path: string, options: OutputOptions) => {
+    const inspection = await inspect(path, { signal: io.signal });
+    const text = options.json
+      ? `${JSON.stringify(inspection, undefined, 2)}\n`
+      : `${renderInspection(inspection).trimEnd()}\n`;
+    io.stdout.write(printable(text));
+  });
+}

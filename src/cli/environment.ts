@@ -1,0 +1,61 @@
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { homedir, tmpdir } from 'node:os';
+import { isAbsolute, join } from 'node:path';
+import { type MetalCache, openMetalCache } from '../cache/metal-cache.ts';
+import type { MetalEngine } from '../engine/engine.ts';
+import { osError } from '../io/os-error.ts';
+import type { CliIo } from './io.ts';
+import type { EngineOptions } from './options.ts';
+
+type Environment = CliIo['env'];
+
+/** XDG Base Directory: a relative or empty variable counts as unset. */
+function xdg(env: Environment, variable: string, fallback: string): string {
+  const value = env[variable];
+  const base = value && isAbsolute(value) ? value : join(env.HOME || homedir(), fallback);
+  return join(base, 'iso-rehydrate');
+}
+
+export function cacheFolder(env: Environment): string {
+  return xdg(env, 'XDG_CACHE_HOME', '.cache');
+}
+
+export function logFolder(env: Environment): string {
+  return join(xdg(env, 'XDG_STATE_HOME', '.local/state'), 'logs');
+}
+
+export function engineFor(options: EngineOptions, io: CliIo): MetalEngine {
+  const { accel, timeoutScale } = options;
+  const logDir = options.logDir ?? logFolder(io.env);
+  return io.createEngine({ accel, logDir, timeoutScale });
+}
+
+/**
+ * The cache that the options ask for. With --no-cache a folder in `beside` stands in, which is where
+ * the output goes and so has the room; it is gone on dispose.
+ */
+export async function cacheFor(
+  options: EngineOptions,
+  io: CliIo,
+  beside: string = tmpdir(),
+): Promise<MetalCache> {
+  if (options.cache) {
+    const dir = options.cacheDir ?? cacheFolder(io.env);
+    return openMetalCache({ dir, maxBytes: options.cacheSize });
+  }
+  let dir: string;
+  try {
+    await mkdir(beside, { recursive: true });
+    dir = await mkdtemp(join(beside, '.iso-rehydrate-'));
+  } catch (error) {
+    throw osError(error, 'create', beside);
+  }
+  const remove = () => rm(dir, { recursive: true, force: true });
+  try {
+    const cache = await openMetalCache({ dir, maxBytes: Number.POSITIVE_INFINITY });
+    return { ...cache, [Symbol.asyncDispose]: remove };
+  } catch (error) {
+    await remove();
+    throw error;
+  }
+}

@@ -1,0 +1,18 @@
+import type { Writable } from 'node:stream';
+import type { MetalEngine } from '../engine/engine.ts';
+import type { QemuEngineOptions } from '../engine/qemu/index.ts';
+
+/** All that a command may touch of the outside world besides files. */
+export interface CliIo {
+  readonly stdout: Writable;
+  readonly stderr: Writable;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Node's `os.arch()` spelling or CoreOS's. */
+  readonly hostArch: string;
+  /** Whether stderr is a terminal that understands cursor movement. */
+  readonly isTerminal: boolean;
+  /** Width of that terminal; asked for at each drawing. */
+  readonly columns: () => number;
+  readonly signal: AbortSignal;
+  readonly createEngine: (options: QemuEngineOptions) => MetalEngine;
+}

@@ -1,0 +1,56 @@
+import process from 'node:process';
+import { createQemuEngine } from '../engine/qemu/index.ts';
+import { CancelledError } from '../errors.ts';
+import { exitCodeOf } from './exit-code.ts';
+import { renderError } from './render-error.ts';
+import { runCommand } from './run.ts';
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+/** Milliseconds that leftover handles may keep the process after its work is done. */
+const LINGER_MS = 5000;
+
+/** The program: the only place that knows the process, its signals and its exit code. */
+export async function runMain(): Promise<void> {
+  const controller = new AbortController();
+  for (const signal of SIGNALS) {
+    process.on(signal, () => {
+      const cancelled = new CancelledError(`stopped by ${signal}`, {
+        code: 'CANCELLED',
+        context: { signal },
+      });
+      // The first asks for an orderly end, which removes partial files; the second insists.
+      if (controller.signal.aborted) process.exit(exitCodeOf(cancelled));
+      controller.abort(cancelled);
+    });
+  }
+  // The reader of a pipe may leave (`| head`): stop, quietly.
+  let pipeClosed = false;
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      pipeClosed ||= error.code === 'EPIPE';
+      controller.abort(
+        new CancelledError('the output was closed', { code: 'PIPE_CLOSED', cause: error }),
+      );
+    });
+  }
+  process.on('uncaughtException', (error) => {
+    process.stderr.write(renderError(error, { debug: true }));
+    process.exit(1);
+  });
+
+  const code = await runCommand(process.argv.slice(2), {
+    stdout: process.stdout,
+    stderr: process.stderr,
+    env: process.env,
+    hostArch: process.arch,
+    isTerminal: process.stderr.isTTY === true && process.env.TERM !== 'dumb',
+    columns: () => process.stderr.columns ?? 80,
+    signal: controller.signal,
+    createEngine: createQemuEngine,
+  });
+  process.exitCode = pipeClosed ? PIPE_CLOSED : code;
+  setTimeout(() => process.exit(), LINGER_MS).unref();
+}
+
+/** What a shell reports for a process that SIGPIPE ended. */
+const PIPE_CLOSED = 141;

@@ -1,0 +1,93 @@
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Arch, parseArch } from '../arch.ts';
+import { RehydrateError } from '../errors.ts';
+
+/** Options that every command has. */
+export interface OutputOptions {
+  readonly json?: true;
+  readonly quiet?: true;
+  readonly debug?: true;
+}
+
+/** Options of the commands that run the engine. */
+export interface EngineOptions extends OutputOptions {
+  readonly accel: 'auto' | 'kvm' | 'tcg';
+  readonly timeoutScale?: number;
+  readonly logDir?: string;
+  readonly cacheDir?: string;
+  readonly cacheSize: number;
+  /** False for --no-cache. */
+  readonly cache: boolean;
+}
+
+export function addOutputOptions(command: Command): Command {
+  return command
+    .option('--json', 'results as JSON on stdout, progress as JSON lines on stderr')
+    .option('-q, --quiet', 'no progress')
+    .option('--debug', 'show stack traces of errors');
+}
+
+export function addEngineOptions(command: Command): Command {
+  command
+    .addOption(
+      new Option('--accel <kind>', 'accelerator of the virtual machine')
+        .choices(['auto', 'kvm', 'tcg'])
+        .default('auto'),
+    )
+    .option('--timeout-scale <factor>', 'multiply all time limits of the machine', parseFactor)
+    .option('--log-dir <dir>', 'where console logs of failed machines are kept')
+    .option('--cache-dir <dir>', 'where regenerated disks are kept')
+    .option('--cache-size <size>', 'how much of them is kept', parseSize, 20 * 2 ** 30)
+    .option('--no-cache', 'keep none and use none');
+  // The default of --cache-size reads better as text than as a number.
+  const cacheSize = command.options.find(({ long }) => long === '--cache-size');
+  cacheSize?.default(20 * 2 ** 30, '20GiB');
+  return addOutputOptions(command);
+}
+
+const UNITS: Readonly<Record<string, number>> = {
+  '': 1,
+  k: 2 ** 10,
+  m: 2 ** 20,
+  g: 2 ** 30,
+  t: 2 ** 40,
+};
+
+/** `500M`, `20GiB`, `0`: binary units, as the files' own sizes are told. */
+export function parseSize(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?$/i.exec(text.trim());
+  const unit = UNITS[match?.[2]?.toLowerCase() ?? ''];
+  const bytes = Number(match?.[1]) * (unit ?? Number.NaN);
+  if (!Number.isSafeInteger(Math.round(bytes))) {
+    throw new InvalidArgumentError('Give a size such as 500MiB or 20G.');
+  }
+  return Math.round(bytes);
+}
+
+export function parseFactor(text: string): number {
+  const factor = Number(text);
+  if (text.trim() === '' || !Number.isFinite(factor) || factor <= 0 || factor > 1000) {
+    throw new InvalidArgumentError('Give a number above 0, such as 2.');
+  }
+  return factor;
+}
+
+/** `qemu,aws` or the option several times. */
+export function parseList(text: string, previous: readonly string[] = []): string[] {
+  const names = text.split(',').map((name) => name.trim());
+  if (names.includes('')) throw new InvalidArgumentError('Give names separated by commas.');
+  return [...previous, ...names];
+}
+
+export function parseArchOption(text: string): Arch {
+  try {
+    return parseArch(text);
+  } catch (error) {
+    if (!(error instanceof RehydrateError)) throw error;
+    throw new InvalidArgumentError(`${error.hint ?? error.message}.`);
+  }
+}
+
+export function parseArchList(text: string, previous: readonly Arch[] = []): Arch[] {
+  return [...new Set([...previous, ...parseList(text).map(parseArchOption)])];
+}

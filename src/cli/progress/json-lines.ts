@@ -1,0 +1,27 @@
+import type { ProgressRenderer } from './renderer.ts';
+
+/** At most this often an `advance` of the same subject, in milliseconds. */
+const INTERVAL = 200;
+
+/** Every event as one line of JSON; `advance` events are thinned out. */
+export function jsonLines(
+  write: (text: string) => void,
+  now: () => number = () => performance.now(),
+): ProgressRenderer {
+  const last = new Map<string, number>();
+  return {
+    report(event) {
+      if (event.type === 'advance') {
+        const complete = event.total !== undefined && event.done >= event.total;
+        const time = now();
+        if (!complete && time - (last.get(event.subject) ?? -INTERVAL) < INTERVAL) return;
+        last.set(event.subject, time);
+      } else if (event.type !== 'note') {
+        last.delete(event.subject);
+      }
+      write(`${JSON.stringify(event)}\n`);
+    },
+    aside: (body) => body(),
+    [Symbol.dispose]: () => {},
+  };
+}

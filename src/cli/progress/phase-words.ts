@@ -1,0 +1,16 @@
+import type { Phase } from '../../progress.ts';
+
+/** What a person reads for each phase. */
+export const PHASE_WORDS: Readonly<Record<Phase, string>> = {
+  'hash-iso': 'checking the ISO',
+  boot: 'booting',
+  login: 'waiting for login',
+  unpack: 'unpacking the disk',
+  poweroff: 'powering off',
+  'check-base': 'checking the disk',
+  index: 'indexing',
+  match: 'matching',
+  copy: 'copying',
+  patch: 'patching',
+  verify: 'verifying',
+};

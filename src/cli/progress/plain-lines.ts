@@ -1,0 +1,31 @@
+import { formatBytes } from '../../inspect/table.ts';
+import { printable } from '../render-error.ts';
+import { PHASE_WORDS } from './phase-words.ts';
+import type { ProgressRenderer } from './renderer.ts';
+
+/** One line for each phase, note and end: for logs. */
+export function plainLines(write: (text: string) => void): ProgressRenderer {
+  const line = (subject: string, text: string) =>
+    write(`${printable(`${subject}: ${text}`).replaceAll('\n', ' ')}\n`);
+  return {
+    report(event) {
+      switch (event.type) {
+        case 'phase': {
+          const size = event.total === undefined ? '' : ` (${formatBytes(event.total)})`;
+          line(event.subject, `${PHASE_WORDS[event.phase]}${size}`);
+          return;
+        }
+        case 'note':
+          line(event.subject, `note: ${event.message}`);
+          return;
+        case 'done':
+          line(event.subject, `done in ${event.seconds.toFixed(1)} s`);
+          return;
+        case 'advance':
+          return;
+      }
+    },
+    aside: (body) => body(),
+    [Symbol.dispose]: () => {},
+  };
+}

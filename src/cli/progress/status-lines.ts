@@ -1,0 +1,113 @@
+import { formatBytes } from '../../inspect/table.ts';
+import type { Phase } from '../../progress.ts';
+import { printable } from '../render-error.ts';
+import { PHASE_WORDS } from './phase-words.ts';
+import type { ProgressRenderer } from './renderer.ts';
+
+/** Milliseconds between two drawings: ten a second at most. */
+const FRAME = 100;
+/** ECMA-48: to the line's start and erase it; one line up. */
+const ERASE_LINE = '\r\x1b[2K';
+const LINE_UP = '\x1b[1A';
+
+interface Running {
+  phase: Phase;
+  since: number;
+  done: number | undefined;
+  total: number | undefined;
+}
+
+/** One status line per running subject, redrawn in place; finished subjects and notes scroll away. */
+export function statusLines(
+  write: (text: string) => void,
+  columns: () => number,
+  now: () => number = () => performance.now(),
+): ProgressRenderer {
+  const running = new Map<string, Running>();
+  let drawn = 0;
+  let timer: NodeJS.Timeout | undefined;
+
+  const erase = () => {
+    if (drawn > 0) write(ERASE_LINE + (LINE_UP + ERASE_LINE).repeat(drawn - 1));
+    drawn = 0;
+  };
+  const draw = () => {
+    timer = undefined;
+    erase();
+    const lines = [...running].map(([subject, state]) =>
+      statusText(subject, state, now()).slice(0, Math.max(20, columns() - 1)),
+    );
+    write(lines.join('\n'));
+    drawn = lines.length;
+  };
+  const drawSoon = () => {
+    timer ??= setTimeout(draw, FRAME);
+  };
+  const scroll = (text: string) => {
+    erase();
+    write(`${printable(text).replaceAll('\n', ' ')}\n`);
+    drawSoon();
+  };
+
+  return {
+    report(event) {
+      const { subject } = event;
+      switch (event.type) {
+        case 'phase': {
+          const { phase, total } = event;
+          running.set(subject, { phase, total, done: undefined, since: now() });
+          drawSoon();
+          return;
+        }
+        case 'advance': {
+          const state = running.get(subject);
+          if (state === undefined) return;
+          state.done = event.done;
+          state.total = event.total ?? state.total;
+          drawSoon();
+          return;
+        }
+        case 'note':
+          scroll(`${subject}: ${event.message}`);
+          return;
+        case 'done': {
+          const phase = running.get(subject)?.phase;
+          running.delete(subject);
+          const what = phase === undefined ? 'done' : PHASE_WORDS[phase];
+          scroll(`${subject}: ${what}, ${event.seconds.toFixed(1)} s`);
+          return;
+        }
+      }
+    },
+    aside(body) {
+      erase();
+      body();
+      drawSoon();
+    },
+    [Symbol.dispose]() {
+      if (timer) clearTimeout(timer);
+      erase();
+      running.clear();
+    },
+  };
+}
+
+/** `qemu: patching  42 %  630.0 MiB of 1.5 GiB  310.2 MiB/s` */
+export function statusText(
+  subject: string,
+  { phase, since, done, total }: Running,
+  now: number,
+): string {
+  const seconds = (now - since) / 1000;
+  const parts = [printable(`${subject}: ${PHASE_WORDS[phase]}`).replaceAll('\n', ' ')];
+  if (done !== undefined && total) {
+    const percent = Math.min(100, Math.floor((done / total) * 100));
+    parts.push(`${String(percent).padStart(3)} %`, `${formatBytes(done)} of ${formatBytes(total)}`);
+  } else if (done !== undefined) {
+    parts.push(formatBytes(done));
+  } else {
+    parts.push(`${seconds.toFixed(0)} s`);
+  }
+  if (done !== undefined && seconds >= 0.5) parts.push(`${formatBytes(done / seconds)}/s`);
+  return parts.join('  ');
+}

@@ -1,0 +1,57 @@
+import { RehydrateError } from '../errors.ts';
+
+export interface RenderErrorOptions {
+  /** Add stack traces. */
+  readonly debug: boolean;
+}
+
+/**
+ * What went wrong, where, and how to mend it, in lines that begin with `error:`, `where:`, `cause:`
+ * and `fix:`. Texts may come from hostile input: control characters are made visible.
+ */
+export function renderError(error: unknown, { debug }: RenderErrorOptions): string {
+  const lines: string[] = [];
+  if (error instanceof RehydrateError) {
+    lines.push(`error: ${error.message} [${error.code}]`);
+    for (const [name, value] of Object.entries(error.context)) {
+      if (value !== undefined) lines.push(`where: ${name}: ${value}`);
+    }
+    lines.push(...causes(error.cause).map((message) => `cause: ${message}`));
+    if (error.hint !== undefined) lines.push(`fix: ${error.hint}`);
+  } else {
+    lines.push(`error: internal error: ${messageOf(error)}`);
+    lines.push('fix: this is a bug in iso-rehydrate; report it with the output of --debug');
+  }
+  if (debug && error instanceof Error && error.stack) lines.push(error.stack);
+  return `${lines.map(printable).join('\n')}\n`;
+}
+
+/** The same for machines: one JSON object. */
+export function errorEvent(error: unknown): Record<string, unknown> {
+  if (!(error instanceof RehydrateError)) {
+    return { type: 'error', kind: 'internal', code: 'INTERNAL', message: messageOf(error) };
+  }
+  const { kind, code, message, context, hint } = error;
+  return { type: 'error', kind, code, message, context, hint, causes: causes(error.cause) };
+}
+
+/** Messages of the causes, outermost first; those that only repeat what was said are left out. */
+function causes(cause: unknown, depth = 0): string[] {
+  if (cause === undefined || cause === null || depth > 8) return [];
+  if (cause instanceof AggregateError) return cause.errors.flatMap((one) => causes(one, depth + 1));
+  const next = cause instanceof Error ? causes(cause.cause, depth + 1) : [];
+  return [messageOf(cause), ...next];
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Line feeds and tabs stay (console excerpts, stacks); other control characters become \xNN. */
+export function printable(text: string): string {
+  return text.replace(
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+    /[\x00-\x08\x0b-\x1f\x7f-\x9f]/g,
+    (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`,
+  );
+}

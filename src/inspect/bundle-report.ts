@@ -1,0 +1,130 @@
+import type { Arch } from '../arch.ts';
+import type { BlobRef } from '../bundle/blobs.ts';
+import type { Bundle } from '../bundle/read.ts';
+import type { RecipeArtifact, Recipes } from '../bundle/recipes.ts';
+import { shortName } from '../stream/artifacts.ts';
+import { type Column, formatBytes, formatShare, renderTable } from './table.ts';
+
+/** What a bundle holds and can make. Plain data: `--json` prints it as it is. Sizes in bytes. */
+export interface BundleReport {
+  readonly path: string;
+  readonly architectures: readonly ArchitectureReport[];
+  /** All blobs that recipes refer to, each once. */
+  readonly size: number;
+}
+
+export interface ArchitectureReport {
+  readonly architecture: Arch;
+  readonly stream: string;
+  readonly release: string;
+  readonly iso: Recipes['iso'];
+  readonly bases: Recipes['bases'];
+  readonly artifacts: readonly ArtifactReport[];
+  readonly missing: Recipes['missing'];
+  readonly totals: {
+    readonly artifacts: number;
+    /** Uncompressed. */
+    readonly size: number;
+    /** Compressed as released, where known. */
+    readonly releasedSize: number;
+    readonly deltaSize: number;
+  };
+}
+
+export interface ArtifactReport extends RecipeArtifact {
+  /** Short name that `--platform` takes. */
+  readonly label: string;
+}
+
+export function reportBundle({ path, recipes }: Bundle): BundleReport {
+  const blobs = new Map<string, number>();
+  const count = ({ sha256, size }: BlobRef) => blobs.set(sha256, size);
+  for (const { iso, stream, artifacts } of recipes) {
+    if (iso.embedded) count(iso);
+    count(stream);
+    for (const { recipe } of artifacts) if (recipe.kind === 'delta') count(recipe.delta);
+  }
+  const size = [...blobs.values()].reduce((sum, bytes) => sum + bytes, 0);
+  return { path, size, architectures: recipes.map(reportArchitecture) };
+}
+
+export function reportArchitecture(recipes: Recipes): ArchitectureReport {
+  const { architecture, stream, release, iso, bases, artifacts, missing } = recipes;
+  const sum = (of: (artifact: RecipeArtifact) => number) =>
+    artifacts.reduce((total, artifact) => total + of(artifact), 0);
+  return {
+    architecture,
+    stream: stream.name,
+    release,
+    iso,
+    bases,
+    artifacts: artifacts.map((artifact) => ({
+      label: shortName(artifact, artifacts),
+      ...artifact,
+    })),
+    missing,
+    totals: {
+      artifacts: artifacts.length,
+      size: sum(({ size }) => size),
+      releasedSize: sum(({ released }) => released.size ?? 0),
+      deltaSize: sum(deltaSize),
+    },
+  };
+}
+
+export function renderBundleReport({ path, size, architectures }: BundleReport): string {
+  const head = `bundle ${path}: ${formatBytes(size)}\n`;
+  return [head, ...architectures.map(renderArchitecture)].join('\n');
+}
+
+/** The heading, the table of artifacts and the totals of one architecture. */
+export function renderArchitecture(report: ArchitectureReport): string {
+  const { architecture, stream, release, iso, artifacts, missing, totals } = report;
+  const where = iso.embedded ? 'in the bundle' : `not in the bundle; from ${iso.location}`;
+  const lines = [
+    `${architecture}  ${stream} ${release}`,
+    `iso ${iso.name}: ${formatBytes(iso.size)}, ${where}`,
+    '',
+    renderTable(COLUMNS, artifacts).trimEnd(),
+    '',
+    `${totals.artifacts} artifacts, ${formatBytes(totals.size)}` +
+      ` (released as ${formatBytes(totals.releasedSize)}), deltas ${formatBytes(totals.deltaSize)}`,
+    ...missing.map((artifact) => `missing ${shortName(artifact, missing)}: ${artifact.reason}`),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+const HOW: Readonly<Record<RecipeArtifact['attestation'], string>> = {
+  'uncompressed-sha256': "stream's uncompressed-sha256",
+  sha256: "stream's sha256",
+  computed: "own sha256, after the stream's sha256 of the compressed file",
+};
+
+const COLUMNS: readonly Column<ArtifactReport>[] = [
+  { title: 'ARTIFACT', cell: ({ label }) => label },
+  { title: 'CONTAINER', cell: ({ container }) => container },
+  { title: 'SIZE', align: 'right', cell: ({ size }) => formatBytes(size) },
+  {
+    title: 'RELEASED',
+    align: 'right',
+    cell: ({ released }) => (released.size === undefined ? '-' : formatBytes(released.size)),
+  },
+  {
+    title: 'DELTA',
+    align: 'right',
+    cell: (artifact) =>
+      artifact.recipe.kind === 'delta' ? formatBytes(deltaSize(artifact)) : 'none',
+  },
+  {
+    // Of what a mirror would have to carry otherwise: the file as released.
+    title: 'RATIO',
+    align: 'right',
+    cell: (artifact) => formatShare(deltaSize(artifact), artifact.released.size ?? artifact.size),
+  },
+  { title: 'BASE', cell: ({ recipe }) => (recipe.kind === 'iso' ? 'iso' : recipe.base) },
+  { title: 'VERIFIED BY', cell: ({ attestation }) => HOW[attestation] },
+];
+
+function deltaSize({ recipe }: RecipeArtifact): number {
+  return recipe.kind === 'delta' ? recipe.delta.size : 0;
+}
