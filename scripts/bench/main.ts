@@ -1,0 +1,206 @@
+/**
+ * `npm run bench`: prints what dehydrating and rehydrating the fixture costs, next to `cp` +
+ * `sha256sum` of the same files and to the deltas that other tools make. Changes nothing but a
+ * scratch folder.
+ *
+ *     npm run bench -- [--fixture DIR] [--arch x86_64] [--skip-peers] [--peer-timeout SECONDS]
+ */
+import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import * as v from 'valibot';
+import { type Measured, measure, shell } from './measure.ts';
+import { PEERS, runPeer } from './peers.ts';
+import { bytes, mebibytes, seconds, table } from './table.ts';
+
+const { values: options } = parseArgs({
+  options: {
+    fixture: {
+      type: 'string',
+      default: process.env.ISO_REHYDRATE_FIXTURE ?? '.work/fixture/x86_64',
+    },
+    arch: { type: 'string', default: 'x86_64' },
+    'skip-peers': { type: 'boolean', default: false },
+    'peer-timeout': { type: 'string', default: '300' },
+    'scratch-parent': { type: 'string', default: tmpdir() },
+  },
+});
+
+const Artifact = v.object({
+  label: v.string(),
+  name: v.string(),
+  size: v.number(),
+  sha256: v.string(),
+  recipe: v.variant('kind', [
+    v.object({ kind: v.literal('iso') }),
+    v.object({ kind: v.literal('base'), base: v.string() }),
+    v.object({ kind: v.literal('delta'), base: v.string(), delta: v.object({ size: v.number() }) }),
+  ]),
+});
+const Bundle = v.object({
+  architectures: v.tuple([
+    v.object({
+      iso: v.object({ name: v.string(), size: v.number() }),
+      artifacts: v.array(Artifact),
+      totals: v.object({ size: v.number(), releasedSize: v.number(), deltaSize: v.number() }),
+      engine: v.object({ detail: v.string(), seconds: v.record(v.string(), v.number()) }),
+    }),
+  ]),
+});
+type Artifact = v.InferOutput<typeof Artifact>;
+
+const cli = [process.execPath, resolve('dist/src/cli/bin.js')];
+const say = (text = '') => console.log(text);
+const scratch = await mkdtemp(join(options['scratch-parent'], 'iso-rehydrate-bench-'));
+try {
+  await bench();
+} finally {
+  await rm(scratch, { recursive: true, force: true });
+}
+
+async function bench(): Promise<void> {
+  const bundle = join(scratch, 'bundle');
+  const cache = join(scratch, 'cache');
+  const out = join(scratch, 'out');
+
+  const made = await measure([
+    ...cli,
+    'dehydrate',
+    '--stream',
+    join(options.fixture, 'stream.json'),
+    '--artifacts',
+    options.fixture,
+    '--arch',
+    options.arch,
+    '--cache-dir',
+    cache,
+    '--output',
+    bundle,
+    '--quiet',
+    '--json',
+  ]); // prettier-ignore
+  const { architectures } = v.parse(Bundle, JSON.parse(made.stdout));
+  const [{ iso, artifacts, totals, engine }] = architectures;
+
+  say(`## Engine (${engine.detail})\n`);
+  const phases = Object.entries(engine.seconds);
+  say(
+    table(
+      phases.map(([phase]) => phase),
+      [phases.map(([, value]) => seconds(value))],
+    ),
+  );
+  say(`\ndehydrate, all in: ${seconds(made.seconds)}, peak RSS ${mebibytes(made.peakRss)}\n`);
+  say(
+    `released ${bytes(totals.releasedSize)} B, ISO ${bytes(iso.size)} B, all deltas ${bytes(totals.deltaSize)} B\n`,
+  );
+
+  say('## Rehydrate one artifact, base in the cache (patch and SHA-256 in one pass)\n');
+  const rows: string[][] = [];
+  for (const artifact of artifacts) rows.push(await row(artifact));
+  say(
+    table(
+      [
+        'artifact',
+        'size',
+        'delta',
+        'whole command',
+        'patch + verify',
+        'cp',
+        'sha256sum',
+        'ratio',
+        'peak RSS',
+      ],
+      rows,
+    ),
+  );
+  say('\nratio: patch + verify over `cp --sparse=always` + `sha256sum` of the same file.\n');
+
+  if (!options['skip-peers']) await peers();
+
+  async function row(artifact: Artifact): Promise<string[]> {
+    const { label, name, size, recipe } = artifact;
+    const done = await rehydrate(label);
+    const result = v.parse(v.object({ seconds: v.number() }), JSON.parse(done.stdout));
+    const file = join(out, name);
+    const copy = join(out, 'copy');
+    const copied = await measure(shell('cp --sparse=always "$1" "$2"', file, copy));
+    const summed = await measure(shell('sha256sum "$1"', copy));
+    if (!summed.stdout.startsWith(artifact.sha256)) throw new Error(`${label}: wrong SHA-256`);
+    await rm(out, { recursive: true });
+    const ratio = result.seconds / (copied.seconds + summed.seconds);
+    return [
+      label,
+      bytes(size),
+      recipe.kind === 'delta' ? bytes(recipe.delta.size) : '0',
+      seconds(done.seconds),
+      seconds(result.seconds),
+      seconds(copied.seconds),
+      seconds(summed.seconds),
+      ratio.toFixed(2),
+      mebibytes(done.peakRss),
+    ];
+  }
+
+  function rehydrate(label: string): Promise<Measured> {
+    return measure([
+      ...cli,
+      '--bundle',
+      bundle,
+      '--arch',
+      options.arch,
+      '--platform',
+      label,
+      '--cache-dir',
+      cache,
+      '--output',
+      `${out}/`,
+      '--quiet',
+      '--json',
+    ]); // prettier-ignore
+  }
+
+  async function peers(): Promise<void> {
+    say('## Size of the delta, and the time it takes to make it\n');
+    const names = Object.keys(PEERS);
+    const lines: string[][] = [];
+    const sums = new Map<string, number>();
+    const add = (name: string, size: number) => sums.set(name, (sums.get(name) ?? 0) + size);
+    await rehydrate('metal/raw');
+    for (const artifact of artifacts) {
+      if (artifact.recipe.kind !== 'delta') continue;
+      await rehydrate(artifact.label);
+      const base = await baseFile(artifact.recipe.base);
+      const cells = [artifact.label, bytes(artifact.recipe.delta.size)];
+      add('iso-rehydrate', artifact.recipe.delta.size);
+      for (const name of names) {
+        const timeout = Number(options['peer-timeout']) * 1000;
+        const result = await runPeer(
+          PEERS[name] ?? '',
+          base,
+          join(out, artifact.name),
+          scratch,
+          timeout,
+        );
+        cells.push(
+          'failed' in result ? result.failed : `${bytes(result.size)} (${seconds(result.seconds)})`,
+        );
+        add(name, 'failed' in result ? Number.NaN : result.size);
+      }
+      lines.push(cells);
+      await rm(join(out, artifact.name));
+    }
+    const total = ['iso-rehydrate', ...names].map((name) => bytes(sums.get(name) ?? 0));
+    say(table(['artifact', 'iso-rehydrate', ...names], [...lines, ['sum', ...total]]));
+  }
+
+  async function baseFile(base: string): Promise<string> {
+    const label = base === 'iso' ? 'metal/iso' : base === 'metal4k' ? 'metal/4k.raw' : 'metal/raw';
+    const found = artifacts.find((a) => a.label.startsWith(label));
+    if (!found) throw new Error(`no artifact for base ${base}`);
+    const path = join(out, found.name);
+    if (!(await stat(path).catch(() => undefined))) await rehydrate(found.label);
+    return path;
+  }
+}

@@ -1,0 +1,50 @@
+import { readFileSync } from 'node:fs';
+import { execa } from 'execa';
+
+export interface Measured {
+  readonly seconds: number;
+  /** Peak resident set of the process itself (VmHWM; its children do not count), bytes. */
+  readonly peakRss: number;
+  readonly stdout: string;
+}
+
+/** Runs a command to its end. Throws if it fails. */
+export async function measure(command: readonly string[], timeout?: number): Promise<Measured> {
+  const [file = '', ...args] = command;
+  const started = performance.now();
+  const child = execa(file, args, {
+    stdin: 'ignore',
+    stderr: 'pipe',
+    maxBuffer: 1 << 26,
+    ...(timeout === undefined ? {} : { timeout }),
+  });
+  let peakRss = 0;
+  // The high-water mark only grows: the last look before the end is the peak, but for the last 20 ms.
+  const sampler = setInterval(() => {
+    peakRss = Math.max(peakRss, highWater(child.pid));
+  }, 20);
+  try {
+    const { stdout } = await child;
+    return { seconds: (performance.now() - started) / 1000, peakRss, stdout };
+  } finally {
+    clearInterval(sampler);
+  }
+}
+
+function highWater(pid: number | undefined): number {
+  if (pid === undefined) return 0;
+  try {
+    const kib = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+    return Number(kib ?? 0) * 1024;
+  } catch {
+    return 0; // gone
+  }
+}
+
+export const shell = (script: string, ...args: readonly string[]): string[] => [
+  'sh',
+  '-euc',
+  script,
+  'sh',
+  ...args,
+];
