@@ -1,0 +1,68 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { execa } from 'execa';
+
+const BIN = resolve('dist/src/cli/bin.js');
+if (!existsSync(BIN)) throw new Error(`${BIN} is missing: run npm run build`);
+
+export interface CliResult {
+  readonly exitCode: number | undefined;
+  readonly signal: string | undefined;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface CliRun {
+  /** Called with each line of stderr as it comes. */
+  readonly onLine?: (line: string, kill: (signal: NodeJS.Signals) => void) => void;
+  readonly cwd?: string;
+  readonly env?: Record<string, string>;
+}
+
+/** Runs the built command line and never throws: tests look at how it ended. */
+export async function cli(args: readonly string[], run: CliRun = {}): Promise<CliResult> {
+  const child = execa(process.execPath, [BIN, ...args], {
+    reject: false,
+    stdin: 'ignore',
+    ...(run.cwd === undefined ? {} : { cwd: run.cwd }),
+    ...(run.env === undefined ? {} : { env: run.env }),
+  });
+  if (run.onLine) {
+    const { onLine } = run;
+    (async () => {
+      for await (const line of child.iterable({ from: 'stderr' })) {
+        onLine(line, (signal) => child.kill(signal));
+      }
+    })().catch(() => {}); // the result tells how the process ended
+  }
+  const { exitCode, signal, stdout, stderr } = await child;
+  return { exitCode, signal, stdout, stderr };
+}
+
+export async function output(file: string, args: readonly string[]): Promise<string> {
+  return (await execa(file, args)).stdout;
+}
+
+/** SHA-256 by coreutils. */
+export async function sha256sum(path: string): Promise<string> {
+  return (await output('sha256sum', ['--', path])).replace(/^\\/, '').slice(0, 64);
+}
+
+/** Command lines of running QEMUs that mention `text`. */
+export function qemusWith(text: string): string[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((pid) => {
+      try {
+        return [readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')];
+      } catch {
+        return []; // gone meanwhile
+      }
+    })
+    .filter((line) => /qemu-system/.test(line.slice(0, 200)) && line.includes(text));
+}
+
+/** Everything below a folder, relative, to tell what a failed run left behind. */
+export function filesBelow(dir: string): string[] {
+  return readdirSync(dir, { recursive: true }).map(String).sort();
+}

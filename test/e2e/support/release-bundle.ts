@@ -1,0 +1,56 @@
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { type CliResult, cli } from './cli.ts';
+import { fixtureDir } from './fixture.ts';
+
+export interface ReleaseBundle {
+  readonly bundle: string;
+  /** Holds the metal disks that dehydrate regenerated. */
+  readonly cache: string;
+  /** How `dehydrate` ended and what it printed. */
+  readonly result: CliResult;
+}
+
+/** Everything that decides what `dehydrate` does: the built program and the release. */
+function fingerprint(): string {
+  const hash = createHash('sha256');
+  const dist = resolve('dist');
+  for (const name of readdirSync(dist, { recursive: true }).map(String).sort()) {
+    const path = join(dist, name);
+    if (statSync(path).isFile()) hash.update(name).update(readFileSync(path));
+  }
+  hash.update(readFileSync(join(fixtureDir(), 'stream.json')));
+  return hash.digest('hex').slice(0, 16);
+}
+
+export function dehydrateArgs(target: string, cache: string): string[] {
+  return [
+    'dehydrate',
+    ...['--stream', join(fixtureDir(), 'stream.json'), '--artifacts', fixtureDir()],
+    ...['--cache-dir', cache, '-o', target, '--quiet'],
+  ];
+}
+
+/**
+ * The fixture's bundle, made once for all test files (a VM boot is minutes under emulation) and
+ * again whenever the program or the fixture changes. Test files run one after the other.
+ */
+export async function releaseBundle(): Promise<ReleaseBundle> {
+  const parent = resolve('.work/e2e');
+  const home = join(parent, fingerprint());
+  const log = join(home, 'result.json');
+  const found = await readFile(log, 'utf8').catch(() => undefined);
+  if (found === undefined) {
+    await rm(parent, { recursive: true, force: true });
+    const fresh = `${home}.new`;
+    await mkdir(fresh, { recursive: true });
+    const result = await cli(dehydrateArgs(join(fresh, 'bundle'), join(fresh, 'cache')));
+    if (result.exitCode !== 0) throw new Error(`dehydrate failed:\n${result.stderr}`);
+    await writeFile(join(fresh, 'result.json'), JSON.stringify(result));
+    await rename(fresh, home);
+  }
+  const result: CliResult = JSON.parse(found ?? (await readFile(log, 'utf8')));
+  return { bundle: join(home, 'bundle'), cache: join(home, 'cache'), result };
+}
