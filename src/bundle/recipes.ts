@@ -1,12 +1,19 @@
 import * as v from 'valibot';
-import { BASE_NAMES, CONTAINERS } from '../../images/platforms.ts';
-import { ARCHITECTURES } from '../arch.ts';
+import { BASE_NAMES, type BaseName, CONTAINERS, type Container } from '../../images/platforms.ts';
+import { ARCHITECTURES, type Arch } from '../arch.ts';
 import { FormatError } from '../errors.ts';
+import type { Sha256 } from '../io/digest.ts';
 import { canonicalJson } from '../json/canonical.ts';
 import { fileNameField, nameField, sha256Field, sizeField, textField } from '../json/fields.ts';
 import { parseJson } from '../json/parse.ts';
-import { type Attestation, FILE_ROLES, idText } from '../stream/artifacts.ts';
-import { COMPRESSIONS } from '../stream/names.ts';
+import {
+  type ArtifactId,
+  ATTESTATIONS,
+  type Attestation,
+  FILE_ROLES,
+  idText,
+} from '../stream/artifacts.ts';
+import { COMPRESSIONS, type Compression } from '../stream/names.ts';
 
 /**
  * The recipe manifest: one architecture's config blob. It says how every artifact is made from the
@@ -15,42 +22,92 @@ import { COMPRESSIONS } from '../stream/names.ts';
  */
 export const RECIPES_VERSION = 1;
 
-const ATTESTATIONS = [
-  'uncompressed-sha256',
-  'sha256',
-  'computed',
-] as const satisfies readonly Attestation[];
+/** A disk that the ISO's osmet unpacks to. Size in bytes. */
+export interface DerivedBase {
+  readonly sha256: Sha256;
+  readonly size: number;
+}
+
+/** How an artifact is made. */
+export type Recipe =
+  /** The artifact is the ISO itself. */
+  | { readonly kind: 'iso' }
+  /** The artifact is a regenerated disk as it is. */
+  | { readonly kind: 'base'; readonly base: Exclude<BaseName, 'iso'> }
+  /** Patch `base` with the delta blob. */
+  | { readonly kind: 'delta'; readonly base: BaseName; readonly delta: DerivedBase };
+
+export interface RecipeArtifact extends ArtifactId {
+  readonly release: string;
+  /** Name, size in bytes and SHA-256 of the target. */
+  readonly name: string;
+  readonly size: number;
+  readonly sha256: Sha256;
+  /** Where that SHA-256 comes from. */
+  readonly attestation: Attestation;
+  readonly compression: Compression;
+  readonly container: Container;
+  /** The file that was released. `size` is missing if only the stream was at hand. */
+  readonly released: {
+    readonly name: string;
+    readonly location: string;
+    readonly sha256: Sha256;
+    readonly size?: number | undefined;
+  };
+  readonly recipe: Recipe;
+}
+
+/** An artifact of the release that the bundle does not cover. */
+export interface MissingArtifact extends ArtifactId {
+  readonly release: string;
+  readonly name: string;
+  readonly reason: string;
+}
+
+export interface Recipes {
+  readonly schemaVersion: typeof RECIPES_VERSION;
+  readonly architecture: Arch;
+  /** Of the ISO, and so of all artifacts. */
+  readonly release: string;
+  /** The stream JSON's own name, and the blob that holds it. */
+  readonly stream: DerivedBase & { readonly name: string };
+  readonly iso: DerivedBase & {
+    readonly name: string;
+    readonly location: string;
+    /** Whether the bundle holds it. */
+    readonly embedded: boolean;
+  };
+  readonly bases: {
+    readonly metal?: DerivedBase | undefined;
+    readonly metal4k?: DerivedBase | undefined;
+  };
+  readonly artifacts: readonly RecipeArtifact[];
+  readonly missing: readonly MissingArtifact[];
+}
+
+const MAX_ARTIFACTS = 4096;
 
 const idFields = { platform: nameField, format: nameField, file: v.picklist(FILE_ROLES) };
-
-/** A disk that the ISO's osmet unpacks to. */
-const baseSchema = v.object({ sha256: sha256Field, size: sizeField });
+const blobFields = { sha256: sha256Field, size: sizeField };
 
 const recipeSchema = v.variant('kind', [
-  /** The artifact is the ISO itself. */
   v.object({ kind: v.literal('iso') }),
-  /** The artifact is a regenerated disk as it is. */
   v.object({ kind: v.literal('base'), base: v.picklist(['metal', 'metal4k']) }),
-  /** Patch `base` with the delta blob. */
   v.object({
     kind: v.literal('delta'),
     base: v.picklist(BASE_NAMES),
-    delta: v.object({ sha256: sha256Field, size: sizeField }),
+    delta: v.object(blobFields),
   }),
 ]);
 
 const artifactSchema = v.object({
   ...idFields,
   release: textField(256),
-  /** Name, size in bytes and SHA-256 of the target. */
   name: fileNameField,
-  size: sizeField,
-  sha256: sha256Field,
-  /** Where that SHA-256 comes from. */
+  ...blobFields,
   attestation: v.picklist(ATTESTATIONS),
   compression: v.picklist([...COMPRESSIONS, 'none']),
   container: v.picklist(CONTAINERS),
-  /** The file that was released. `size` is missing if only the stream was at hand. */
   released: v.object({
     name: fileNameField,
     location: textField(4096),
@@ -67,28 +124,24 @@ const missingSchema = v.object({
   reason: textField(1024),
 });
 
-const recipesSchema = v.object({
+const recipesSchema: v.GenericSchema<unknown, Recipes> = v.object({
   schemaVersion: v.literal(RECIPES_VERSION, 'this bundle needs another version of iso-rehydrate'),
   architecture: v.picklist(ARCHITECTURES),
   release: textField(256),
-  stream: v.object({ name: textField(256), sha256: sha256Field, size: sizeField }),
+  stream: v.object({ name: textField(256), ...blobFields }),
   iso: v.object({
     name: fileNameField,
     location: textField(4096),
-    sha256: sha256Field,
-    size: sizeField,
+    ...blobFields,
     embedded: v.boolean(),
   }),
-  bases: v.object({ metal: v.optional(baseSchema), metal4k: v.optional(baseSchema) }),
-  artifacts: v.pipe(v.array(artifactSchema), v.maxLength(4096)),
-  missing: v.pipe(v.array(missingSchema), v.maxLength(4096)),
+  bases: v.object({
+    metal: v.optional(v.object(blobFields)),
+    metal4k: v.optional(v.object(blobFields)),
+  }),
+  artifacts: v.pipe(v.array(artifactSchema), v.maxLength(MAX_ARTIFACTS)),
+  missing: v.pipe(v.array(missingSchema), v.maxLength(MAX_ARTIFACTS)),
 });
-
-export type Recipes = v.InferOutput<typeof recipesSchema>;
-export type RecipeArtifact = v.InferOutput<typeof artifactSchema>;
-export type MissingArtifact = v.InferOutput<typeof missingSchema>;
-export type Recipe = v.InferOutput<typeof recipeSchema>;
-export type DerivedBase = v.InferOutput<typeof baseSchema>;
 
 /**
  * Decodes an untrusted recipe manifest. Throws FormatError with the JSON path; `RECIPES_BASE` if an

@@ -25,7 +25,7 @@ export const EXIT_CODE_HELP = `Exit codes:
   6  the virtual machine failed
   7  the operating system refused: disk full, permission, missing file
   8  a program is missing or too old (QEMU, xz, Node.js)
-  130, 143, 129  stopped by SIGINT, SIGTERM, SIGHUP`;
+  130, 143, 129  stopped by SIGINT, SIGTERM, SIGHUP; 141 the reader of the output left`;
 
 export function exitCodeOf(error: unknown): number {
   if (error instanceof CancelledError) {

@@ -23,14 +23,11 @@ export async function runMain(): Promise<void> {
       controller.abort(cancelled);
     });
   }
-  // The reader of a pipe may leave (`| head`): stop, quietly.
-  let pipeClosed = false;
+  // The reader of a pipe may leave (`| head`): stop.
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      pipeClosed ||= error.code === 'EPIPE';
-      controller.abort(
-        new CancelledError('the output was closed', { code: 'PIPE_CLOSED', cause: error }),
-      );
+      const code = error.code === 'EPIPE' ? 'PIPE_CLOSED' : 'OUTPUT_FAILED';
+      controller.abort(new CancelledError('the output failed', { code, cause: error }));
     });
   }
   process.on('uncaughtException', (error) => {
@@ -38,7 +35,7 @@ export async function runMain(): Promise<void> {
     process.exit(1);
   });
 
-  const code = await runCommand(process.argv.slice(2), {
+  process.exitCode = await runCommand(process.argv.slice(2), {
     stdout: process.stdout,
     stderr: process.stderr,
     env: process.env,
@@ -48,9 +45,5 @@ export async function runMain(): Promise<void> {
     signal: controller.signal,
     createEngine: createQemuEngine,
   });
-  process.exitCode = pipeClosed ? PIPE_CLOSED : code;
   setTimeout(() => process.exit(), LINGER_MS).unref();
 }
-
-/** What a shell reports for a process that SIGPIPE ended. */
-const PIPE_CLOSED = 141;

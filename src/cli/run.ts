@@ -1,4 +1,5 @@
 import { CommanderError } from 'commander';
+import { CancelledError, RehydrateError } from '../errors.ts';
 import { exitCodeOf } from './exit-code.ts';
 import type { CliIo } from './io.ts';
 import { createProgram } from './program.ts';
@@ -14,6 +15,7 @@ export async function runCommand(argv: readonly string[], io: CliIo): Promise<nu
     return 0;
   } catch (error) {
     if (error instanceof CommanderError) return exitCodeOf(error); // it has said what it had to say
+    if (isClosedPipe(error, io)) return PIPE_CLOSED; // the reader has what it wanted, as with `| head`
     // Whether the options could be parsed or not, these two words mean the same.
     const text = argv.includes('--json')
       ? `${JSON.stringify(errorEvent(error))}\n`
@@ -21,4 +23,13 @@ export async function runCommand(argv: readonly string[], io: CliIo): Promise<nu
     io.stderr.write(text);
     return exitCodeOf(error);
   }
+}
+
+/** What a shell reports for a process that SIGPIPE ended. */
+const PIPE_CLOSED = 141;
+
+function isClosedPipe(error: unknown, { signal }: CliIo): boolean {
+  const reason: unknown = signal.reason;
+  if (reason instanceof CancelledError && reason.code === 'PIPE_CLOSED') return true;
+  return error instanceof RehydrateError && error.context.errno === 'EPIPE';
 }

@@ -1,34 +1,29 @@
-/** What JSON can say; `undefined` members of objects are left out, as JSON.stringify does. */
-export type Json =
-  | null
-  | boolean
-  | number
-  | string
-  | readonly Json[]
-  | { readonly [key: string]: Json | undefined };
-
 /**
  * The one spelling of a value: object keys in code unit order, no white space, so that equal values
  * are equal bytes and hash alike (the subset of RFC 8785 that covers strings and safe integers).
+ * Members that are `undefined` are left out.
  */
-export function canonicalJson(value: Json): Buffer {
+export function canonicalJson(value: unknown): Buffer {
   return Buffer.from(stringify(value), 'utf8');
 }
 
-function stringify(value: Json): string {
-  if (typeof value === 'number' && !Number.isSafeInteger(value)) {
-    throw new TypeError(`not a safe integer: ${value}`);
+/** Throws TypeError for what has no one spelling: fractions, `undefined` in lists, class instances. */
+function stringify(value: unknown): string {
+  if (value === null || typeof value === 'boolean') return String(value);
+  if (typeof value === 'string') return JSON.stringify(value);
+  if (typeof value === 'number' && Number.isSafeInteger(value)) return String(value);
+  if (Array.isArray(value)) return `[${value.map(stringify).join(',')}]`;
+  if (typeof value !== 'object' || !isPlain(value)) {
+    throw new TypeError(`cannot be canonical JSON: a ${typeof value}`);
   }
-  if (value === null || typeof value !== 'object') return JSON.stringify(value);
-  if (isArray(value)) return `[${value.map(stringify).join(',')}]`;
-  const members: string[] = [];
-  for (const key of Object.keys(value).sort()) {
-    const member = value[key];
-    if (member !== undefined) members.push(`${JSON.stringify(key)}:${stringify(member)}`);
-  }
+  const members = Object.entries(value)
+    .filter(([, member]) => member !== undefined)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([key, member]) => `${JSON.stringify(key)}:${stringify(member)}`);
   return `{${members.join(',')}}`;
 }
 
-function isArray(value: Json): value is readonly Json[] {
-  return Array.isArray(value);
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
 }

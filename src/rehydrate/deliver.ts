@@ -2,6 +2,7 @@ import type { Writable } from 'node:stream';
 import type { RecipeArtifact } from '../bundle/recipes.ts';
 import { FormatError, IntegrityError } from '../errors.ts';
 import { writeAtomically } from '../io/atomic.ts';
+import { osError } from '../io/os-error.ts';
 import { type Sink, streamSink } from '../io/sink.ts';
 import type { Bases } from './bases.ts';
 import type { PlannedFile } from './output.ts';
@@ -51,6 +52,18 @@ export async function deliverFiles(planned: readonly PlannedFile[], job: Job): P
 
 /** One artifact goes out as it is, several as a tar. */
 export async function deliverStream(
+  artifacts: readonly RecipeArtifact[],
+  stream: Writable,
+  job: Job,
+): Promise<void> {
+  try {
+    await sendAll(artifacts, stream, job);
+  } catch (error) {
+    throw osError(error, 'write to', 'the output stream');
+  }
+}
+
+async function sendAll(
   artifacts: readonly RecipeArtifact[],
   stream: Writable,
   { make, finished, bases }: Job,

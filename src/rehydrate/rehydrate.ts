@@ -83,7 +83,7 @@ export async function rehydrateArtifacts(options: RehydrateOptions): Promise<Reh
     const base = bases.get(baseOf(artifact));
     const { seconds } = await step(
       progress,
-      { subject, phase: 'patch', total: artifact.size },
+      { subject, phase: artifact.recipe.kind === 'delta' ? 'patch' : 'copy', total: artifact.size },
       (onBytes) => writeArtifact({ artifact, bundle, base, sink, signal, onBytes }),
     );
     return seconds;

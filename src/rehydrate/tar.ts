@@ -19,18 +19,27 @@ export interface TarWriter extends AsyncDisposable {
 export function tarWriter(stream: Writable): TarWriter {
   const archive = pack();
   const out = streamSink(stream);
+  let outFailure: unknown;
   const pump = (async () => {
-    for await (const chunk of archive as AsyncIterable<Uint8Array>) await out.write(chunk);
+    for await (const chunk of archive as AsyncIterable<Uint8Array>) {
+      await out.write(chunk).catch((error: unknown) => {
+        outFailure = error;
+        throw error;
+      });
+    }
   })();
-  // Whoever waits for a drain waits for the pump's failure too; nobody may be waiting when it comes.
-  pump.catch(() => {});
+  pump.catch(() => {}); // it may fail while nobody waits; whoever waits next meets it
 
   return {
     async add(name, size, body) {
       const { promise: complete, resolve, reject } = Promise.withResolvers<void>();
       complete.catch(() => {}); // if `body` fails, its error is the one to tell
       const header = { name, size, mode: 0o644, mtime: new Date(0) };
-      const entry = archive.entry(header, (error) => (error ? reject(error) : resolve()));
+      const entry = archive.entry(header, (error) =>
+        // An output that fails takes the entry with it: tell the cause, not the consequence.
+        error ? reject(outFailure ?? error) : resolve(),
+      );
+      entry.on('error', () => {}); // the callback has it
       const write = async (chunk: Uint8Array) => {
         if (!entry.write(chunk)) await Promise.race([once(entry, 'drain'), complete, pump]);
       };

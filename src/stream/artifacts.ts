@@ -15,14 +15,14 @@ export interface ArtifactId {
   readonly file: FileRole;
 }
 
-/** Which digest says what the uncompressed file must be, and who says so. */
-export type Attestation =
-  /** The stream's `uncompressed-sha256`. */
-  | 'uncompressed-sha256'
-  /** The stream's `sha256`: the file is served as is. */
-  | 'sha256'
-  /** Only the compressed file is attested (its `sha256`); the uncompressed digest is our own. */
-  | 'computed';
+/**
+ * Which digest says what the uncompressed file must be, and who says so:
+ * - `uncompressed-sha256`: the stream's, of that name;
+ * - `sha256`: the stream's, of a file that is served as is;
+ * - `computed`: our own, where the stream attests the compressed file only.
+ */
+export const ATTESTATIONS = ['uncompressed-sha256', 'sha256', 'computed'] as const;
+export type Attestation = (typeof ATTESTATIONS)[number];
 
 /** One released file of the stream. */
 export interface StreamArtifact extends ArtifactId {

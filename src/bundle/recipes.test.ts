@@ -1,0 +1,122 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { RehydrateError } from '../errors.ts';
+import type { Sha256 } from '../io/digest.ts';
+import { decodeRecipes, encodeRecipes, type RecipeArtifact, type Recipes } from './recipes.ts';
+
+const sha = (digit: string) => digit.repeat(64) as Sha256;
+
+function artifact(platform: string, more: Partial<RecipeArtifact> = {}): RecipeArtifact {
+  return {
+    platform,
+    format: 'qcow2.xz',
+    file: 'disk',
+    release: '42.1',
+    name: `x-${platform}.qcow2`,
+    size: 7,
+    sha256: sha('7'),
+    attestation: 'uncompressed-sha256',
+    compression: 'xz',
+    container: 'qcow2',
+    released: { name: `x-${platform}.qcow2.xz`, location: 'https://h/x', sha256: sha('8') },
+    recipe: { kind: 'delta', base: 'metal', delta: { sha256: sha('9'), size: 3 } },
+    ...more,
+  };
+}
+
+const RECIPES: Recipes = {
+  schemaVersion: 1,
+  architecture: 's390x',
+  release: '42.1',
+  stream: { name: 'stable', sha256: sha('1'), size: 1 },
+  iso: {
+    name: 'live.iso',
+    location: 'https://h/live.iso',
+    sha256: sha('2'),
+    size: 2,
+    embedded: true,
+  },
+  bases: { metal: { sha256: sha('3'), size: 3 } },
+  artifacts: [
+    artifact('metal', { format: 'iso', sha256: sha('2'), size: 2, recipe: { kind: 'iso' } }),
+    artifact('metal', { sha256: sha('3'), size: 3, recipe: { kind: 'base', base: 'metal' } }),
+    artifact('qemu'),
+  ],
+  missing: [
+    {
+      platform: 'aws',
+      format: 'vmdk',
+      file: 'disk',
+      release: '42.1',
+      name: 'a.vmdk',
+      reason: 'no',
+    },
+  ],
+};
+
+const decode = (recipes: unknown) => decodeRecipes(Buffer.from(JSON.stringify(recipes)), 's');
+
+test('recipes round trip, whatever the order of their keys', () => {
+  const bytes = encodeRecipes(RECIPES);
+  expect(decodeRecipes(bytes, 's')).toEqual(RECIPES);
+  const shuffled = JSON.parse(JSON.stringify(RECIPES), (_key, value: unknown) =>
+    typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? Object.fromEntries(Object.entries(value).reverse())
+      : value,
+  ) as Recipes;
+  expect(encodeRecipes(shuffled)).toEqual(bytes);
+});
+
+test('another version of the schema is refused in words', () => {
+  expect(() => decode({ ...RECIPES, schemaVersion: 2 })).toThrow(
+    /another version of iso-rehydrate/,
+  );
+});
+
+test('names that are paths or terminal codes are refused', () => {
+  for (const name of ['../x', '/etc/passwd', 'a/b', '.', '\x1b[2J']) {
+    expect(() => decode({ ...RECIPES, artifacts: [artifact('qemu', { name })] })).toThrow(
+      expect.objectContaining({
+        context: expect.objectContaining({ jsonPath: '$.artifacts[0].name' }),
+      }),
+    );
+  }
+});
+
+test('inconsistent recipes are refused', () => {
+  const { iso } = RECIPES;
+  const cases: [string, unknown][] = [
+    ['RECIPES_TWICE', { ...RECIPES, artifacts: [artifact('qemu'), artifact('qemu')] }],
+    ['RECIPES_BASE', { ...RECIPES, bases: {} }],
+    ['RECIPES_CONFLICT', { ...RECIPES, iso: { ...iso, sha256: sha('f') } }],
+    ['RECIPES_CONFLICT', { ...RECIPES, iso: { ...iso, size: 99 } }],
+    ['RECIPES_CONFLICT', { ...RECIPES, bases: { metal: { sha256: sha('3'), size: 4 } } }],
+  ];
+  for (const [code, recipes] of cases) {
+    expect(() => decode(recipes), code).toThrow(expect.objectContaining({ code }));
+  }
+});
+
+test('any bit flip or cut decodes to recipes or to an error of ours', () => {
+  const bytes = encodeRecipes(RECIPES);
+  fc.assert(
+    fc.property(fc.nat(bytes.length - 1), fc.nat(7), fc.boolean(), (position, bit, cut) => {
+      const damaged = cut ? bytes.subarray(0, position) : Buffer.from(bytes);
+      if (!cut) damaged[position] = (damaged[position] ?? 0) ^ (1 << bit);
+      try {
+        decodeRecipes(damaged, 's');
+      } catch (error) {
+        expect(error).toBeInstanceOf(RehydrateError);
+      }
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+test('any JSON value decodes to recipes or to an error of ours', () => {
+  fc.assert(
+    fc.property(fc.jsonValue(), (value) => {
+      expect(() => decode(value)).toThrow(RehydrateError);
+    }),
+  );
+});
