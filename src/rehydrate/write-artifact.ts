@@ -62,13 +62,26 @@ async function proveBlob(bundle: Bundle, ref: BlobRef, signal: AbortSignal | und
   for await (const _chunk of bundle.readBlob(ref, signal));
 }
 
-/** Lets a consumer stop early and still makes the blob's final digest check happen. */
+/**
+ * Lets a consumer stop early and still makes the blob's final digest check happen, and its outcome
+ * known even to a consumer who had all it wanted before and did not listen.
+ */
 function fullyRead(blob: AsyncIterable<Uint8Array>) {
   const iterator = blob[Symbol.asyncIterator]();
+  let failure: { readonly error: unknown } | undefined;
+  const next = async () => {
+    try {
+      return await iterator.next();
+    } catch (error) {
+      failure = { error };
+      throw error;
+    }
+  };
   return {
-    chunks: { [Symbol.asyncIterator]: () => ({ next: () => iterator.next() }) },
+    chunks: { [Symbol.asyncIterator]: () => ({ next }) },
     async rest() {
-      while (!(await iterator.next()).done);
+      if (failure) throw failure.error;
+      while (!(await next()).done);
     },
     async close() {
       await iterator.return?.();

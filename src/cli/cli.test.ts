@@ -1,0 +1,138 @@
+import { join } from 'node:path';
+import { CommanderError, InvalidArgumentError } from 'commander';
+import { expect, test } from 'vitest';
+import { cli } from '../../test/support/cli.ts';
+import { temporaryFolder, writeSyntheticBundle } from '../../test/support/synthetic-bundle.ts';
+import * as errors from '../errors.ts';
+import type { Sha256 } from '../io/digest.ts';
+import { line } from './commands/rehydrate.ts';
+import { exitCodeOf } from './exit-code.ts';
+import { parseArchList, parseFactor, parseList, parseSize } from './options.ts';
+import { errorEvent, renderError } from './render-error.ts';
+
+test('exit codes', () => {
+  const options = { code: 'X' };
+  const codes: [unknown, number][] = [
+    [new errors.UsageError('', options), 2],
+    [new errors.FormatError('', options), 3],
+    [new errors.IntegrityError('', options), 4],
+    [new errors.UnsupportedError('', options), 5],
+    [new errors.EngineError('', options), 6],
+    [new errors.IoError('', options), 7],
+    [new errors.ToolError('', options), 8],
+    [new errors.CancelledError('', options), 130],
+    [new errors.CancelledError('', { ...options, context: { signal: 'SIGTERM' } }), 143],
+    [
+      new errors.CancelledError('', {
+        ...options,
+        cause: new errors.CancelledError('', { ...options, context: { signal: 'SIGHUP' } }),
+      }),
+      129,
+    ],
+    [new CommanderError(0, 'commander.help', ''), 0],
+    [new CommanderError(1, 'commander.unknownOption', ''), 2],
+    [new TypeError('bug'), 1],
+    ['thrown string', 1],
+  ];
+  for (const [error, code] of codes) expect(exitCodeOf(error)).toBe(code);
+});
+
+test('help tells commands, examples and exit codes', async () => {
+  const { code, stdout, stderr } = await cli(['--help']);
+  expect(code).toBe(0);
+  expect(stderr).toBe('');
+  for (const word of ['rehydrate', 'dehydrate', 'inspect', 'Examples:', 'Exit codes:']) {
+    expect(stdout.toString()).toContain(word);
+  }
+  expect((await cli(['dehydrate', '--help'])).stdout.toString()).toContain('--iso-external');
+  expect((await cli(['--version'])).stdout.toString()).toMatch(/^\d+\.\d+\.\d+\n$/);
+});
+
+test.each([
+  [[], 'no platform is named'],
+  [['--arch', 's390x', '--platform', 'ibmcloud', '-b', '/nonexistent'], 'is not a bundle'],
+  [['-p', 'qemu', '--arch', 'sparc'], 's390x'],
+  [['-p', 'qemu', '--frob'], "unknown option '--frob'"],
+  [['-p', 'a,,b'], 'separated by commas'],
+  [['frob'], 'too many arguments'],
+  [['-p', 'qemu', '--accel', 'warp'], 'kvm'],
+  [['-p', 'qemu', '--cache-size', 'much'], '500MiB'],
+  [['-p', 'qemu', '--timeout-scale', '0'], 'above 0'],
+  [['dehydrate'], '--stream'],
+  [['inspect'], 'missing required argument'],
+])('usage error %j', async (argv, text) => {
+  const { code, stdout, stderr } = await cli(argv);
+  expect(code).toBe(2);
+  expect(stdout.toString()).toBe('');
+  expect(stderr).toContain('error:');
+  expect(stderr).toContain('fix:');
+  expect(stderr).toContain(text);
+});
+
+test('errors as JSON', async () => {
+  const { code, stderr } = await cli(['-p', 'qemu', '-b', '/nonexistent', '--json']);
+  expect(code).toBe(2);
+  expect(JSON.parse(stderr)).toMatchObject({ type: 'error', kind: 'usage', code: 'NOT_A_BUNDLE' });
+});
+
+test('inspect tells a bundle apart and lists what it makes', async () => {
+  await using folder = await temporaryFolder();
+  const bundle = await writeSyntheticBundle(folder.path);
+  const text = await cli(['inspect', bundle.path]);
+  expect(text.code).toBe(0);
+  expect(text.stdout.toString()).toMatch(/^qemu +opaque +\d+\.\d KiB/m);
+  expect(text.stdout.toString()).toContain('missing aws: its file aws.vmdk.xz');
+  const json = await cli(['inspect', bundle.path, '--json']);
+  const report = JSON.parse(json.stdout.toString());
+  expect(report.bundle.architectures[0].totals.artifacts).toBe(5);
+  expect(report.bundle.architectures[0].artifacts[0].label).toBe('metal/iso');
+  expect(await cli(['inspect', folder.path])).toMatchObject({ code: 5 });
+  expect(await cli(['inspect', join(folder.path, 'live.iso')])).toMatchObject({ code: 3 });
+  expect(await cli(['inspect', join(folder.path, 'gone')])).toMatchObject({ code: 7 });
+});
+
+test('sizes, factors, lists and architectures', () => {
+  expect(parseSize('20GiB')).toBe(20 * 2 ** 30);
+  expect(parseSize('1.5g')).toBe(1.5 * 2 ** 30);
+  expect(parseSize('0')).toBe(0);
+  expect(parseSize('512 MB')).toBe(512 * 2 ** 20);
+  for (const bad of ['', '-1', 'G', '1e9', '10X', '9999999999T']) {
+    expect(() => parseSize(bad), bad).toThrow(InvalidArgumentError);
+  }
+  expect(parseFactor('2.5')).toBe(2.5);
+  for (const bad of ['', '0', '-1', 'x', 'Infinity']) {
+    expect(() => parseFactor(bad), bad).toThrow(InvalidArgumentError);
+  }
+  expect(parseList('a, b', ['z'])).toEqual(['z', 'a', 'b']);
+  expect(parseArchList('amd64,s390x', ['x86_64'])).toEqual(['x86_64', 's390x']);
+});
+
+test('an error is told as what, where, cause and fix; hostile text is defused', () => {
+  const error = new errors.FormatError('bad \x1b[31mthing', {
+    code: 'BAD_THING',
+    context: { file: '/x', gone: undefined, offset: 7 },
+    hint: 'mend it',
+    cause: new Error('outer', { cause: new Error('inner') }),
+  });
+  expect(renderError(error, { debug: false })).toBe(
+    [
+      'error: bad \\x1b[31mthing [BAD_THING]',
+      'where: file: /x',
+      'where: offset: 7',
+      'cause: outer',
+      'cause: inner',
+      'fix: mend it',
+      '',
+    ].join('\n'),
+  );
+  expect(renderError(error, { debug: true })).toContain('cli.test.ts');
+  expect(renderError(new TypeError('oops'), { debug: false })).toContain('this is a bug');
+  expect(errorEvent(error)).toMatchObject({ kind: 'format', causes: ['outer', 'inner'] });
+});
+
+test('sha256sum lines escape odd paths as sha256sum does', () => {
+  const sha256 = 'a'.repeat(64) as Sha256;
+  expect(line({ sha256, path: 'x/y', name: 'y' })).toBe(`${sha256}  x/y\n`);
+  expect(line({ sha256, path: undefined, name: 'y' })).toBe(`${sha256}  y\n`);
+  expect(line({ sha256, path: 'a\\b\nc', name: 'y' })).toBe(`\\${sha256}  a\\\\b\\nc\n`);
+});

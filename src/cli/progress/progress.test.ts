@@ -1,0 +1,86 @@
+import { expect, test, vi } from 'vitest';
+import { jsonLines } from './json-lines.ts';
+import { plainLines } from './plain-lines.ts';
+import { statusLines, statusText } from './status-lines.ts';
+
+const GIB = 2 ** 30;
+
+test('plain lines: phases, notes and ends, one line each', () => {
+  let text = '';
+  using renderer = plainLines((more) => {
+    text += more;
+  });
+  renderer.report({ type: 'phase', subject: 'qemu', phase: 'patch', total: 1.5 * GIB });
+  renderer.report({ type: 'advance', subject: 'qemu', phase: 'patch', done: 5 });
+  renderer.report({ type: 'note', subject: 'vm', message: 'two\nlines \x1b[31m' });
+  renderer.report({ type: 'done', subject: 'qemu', seconds: 3.21 });
+  expect(text).toBe(
+    'qemu: patching (1.5 GiB)\nvm: note: two lines \\x1b[31m\nqemu: done in 3.2 s\n',
+  );
+});
+
+test('JSON lines: every event but not every advance', () => {
+  const lines: string[] = [];
+  let now = 0;
+  using renderer = jsonLines(
+    (line) => lines.push(line),
+    () => now,
+  );
+  renderer.report({ type: 'phase', subject: 'q', phase: 'patch', total: 100 });
+  for (let done = 0; done <= 100; done++) {
+    now += 10;
+    renderer.report({ type: 'advance', subject: 'q', phase: 'patch', done, total: 100 });
+  }
+  const events = lines.map((line) => JSON.parse(line));
+  expect(events[0]).toEqual({ type: 'phase', subject: 'q', phase: 'patch', total: 100 });
+  expect(events.at(-1)).toMatchObject({ type: 'advance', done: 100 });
+  expect(events.length).toBeLessThan(10);
+});
+
+test('status text: percent, bytes and rate', () => {
+  const state = { phase: 'patch', since: 0, done: GIB / 2, total: GIB } as const;
+  expect(statusText('qemu', state, 2000)).toBe(
+    'qemu: patching   50 %  512.0 MiB of 1.0 GiB  256.0 MiB/s',
+  );
+  const boot = { phase: 'boot', since: 0, done: undefined, total: undefined } as const;
+  expect(statusText('vm', boot, 7000)).toBe('vm: booting  7 s');
+  const match = { phase: 'match', since: 0, done: 2048, total: undefined } as const;
+  expect(statusText('aws', match, 100)).toBe('aws: matching  2,048 B');
+});
+
+test('status lines: at most ten drawings a second, erased at the end', () => {
+  vi.useFakeTimers();
+  try {
+    const writes: string[] = [];
+    const renderer = statusLines(
+      (text) => writes.push(text),
+      () => 40,
+    );
+    renderer.report({ type: 'phase', subject: 'a', phase: 'patch', total: 1000 });
+    renderer.report({ type: 'phase', subject: 'b', phase: 'unpack' });
+    for (let step = 0; step < 1000; step++) {
+      renderer.report({ type: 'advance', subject: 'a', phase: 'patch', done: step, total: 1000 });
+      vi.advanceTimersByTime(1);
+    }
+    const drawings = writes.filter((text) => text.includes('patching'));
+    expect(drawings.length).toBeLessThanOrEqual(10);
+    expect(drawings.length).toBeGreaterThan(5);
+    for (const drawing of drawings) {
+      for (const line of drawing.split('\n')) expect(line.length).toBeLessThan(40);
+    }
+    renderer.report({ type: 'done', subject: 'a', seconds: 1 });
+    expect(writes.join('')).toContain('a: patching, 1.0 s\n');
+    vi.advanceTimersByTime(200);
+    expect(writes.at(-1)).not.toContain('patching');
+    const before = writes.length;
+    renderer.aside(() => writes.push('RESULT\n'));
+    expect(writes.slice(before).join('').endsWith('\x1b[2KRESULT\n')).toBe(true);
+    vi.advanceTimersByTime(200);
+    renderer[Symbol.dispose]();
+    expect(writes.at(-1)).toBe('\r\x1b[2K');
+    vi.advanceTimersByTime(1000);
+    expect(writes.at(-1)).toBe('\r\x1b[2K');
+  } finally {
+    vi.useRealTimers();
+  }
+});

@@ -1,0 +1,45 @@
+import { PassThrough } from 'node:stream';
+import type { CliIo } from '../../src/cli/io.ts';
+import { runCommand } from '../../src/cli/run.ts';
+import type { MetalEngine } from '../../src/engine/engine.ts';
+import { EngineError } from '../../src/errors.ts';
+
+export interface CliResult {
+  readonly code: number;
+  readonly stdout: Buffer;
+  readonly stderr: string;
+}
+
+/** An engine that must not be asked: what it would do takes minutes and is tested end to end. */
+export const noEngine: MetalEngine = {
+  name: 'qemu',
+  regenerate: () => Promise.reject(new EngineError('no boot was expected', { code: 'NO_ENGINE' })),
+};
+
+/** Runs a command line in this process. */
+export async function cli(
+  argv: readonly string[],
+  more: Partial<Pick<CliIo, 'env' | 'signal' | 'isTerminal' | 'createEngine' | 'hostArch'>> = {},
+): Promise<CliResult> {
+  const stdout = collect();
+  const stderr = collect();
+  const code = await runCommand(argv, {
+    stdout: stdout.stream,
+    stderr: stderr.stream,
+    env: {},
+    hostArch: 'x64',
+    isTerminal: false,
+    columns: () => 80,
+    signal: new AbortController().signal,
+    createEngine: () => noEngine,
+    ...more,
+  });
+  return { code, stdout: stdout.bytes(), stderr: stderr.bytes().toString() };
+}
+
+function collect() {
+  const stream = new PassThrough();
+  const chunks: Buffer[] = [];
+  stream.on('data', (chunk: Buffer) => chunks.push(chunk));
+  return { stream, bytes: () => Buffer.concat(chunks) };
+}
