@@ -1,7 +1,7 @@
 import { open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Arch } from '../arch.ts';
-import { FormatError, UnsupportedError, UsageError } from '../errors.ts';
+import { FormatError, IoError, UnsupportedError } from '../errors.ts';
 import { osError } from '../io/os-error.ts';
 import { type BlobRef, blobPath, readBlob, readJsonBlob } from './blobs.ts';
 import { OCI_INDEX, OCI_MANIFEST, RECIPES_TYPE } from './media-types.ts';
@@ -38,11 +38,23 @@ export async function isBundle(path: string): Promise<boolean> {
 /**
  * Opens a bundle. Takes the index that `dehydrate` writes (one image index over the architectures)
  * as well as what registry tools leave after copying one architecture (a manifest alone). Throws
- * UsageError `NOT_A_BUNDLE`, FormatError or IntegrityError.
+ * IoError `NOT_FOUND`, FormatError (`NOT_A_BUNDLE`…) or IntegrityError.
  */
 export async function openBundle(path: string): Promise<Bundle> {
+  try {
+    await stat(path);
+  } catch (error) {
+    const absent = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+    if (!absent) throw osError(error, 'open', path);
+    throw new IoError(`there is no bundle at ${path}`, {
+      code: 'NOT_FOUND',
+      context: { bundle: path },
+      hint: 'name a bundle with --bundle or $ISO_REHYDRATE_BUNDLE',
+      cause: error,
+    });
+  }
   if (!(await isBundle(path))) {
-    throw new UsageError(`${path} is not a bundle`, {
+    throw new FormatError(`${path} is not a bundle`, {
       code: 'NOT_A_BUNDLE',
       context: { bundle: path },
       hint: 'name a folder made by `iso-rehydrate dehydrate` with --bundle or $ISO_REHYDRATE_BUNDLE',

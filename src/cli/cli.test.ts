@@ -50,8 +50,7 @@ test('help tells commands, examples and exit codes', async () => {
 
 test.each([
   [[], 'no platform is named'],
-  [['--arch', 's390x', '--platform', 'ibmcloud', '-b', '/nonexistent'], 'is not a bundle'],
-  [['-p', 'qemu', '--arch', 'sparc'], 's390x'],
+  [['-p', 'qemu', '--arch', 'sparc'], "unknown architecture 'sparc': use one of x86_64"],
   [['-p', 'qemu', '--frob'], "unknown option '--frob'"],
   [['-p', 'a,,b'], 'separated by commas'],
   [['frob'], 'too many arguments'],
@@ -71,8 +70,9 @@ test.each([
 
 test('errors as JSON', async () => {
   const { code, stderr } = await cli(['-p', 'qemu', '-b', '/nonexistent', '--json']);
-  expect(code).toBe(2);
-  expect(JSON.parse(stderr)).toMatchObject({ type: 'error', kind: 'usage', code: 'NOT_A_BUNDLE' });
+  expect(code).toBe(7);
+  expect(JSON.parse(stderr)).toMatchObject({ type: 'error', kind: 'io', code: 'NOT_FOUND' });
+  expect(await cli(['-p', 'qemu', '-b', '/tmp'])).toMatchObject({ code: 3 });
 });
 
 test('inspect tells a bundle apart and lists what it makes', async () => {

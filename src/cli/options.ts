@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type Arch, parseArch } from '../arch.ts';
-import { RehydrateError } from '../errors.ts';
+import { UsageError } from '../errors.ts';
 
 /** Options that every command has. */
 export interface OutputOptions {
@@ -83,8 +83,8 @@ export function parseArchOption(text: string): Arch {
   try {
     return parseArch(text);
   } catch (error) {
-    if (!(error instanceof RehydrateError)) throw error;
-    throw new InvalidArgumentError(`${error.hint ?? error.message}.`);
+    if (!(error instanceof UsageError)) throw error;
+    throw new InvalidArgumentError(`${error.message}: ${error.hint}.`);
   }
 }
 

@@ -67,9 +67,11 @@ export function refuseFailures(failures: readonly Failure[], allowed: Allowance)
     cause: fatal.length === 1 ? first.error : new AggregateError(fatal.map(({ error }) => error)),
   };
   const message = `the bundle was not written, ${count} cannot be covered: ${lines.join('; ')}`;
-  throw fatal.every(({ error }) => error instanceof IntegrityError)
-    ? new IntegrityError(message, options)
-    : new UnsupportedError(message, options);
+  // Failures of one kind are told as that kind, a mixture as what it comes to: not covered.
+  for (const Kind of [FormatError, IntegrityError]) {
+    if (fatal.every(({ error }) => error instanceof Kind)) throw new Kind(message, options);
+  }
+  throw new UnsupportedError(message, options);
 }
 
 /** Why an artifact is missing, for the recipe manifest: printable, and without this host's paths. */

@@ -9,7 +9,7 @@ import type { StreamArtifact } from '../stream/artifacts.ts';
 import type { Compression } from '../stream/names.ts';
 import { findReleased, type ReleasedFile, readReleased } from './released.ts';
 
-const plain = Buffer.concat([noise(3_000_000, 'r'), Buffer.alloc(2_000_000), Buffer.from('end')]);
+const plain = Buffer.concat([noise(700_000, 'r'), Buffer.alloc(2_000_000), Buffer.from('end')]);
 
 async function compress(compression: Compression): Promise<Buffer> {
   switch (compression) {
@@ -20,7 +20,7 @@ async function compress(compression: Compression): Promise<Buffer> {
     case 'zst':
       return zstdCompressSync(plain);
     case 'xz': {
-      const { stdout } = await execa('xz', ['-1', '-c'], { input: plain, encoding: 'buffer' });
+      const { stdout } = await execa('xz', ['-0', '-c'], { input: plain, encoding: 'buffer' });
       return Buffer.from(stdout);
     }
   }
