@@ -1,8 +1,7 @@
-import { FormatError, throwIfAborted, UnsupportedError } from '../errors.ts';
+import { throwIfAborted, UnsupportedError } from '../errors.ts';
 import type { Source } from '../io/source.ts';
 import {
   type Cursor,
-  cursor,
   decodeBytes,
   decodeString,
   decodeU32,
@@ -11,6 +10,8 @@ import {
   encodeUint,
   MAX_VARINT_SIZE,
 } from './bincode.ts';
+import { badOsmet, validateOsmet } from './osmet-check.ts';
+import { type SlidingWindow, slidingWindow } from './sliding-window.ts';
 
 /** `OsmetFileHeader` of coreos-installer `src/osmet/file.rs`. */
 export interface OsmetHeader {
@@ -68,7 +69,6 @@ const DIGEST_SIZE = 32;
 const MIN_MAPPING_SIZE = 3 + DIGEST_SIZE;
 const MAX_MAPPING_SIZE = 3 * MAX_VARINT_SIZE + DIGEST_SIZE;
 const XZ_MAGIC = Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]);
-const WINDOW = 256 << 10;
 
 /**
  * Reads the osmet file that lies at `[start, start + length)` of a source, without its xz stream.
@@ -111,7 +111,7 @@ async function readAll(
   const header = decodeOsmetHeader(await window.ensure(MAX_HEADER));
   const partitionCount = decodeUint(await window.ensure(MAX_VARINT_SIZE));
   if (partitionCount === 0 || partitionCount > MAX_PARTITIONS) {
-    throw bad(`${partitionCount} partitions`, window.offset());
+    throw badOsmet(`${partitionCount} partitions`, window.offset());
   }
   const partitions: OsmetPartition[] = [];
   let budget = MAX_MAPPINGS;
@@ -122,7 +122,7 @@ async function readAll(
     const partitionEnd = decodeUint(at);
     const count = decodeUint(at);
     if (count > budget || count * MIN_MAPPING_SIZE > end - window.offset()) {
-      throw bad(`partition ${i} claims ${count} mappings`, window.offset());
+      throw badOsmet(`partition ${i} claims ${count} mappings`, window.offset());
     }
     budget -= count;
     const mappings = await readMappings(window, count, signal);
@@ -133,7 +133,7 @@ async function readAll(
   const size = decodeUint(at);
   const xzOffset = window.offset() - start;
   if (Buffer.compare(decodeBytes(at, XZ_MAGIC.length), XZ_MAGIC) !== 0) {
-    throw bad('no xz stream behind the mappings', start + xzOffset);
+    throw badOsmet('no xz stream behind the mappings', start + xzOffset);
   }
   const mappedBytes = validateOsmet(partitions, size, header.sectorSize, start);
   return {
@@ -150,7 +150,7 @@ async function readAll(
 /** Decodes and checks the file header. */
 export function decodeOsmetHeader(at: Cursor): OsmetHeader {
   if (Buffer.compare(decodeBytes(at, MAGIC.length), MAGIC) !== 0) {
-    throw bad('no osmet magic', at.base);
+    throw badOsmet('no osmet magic', at.base);
   }
   const version = decodeU32(at);
   if (version !== VERSION) {
@@ -163,7 +163,7 @@ export function decodeOsmetHeader(at: Cursor): OsmetHeader {
   const appVersion = decodeString(at, MAX_STRING);
   const sectorSize = decodeU32(at);
   if (sectorSize !== 512 && sectorSize !== 4096) {
-    throw bad(`sector size ${sectorSize}`, at.base + at.position);
+    throw badOsmet(`sector size ${sectorSize}`, at.base + at.position);
   }
   const description = decodeString(at, MAX_STRING);
   const architecture = decodeString(at, MAX_STRING);
@@ -195,44 +195,6 @@ async function readMappings(
     } while (i < count && at.bytes.length - at.position >= MAX_MAPPING_SIZE);
   }
   return mappings;
-}
-
-/**
- * What coreos-installer's `validate_osmet` checks, and what its unpacker asserts: partitions and
- * mappings ascend without overlap, inside each other and inside the disk. Returns the mapped bytes.
- */
-function validateOsmet(
-  partitions: readonly OsmetPartition[],
-  size: number,
-  sectorSize: number,
-  base: number,
-): number {
-  if (size === 0 || size % sectorSize !== 0) {
-    throw bad(`disk size ${size} with ${sectorSize}-byte sectors`, base);
-  }
-  let mapped = 0;
-  let diskCursor = 0;
-  for (const [index, { start, end, mappings }] of partitions.entries()) {
-    if (start < diskCursor || end < start || end > size) {
-      throw bad(`partition ${index} at ${start}-${end}, after ${diskCursor}, disk ${size}`, base);
-    }
-    diskCursor = end;
-    let at = 0;
-    for (let i = 0; i < mappings.count; i++) {
-      const physical = mappings.physical[i] ?? 0;
-      const length = mappings.length[i] ?? 0;
-      const logical = mappings.logical[i] ?? 0;
-      if (physical < at || physical + length > end - start) {
-        throw bad(`mapping ${i} of partition ${index} is out of order or out of bounds`, base);
-      }
-      if (!Number.isSafeInteger(logical + length)) {
-        throw bad(`mapping ${i} of partition ${index} overflows`, base);
-      }
-      at = physical + length;
-      mapped += length;
-    }
-  }
-  return mapped;
 }
 
 /** Lower-case hex name of the OSTree object of mapping `index`. */
@@ -268,33 +230,4 @@ export function encodeOsmet(
   }
   parts.push(Buffer.from(osmet.checksum, 'hex'), encodeUint(osmet.size));
   return Buffer.concat(parts);
-}
-
-interface SlidingWindow {
-  /** A cursor with at least `bytes` ahead of it, or with all that is left. */
-  ensure(bytes: number): Promise<Cursor>;
-  /** Offset of the cursor in the source. */
-  offset(): number;
-}
-
-function slidingWindow(source: Source, start: number, end: number): SlidingWindow {
-  let at = cursor(new Uint8Array(0), start);
-  const offset = (): number => at.base + at.position;
-  return {
-    offset,
-    async ensure(bytes) {
-      const reached = at.base + at.bytes.length;
-      if (at.bytes.length - at.position < bytes && reached < end) {
-        const base = offset();
-        const window = new Uint8Array(Math.min(Math.max(WINDOW, bytes), end - base));
-        await source.read(window, base);
-        at = cursor(window, base);
-      }
-      return at;
-    },
-  };
-}
-
-function bad(what: string, offset: number): FormatError {
-  return new FormatError(what, { code: 'OSMET_BAD', context: { offset } });
 }
