@@ -1,4 +1,4 @@
-import { throwIfAborted, UnsupportedError } from '../errors.ts';
+import { FormatError, throwIfAborted, UnsupportedError } from '../errors.ts';
 import type { Source } from '../io/source.ts';
 import {
   type Cursor,
