@@ -1,6 +1,6 @@
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
-import { isAbsolute, join } from 'node:path';
+import { dirname, isAbsolute, join } from 'node:path';
 import { type MetalCache, openMetalCache } from '../cache/metal-cache.ts';
 import type { MetalEngine } from '../engine/engine.ts';
 import { osError } from '../io/os-error.ts';
@@ -32,7 +32,7 @@ export function engineFor(options: EngineOptions, io: CliIo): MetalEngine {
 
 /**
  * The cache that the options ask for. With --no-cache a folder in `beside` stands in, which is where
- * the output goes and so has the room; it is gone on dispose.
+ * the output goes and so has the room; it is gone on dispose. `beside` has to exist.
  */
 export async function cacheFor(
   options: EngineOptions,
@@ -45,10 +45,9 @@ export async function cacheFor(
   }
   let dir: string;
   try {
-    await mkdir(beside, { recursive: true });
     dir = await mkdtemp(join(beside, '.iso-rehydrate-'));
   } catch (error) {
-    throw osError(error, 'create', beside);
+    throw osError(error, 'write to', beside);
   }
   const remove = () => rm(dir, { recursive: true, force: true });
   try {
@@ -58,4 +57,11 @@ export async function cacheFor(
     await remove();
     throw error;
   }
+}
+
+/** The nearest folder above a path (or the path itself) that exists: where its bytes will lie. */
+export async function existingFolder(path: string): Promise<string> {
+  const found = await stat(path).catch(() => undefined);
+  const parent = dirname(path);
+  return found?.isDirectory() || parent === path ? path : existingFolder(parent);
 }

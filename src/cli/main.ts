@@ -41,7 +41,7 @@ export async function runMain(): Promise<void> {
     env: process.env,
     hostArch: process.arch,
     isTerminal: process.stderr.isTTY === true && process.env.TERM !== 'dumb',
-    columns: () => process.stderr.columns ?? 80,
+    columns: () => process.stderr.columns || 80, // some terminals say 0
     signal: controller.signal,
     createEngine: createQemuEngine,
   });

@@ -1,5 +1,6 @@
-import { lstat, mkdir, stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { constants } from 'node:fs';
+import { access, lstat, mkdir, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import type { Writable } from 'node:stream';
 import type { RecipeArtifact } from '../bundle/recipes.ts';
 import { UsageError } from '../errors.ts';
@@ -46,14 +47,16 @@ export interface PlanOptions {
 
 /**
  * Decides every path before any work is done, and finds out which files are there already. Throws
- * UsageError `OUTPUT_EXISTS` for a file with other content, `OUTPUT_CLASH` for two of one name.
+ * IoError if the folder cannot be written to, UsageError `OUTPUT_EXISTS` for a file with other content, `OUTPUT_CLASH` for two of one name.
  */
 export async function planFiles(
   artifacts: readonly RecipeArtifact[],
   output: Exclude<Output, { kind: 'stream' }>,
   { force, signal }: PlanOptions,
 ): Promise<PlannedFile[]> {
-  if (output.kind === 'folder') await makeFolder(output.path);
+  const folder = output.kind === 'folder' ? output.path : dirname(output.path);
+  if (output.kind === 'folder') await makeFolder(folder);
+  await refuseReadOnly(folder);
   const planned: PlannedFile[] = [];
   const taken = new Set<string>();
   for (const artifact of artifacts) {
@@ -98,6 +101,15 @@ async function makeFolder(path: string): Promise<void> {
     await mkdir(path, { recursive: true });
   } catch (error) {
     throw osError(error, 'create', path);
+  }
+}
+
+/** Said now rather than after minutes of booting. */
+async function refuseReadOnly(folder: string): Promise<void> {
+  try {
+    await access(folder, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw osError(error, 'write to', folder);
   }
 }
 

@@ -1,9 +1,9 @@
-import { dirname, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { Arch } from '../../arch.ts';
 import { type DehydrateReport, dehydrate } from '../../dehydrate/dehydrate.ts';
 import { renderArchitecture, reportArchitecture } from '../../inspect/bundle-report.ts';
-import { cacheFor, engineFor } from '../environment.ts';
+import { cacheFor, engineFor, existingFolder } from '../environment.ts';
 import type { CliIo } from '../io.ts';
 import { addEngineOptions, type EngineOptions, parseArchList, parseList } from '../options.ts';
 import { progressRenderer } from '../progress/renderer.ts';
@@ -40,7 +40,11 @@ bundle and makes every image from it once more, before the bundle appears at its
 Released .xz, .gz and .zst files are read as they are. The same inputs give the same bytes.`;
 
 async function run(options: DehydrateCliOptions, io: CliIo): Promise<void> {
-  await using cache = await cacheFor(options, io, dirname(resolve(options.output)));
+  await using cache = await cacheFor(
+    options,
+    io,
+    await existingFolder(resolve(options.output, '..')),
+  );
   let report: DehydrateReport;
   {
     using progress = progressRenderer(options, io);

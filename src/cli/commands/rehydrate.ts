@@ -1,4 +1,3 @@
-import { dirname } from 'node:path';
 import type { Command } from 'commander';
 import { type Arch, parseArch } from '../../arch.ts';
 import { openBundle } from '../../bundle/read.ts';
@@ -6,7 +5,7 @@ import { UnsupportedError, UsageError } from '../../errors.ts';
 import { resolveOutput } from '../../rehydrate/output.ts';
 import { type Rehydrated, rehydrateArtifacts } from '../../rehydrate/rehydrate.ts';
 import { shortName } from '../../stream/artifacts.ts';
-import { cacheFor, engineFor } from '../environment.ts';
+import { cacheFor, engineFor, existingFolder } from '../environment.ts';
 import type { CliIo } from '../io.ts';
 import { addEngineOptions, type EngineOptions, parseArchOption, parseList } from '../options.ts';
 import { progressRenderer } from '../progress/renderer.ts';
@@ -52,9 +51,8 @@ async function run(options: RehydrateCliOptions, io: CliIo): Promise<void> {
   const { signal } = io;
   const bundle = await openBundle(options.bundle ?? (io.env.ISO_REHYDRATE_BUNDLE || 'bundle'));
   const toStdout = options.output === '-';
-  const resolved = toStdout ? undefined : await resolveOutput(options.output, 1);
-  const beside = resolved?.kind === 'file' ? dirname(resolved.path) : options.output;
-  await using cache = await cacheFor(options, io, toStdout ? undefined : beside);
+  const beside = toStdout ? undefined : await existingFolder(options.output);
+  await using cache = await cacheFor(options, io, beside);
   using progress = progressRenderer(options, io);
   // Image bytes and lines about them do not share a stream.
   const lines = toStdout ? io.stderr : io.stdout;
