@@ -133,6 +133,6 @@ export function vmArgs(vm: VmSpec): string[] {
 }
 
 /** The ISO's own kernel arguments, then ours: on the kernel's command line the later one wins. */
-export function kernelCommandLine(isoKargs: string, profile: VmProfile): string {
-  return [isoKargs.trim(), ...profile.kargs, profile.consoleKarg].filter(Boolean).join(' ');
+export function kernelCommandLine(isoKargs: string, profile: VmProfile, accel: Accel): string {
+  return [isoKargs.trim(), ...profile.kargs[accel], profile.consoleKarg].filter(Boolean).join(' ');
 }

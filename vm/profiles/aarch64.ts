@@ -17,8 +17,8 @@ export const aarch64: VmProfile = {
   consoleKarg: 'console=ttyAMA0,115200n8',
   devices: { disk: 'virtio-blk-pci', rng: 'virtio-rng-pci' },
   memoryMiB: 3072,
-  vcpus: 2,
-  kargs: LIVE_KARGS,
+  vcpus: { kvm: 2, tcg: 1 },
+  kargs: { kvm: LIVE_KARGS, tcg: LIVE_KARGS },
   seconds: {
     kvm: KVM_SECONDS,
     tcg: { firstOutput: 90, boot: 300, unpackPerGiB: 600, inactivity: 180 },

@@ -20,8 +20,8 @@ export const ppc64le: VmProfile = {
   consoleKarg: 'console=hvc0',
   devices: { disk: 'virtio-blk-pci', rng: 'virtio-rng-pci' },
   memoryMiB: 3072,
-  vcpus: 2,
-  kargs: LIVE_KARGS,
+  vcpus: { kvm: 2, tcg: 1 },
+  kargs: { kvm: LIVE_KARGS, tcg: LIVE_KARGS },
   seconds: {
     kvm: KVM_SECONDS,
     // SLOF alone takes some seconds, and POWER is QEMU's slowest target.

@@ -36,9 +36,13 @@ export interface VmProfile {
   /** Names of QEMU's device models on this machine's bus. */
   readonly devices: { readonly disk: string; readonly rng: string };
   readonly memoryMiB: number;
-  /** vCPUs where the host has as many; more do not help, the unpacking is one thread per disk. */
-  readonly vcpus: number;
+  /**
+   * vCPUs, where the host has as many. One under TCG: unpacking is one thread per disk, and vCPUs
+   * that wait for each other's spinlocks burn a host core each (measured: one vCPU does four times
+   * the work of two per second of host CPU time).
+   */
+  readonly vcpus: Readonly<Record<Accel, number>>;
   /** Added to the ISO's own kernel arguments. Must not change what the live system does. */
-  readonly kargs: readonly string[];
+  readonly kargs: Readonly<Record<Accel, readonly string[]>>;
   readonly seconds: Readonly<Record<Accel, TimeBudget>>;
 }

@@ -15,8 +15,8 @@ export const s390x: VmProfile = {
   consoleKarg: 'console=ttysclp0',
   devices: { disk: 'virtio-blk-ccw', rng: 'virtio-rng-ccw' },
   memoryMiB: 3072,
-  vcpus: 2,
-  kargs: LIVE_KARGS,
+  vcpus: { kvm: 2, tcg: 1 },
+  kargs: { kvm: LIVE_KARGS, tcg: LIVE_KARGS },
   seconds: {
     kvm: KVM_SECONDS,
     tcg: { firstOutput: 90, boot: 300, unpackPerGiB: 600, inactivity: 180 },

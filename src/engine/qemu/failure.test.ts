@@ -7,6 +7,7 @@ import type { Failure } from './attempt.ts';
 import { explain, failureError } from './failure.ts';
 
 let folder: string;
+const paths = new Map([['rehydrate-metal', '/out/metal.raw']]);
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'failure-'));
   await writeFile(join(folder, 'log'), 'whole console\n');
@@ -23,7 +24,7 @@ const failure = (cause: Failure['cause']): Failure => ({
   consoleLog: join(folder, 'log'),
 });
 const report = (cause: Failure['cause'], logDir = join(folder, 'logs')) =>
-  failureError(failure(cause), { subject: 'x86_64 vm', accel: 'tcg', logDir });
+  failureError(failure(cause), { subject: 'x86_64 vm', accel: 'tcg', logDir, paths });
 
 test('names phase, cause and last lines, and keeps the log', async () => {
   const error = await report({ kind: 'inactivity', seconds: 60 });
@@ -39,6 +40,7 @@ test('names phase, cause and last lines, and keeps the log', async () => {
 test('a full disk is an I/O error, Ctrl-C a cancellation', async () => {
   const full = await report({ kind: 'disk-full', disk: 'rehydrate-metal' });
   expect(full).toMatchObject({ kind: 'io', code: 'DISK_FULL' });
+  expect(full.message).toContain('no space left for /out/metal.raw');
   const cancelled = await report({ kind: 'cancelled', signal: AbortSignal.abort() });
   expect(cancelled.kind).toBe('cancelled');
 });
@@ -65,7 +67,7 @@ test.each([
   ],
   [{ kind: 'stopped', status: 'guest-panicked' }, 'VM_STOPPED', 'guest-panicked'],
 ] as const)('%j', (cause, code, words) => {
-  const verdict = explain(cause);
+  const verdict = explain(cause, paths);
   expect(verdict.code).toBe(code);
   expect(verdict.what).toContain(words);
 });

@@ -19,7 +19,10 @@ const SLOW =
 const SEE_LOG = 'the console log shows what led there';
 
 /** What each cause means to the user. */
-export function explain(cause: Exclude<Cause, { kind: 'cancelled' }>): Verdict {
+export function explain(
+  cause: Exclude<Cause, { kind: 'cancelled' }>,
+  paths: ReadonlyMap<string, string>,
+): Verdict {
   switch (cause.kind) {
     case 'badness':
       return {
@@ -51,12 +54,16 @@ export function explain(cause: Exclude<Cause, { kind: 'cancelled' }>): Verdict {
       };
     case 'disk-full': {
       const hint = 'free some space or choose another output folder';
-      return { code: 'DISK_FULL', what: `no space left for ${cause.disk}`, hint };
+      return {
+        code: 'DISK_FULL',
+        what: `no space left for ${paths.get(cause.disk) ?? cause.disk}`,
+        hint,
+      };
     }
     case 'disk-error':
       return {
         code: 'VM_DISK_ERROR',
-        what: `${cause.disk}: ${cause.reason}`,
+        what: `${paths.get(cause.disk) ?? cause.disk}: ${cause.reason}`,
         hint: 'check the disk',
       };
     case 'exit':
@@ -83,14 +90,19 @@ function explainGuest(cause: Extract<Cause, { kind: 'guest' }>): Verdict {
   return { code: 'VM_UNPACK_FAILED', what, hint: SEE_LOG };
 }
 
+export interface FailedRun {
+  readonly subject: string;
+  readonly accel: Accel;
+  readonly logDir: string;
+  /** Host path of each disk, by its id in QEMU. */
+  readonly paths: ReadonlyMap<string, string>;
+}
+
 /** Keeps the console log of a failed run and makes the error that names it. */
-export async function failureError(
-  failure: Failure,
-  run: { readonly subject: string; readonly accel: Accel; readonly logDir: string },
-): Promise<RehydrateError> {
+export async function failureError(failure: Failure, run: FailedRun): Promise<RehydrateError> {
   const { cause, phase } = failure;
   if (cause.kind === 'cancelled') return cancelled(cause.signal);
-  const { code, what, hint } = explain(cause);
+  const { code, what, hint } = explain(cause, run.paths);
   const kept = await keepLog(failure, run);
   const stderr = failure.stderr.trim().slice(-1000);
   const message = [

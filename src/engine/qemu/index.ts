@@ -1,6 +1,6 @@
 import { availableParallelism, arch as nodeArch } from 'node:os';
 import { resolve } from 'node:path';
-import { type DiskSpec, kernelCommandLine } from '../../../vm/argv.ts';
+import { type DiskSpec, ISO_NODE, kernelCommandLine } from '../../../vm/argv.ts';
 import { type Accel, PROFILES, type VmProfile } from '../../../vm/profiles/index.ts';
 import { type Arch, parseArch } from '../../arch.ts';
 import { EngineError, FormatError, UsageError } from '../../errors.ts';
@@ -81,10 +81,10 @@ async function regenerate(
       profile,
       accel,
       memoryMiB: options.memoryMiB ?? profile.memoryMiB,
-      vcpus: options.vcpus ?? Math.min(profile.vcpus, availableParallelism()),
+      vcpus: options.vcpus ?? Math.min(profile.vcpus[accel], availableParallelism()),
       kernel: workdir.kernel,
       initrd: workdir.initrd,
-      append: kernelCommandLine(iso.kargs, profile),
+      append: kernelCommandLine(iso.kargs, profile, accel),
       iso: resolve(iso.path),
       disks: disks.map(diskSpec),
     },
@@ -112,7 +112,11 @@ async function regenerate(
     }
     const symptom = accel === 'kvm' ? kvmSymptom(outcome) : undefined;
     if (symptom === undefined || accel === ladder.steps.at(-1)) {
-      const error = await failureError(outcome, { subject, accel, logDir: options.logDir });
+      const paths = new Map([
+        [ISO_NODE, iso.path],
+        ...disks.map(({ osmet, output }) => [serialOf(osmet.variant), output] as const),
+      ]);
+      const error = await failureError(outcome, { subject, accel, paths, logDir: options.logDir });
       throw symptom === undefined ? error : kvmError(symptom, error);
     }
     kvmDied = symptom;
