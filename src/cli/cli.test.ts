@@ -108,7 +108,7 @@ test('sizes, factors, lists and architectures', () => {
 });
 
 test('an error is told as what, where, cause and fix; hostile text is defused', () => {
-  const error = new errors.FormatError('bad \x1b[31mthing', {
+  const error = new errors.FormatError('bad \x1b[31mthing\nlast lines', {
     code: 'BAD_THING',
     context: { file: '/x', gone: undefined, offset: 7 },
     hint: 'mend it',
@@ -117,6 +117,7 @@ test('an error is told as what, where, cause and fix; hostile text is defused', 
   expect(renderError(error, { debug: false })).toBe(
     [
       'error: bad \\x1b[31mthing [BAD_THING]',
+      'last lines',
       'where: file: /x',
       'where: offset: 7',
       'cause: outer',

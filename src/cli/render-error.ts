@@ -12,7 +12,8 @@ export interface RenderErrorOptions {
 export function renderError(error: unknown, { debug }: RenderErrorOptions): string {
   const lines: string[] = [];
   if (error instanceof RehydrateError) {
-    lines.push(`error: ${error.message} [${error.code}]`);
+    const [what = '', ...details] = error.message.split('\n');
+    lines.push(`error: ${what} [${error.code}]`, ...details);
     for (const [name, value] of Object.entries(error.context)) {
       if (value !== undefined) lines.push(`where: ${name}: ${value}`);
     }
