@@ -2,6 +2,7 @@ import type { BaseName } from '../../images/platforms.ts';
 import type { Arch } from '../arch.ts';
 import type { BlobRef } from '../bundle/blobs.ts';
 import {
+  type DerivedBase,
   type MissingArtifact,
   RECIPES_VERSION,
   type RecipeArtifact,
@@ -9,7 +10,8 @@ import {
 } from '../bundle/recipes.ts';
 import type { BundleWriter } from '../bundle/write.ts';
 import type { MetalCache } from '../cache/metal-cache.ts';
-import { closeAll, osmetOf, regenerate } from '../cache/regenerate.ts';
+import { recallRun, rememberRun } from '../cache/provenance.ts';
+import { closeAll, type MetalSources, osmetOf, regenerate } from '../cache/regenerate.ts';
 import { indexBase } from '../delta/base-index.ts';
 import type { EngineReport, MetalEngine } from '../engine/engine.ts';
 import type { Sha256 } from '../io/digest.ts';
@@ -70,7 +72,7 @@ export async function dehydrateArch(
   const derivable = new Set<string>([...wanted.values()].map(({ sha256 }) => sha256));
   refuseFailures(await foreseeFailures(artifacts, isoFile, derivable, folder), allowed);
 
-  const { sources: metal, report } = await regenerate(wanted, { ...context, iso: iso.live });
+  const { sources: metal, report } = await metalOf(iso, wanted, context);
   try {
     await using isoSource = await openSource(iso.path);
     const bases = new Map<BaseName, OpenBase>([['iso', openBase('iso', iso, isoSource, context)]]);
@@ -101,6 +103,19 @@ export async function dehydrateArch(
     await closeAll(metal);
     throw error;
   }
+}
+
+/** By booting the ISO, unless the cache holds what booting this very ISO has made before. */
+async function metalOf(
+  iso: ReleasedIso,
+  wanted: ReadonlyMap<MetalVariant, DerivedBase>,
+  context: ArchContext,
+): Promise<{ sources: MetalSources; report: EngineReport }> {
+  const recalled = await recallRun(context.cache, iso.sha256, wanted, context);
+  if (recalled) return recalled;
+  const made = await regenerate(wanted, { ...context, iso: iso.live });
+  await rememberRun(context.cache, iso.sha256, wanted, made.report);
+  return made;
 }
 
 /** Goes through all artifacts even if one fails, so that a run names every one that does. */

@@ -57,6 +57,49 @@ test('twice from the same inputs gives the same bytes', async () => {
   await execa('diff', ['-r', bundle, `${bundle}2`]);
 });
 
+test('a second run of the same ISO boots nothing, but only on proved disks', async () => {
+  await using root = await temporaryFolder();
+  const { release, bundle } = await setUp(root.path);
+  let boots = 0;
+  const { engine: real } = release;
+  const engine: typeof real = {
+    ...real,
+    regenerate: (request) => {
+      boots++;
+      return real.regenerate(request);
+    },
+  };
+  const again = (...more: string[]) => run({ ...release, engine }, bundle, '--force', ...more);
+
+  expect((await again()).code).toBe(0);
+  expect(boots).toBe(1);
+  const second = await again();
+  expect(second.code).toBe(0);
+  expect(second.stdout.toString()).toContain('an earlier run of this ISO, its disks read again');
+  expect(boots).toBe(1);
+
+  expect((await again('--no-cache')).code).toBe(0);
+  expect(boots).toBe(2);
+
+  // A disk that rotted: same size, same time stamp, another byte.
+  const disks = join(`${bundle}-cache`, 'metal');
+  const [name = ''] = await readdir(disks);
+  await execa('sh', [
+    '-c',
+    'cp -p "$1" "$1.old"; chmod u+w "$1"; printf x | dd of="$1" bs=1 seek=5000 conv=notrunc status=none; touch -r "$1.old" "$1"; rm "$1.old"',
+    'sh',
+    join(disks, name),
+  ]);
+  expect((await again()).code).toBe(0);
+  expect(boots).toBe(3);
+
+  const runs = join(`${bundle}-cache`, 'runs');
+  const [record = ''] = await readdir(runs);
+  await writeFile(join(runs, record), '{"engine":"magic"}');
+  expect((await again()).code).toBe(0);
+  expect(boots).toBe(4);
+});
+
 test('an external ISO is named, not held', async () => {
   await using root = await temporaryFolder();
   const { release, bundle } = await setUp(root.path);

@@ -32,7 +32,7 @@ export interface DehydrateOptions {
   /** Artifacts that may be missing: `qemu`, `metal/4k.raw`… */
   readonly allowMissing?: readonly string[] | undefined;
   readonly engine: MetalEngine;
-  /** Receives the regenerated disks. Never asked for one: a bundle must rest on a real run. */
+  /** Receives the regenerated disks, and remembers which ISO an engine made them from. */
   readonly cache: MetalCache;
   readonly signal?: AbortSignal | undefined;
   readonly progress?: Progress | undefined;

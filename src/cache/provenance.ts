@@ -1,0 +1,98 @@
+import { mkdir, readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import * as v from 'valibot';
+import type { DerivedBase } from '../bundle/recipes.ts';
+import type { EngineReport } from '../engine/engine.ts';
+import { writeAtomically } from '../io/atomic.ts';
+import type { Sha256 } from '../io/digest.ts';
+import { hashFile } from '../io/hash-file.ts';
+import type { MetalVariant } from '../iso/live-iso.ts';
+import { canonicalJson } from '../json/canonical.ts';
+import { sha256Field, textField } from '../json/fields.ts';
+import { parseJson } from '../json/parse.ts';
+import type { Progress } from '../progress.ts';
+import { step } from '../step.ts';
+import type { MetalCache } from './metal-cache.ts';
+import { closeAll, type MetalSources } from './regenerate.ts';
+
+/**
+ * Which ISO an engine has really unpacked, and into what: `<dir>/runs/<SHA-256 of the ISO>.json`.
+ *
+ * A bundle rests on a real run of the very ISO, not on a disk that merely has the right hash. The
+ * record lets a second `dehydrate` of the same ISO rest on the first one's run; the disks are hashed
+ * again all the same.
+ */
+const runSchema = v.object({
+  engine: v.picklist(['qemu', 'native']),
+  detail: textField(1024),
+  disks: v.record(v.picklist(['metal', 'metal4k']), sha256Field),
+});
+
+const pathOf = (cache: MetalCache, iso: Sha256) => join(cache.dir, 'runs', `${iso}.json`);
+
+type Wanted = ReadonlyMap<MetalVariant, DerivedBase>;
+
+export async function rememberRun(
+  cache: MetalCache,
+  iso: Sha256,
+  wanted: Wanted,
+  { engine, detail }: EngineReport,
+): Promise<void> {
+  const disks = Object.fromEntries([...wanted].map(([variant, { sha256 }]) => [variant, sha256]));
+  const path = pathOf(cache, iso);
+  await mkdir(dirname(path), { recursive: true });
+  await writeAtomically(path, (sink) =>
+    sink.write(canonicalJson({ engine, detail: detail.slice(0, 1024), disks })),
+  );
+}
+
+/**
+ * The disks of an earlier run of this ISO, each proved by a fresh read; undefined if there was none,
+ * or if a disk has left the cache or rotted there.
+ */
+export async function recallRun(
+  cache: MetalCache,
+  iso: Sha256,
+  wanted: Wanted,
+  { signal, progress }: { readonly signal?: AbortSignal | undefined; readonly progress: Progress },
+): Promise<{ sources: MetalSources; report: EngineReport } | undefined> {
+  const path = pathOf(cache, iso);
+  const bytes = await readFile(path).catch(() => undefined);
+  if (bytes === undefined) return undefined;
+  const run = parseRun(bytes, path);
+  const sources: MetalSources = new Map();
+  try {
+    for (const [variant, base] of wanted) {
+      const source = run?.disks[variant] === base.sha256 ? await cache.lookup(base) : undefined;
+      if (source === undefined) break;
+      sources.set(variant, source);
+      const { result } = await step(
+        progress,
+        { subject: variant, phase: 'check-base', total: base.size },
+        (onBytes) => hashFile(source.name, { signal, onBytes }),
+      );
+      if (result.sha256 !== base.sha256) {
+        await cache.evict(base.sha256);
+        break;
+      }
+      if (run && sources.size === wanted.size) {
+        const detail = `${run.detail}; an earlier run of this ISO, its disks read again`;
+        return { sources, report: { engine: run.engine, detail, seconds: {} } };
+      }
+    }
+  } catch (error) {
+    await closeAll(sources);
+    throw error;
+  }
+  await closeAll(sources);
+  return undefined;
+}
+
+/** A record of another version, or a damaged one, is no record. */
+function parseRun(bytes: Uint8Array, path: string) {
+  try {
+    return parseJson(bytes, runSchema, { what: 'record of a run', source: path });
+  } catch {
+    return undefined;
+  }
+}
