@@ -77,6 +77,21 @@ if [ "${major:-0}" -lt 8 ] || ! command -v qemu-img >/dev/null; then
   fi
 fi
 
+# The fixture builds the real coreos-installer; Debian 12's own cargo is too old, its cargo-web is not.
+cargo_ok() {
+  local version
+  for cargo in cargo /usr/bin/cargo; do
+    version=$("$cargo" --version 2>/dev/null | sed -n 's/^cargo 1\.\([0-9]*\)\..*/\1/p') || true
+    [ "${version:-0}" -ge 85 ] && return 0
+  done
+  return 1
+}
+if ! cargo_ok; then
+  say "Installing Rust"
+  apt_update
+  apt_install cargo-web rustc-web || apt_install cargo rustc
+fi
+
 node_ok() { node -e 'const [a,b]=process.versions.node.split(".").map(Number);process.exit(a>22||(a===22&&b>=18)?0:1)' 2>/dev/null; }
 if ! node_ok; then
   say "Installing Node 24 into .tools"
