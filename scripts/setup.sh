@@ -97,7 +97,7 @@ if ! node_ok; then
   say "Installing Node 24 into .tools"
   command -v npm >/dev/null || { apt_update; apt_install nodejs npm; }
   [ -n "$node_arch" ] || { say "Node >= 22.18 is needed and there is no package for $(uname -m): install it yourself"; exit 8; }
-  npm install --silent --no-audit --no-fund --prefix "$tools/node" "node-linux-$node_arch@24" >&2
+  npm install --loglevel=error --no-audit --no-fund --prefix "$tools/node" "node-linux-$node_arch@24" >&2
   PATH=$(node_bin "$node_arch"):$PATH
   node_ok || { say "Node did not install"; exit 8; }
 fi

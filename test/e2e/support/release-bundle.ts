@@ -39,6 +39,8 @@ export function dehydrateArgs(target: string, cache: string): string[] {
  */
 export async function releaseBundle(): Promise<ReleaseBundle> {
   const parent = resolve('.work/e2e');
+  // Outlives changes of the program: on a clean checkout it is empty and the ISO is really booted.
+  const cache = resolve('.work/e2e-cache');
   const home = join(parent, fingerprint());
   const log = join(home, 'result.json');
   const found = await readFile(log, 'utf8').catch(() => undefined);
@@ -46,11 +48,11 @@ export async function releaseBundle(): Promise<ReleaseBundle> {
     await rm(parent, { recursive: true, force: true });
     const fresh = `${home}.new`;
     await mkdir(fresh, { recursive: true });
-    const result = await cli(dehydrateArgs(join(fresh, 'bundle'), join(fresh, 'cache')));
+    const result = await cli(dehydrateArgs(join(fresh, 'bundle'), cache));
     if (result.exitCode !== 0) throw new Error(`dehydrate failed:\n${result.stderr}`);
     await writeFile(join(fresh, 'result.json'), JSON.stringify(result));
     await rename(fresh, home);
   }
   const result: CliResult = JSON.parse(found ?? (await readFile(log, 'utf8')));
-  return { bundle: join(home, 'bundle'), cache: join(home, 'cache'), result };
+  return { bundle: join(home, 'bundle'), cache, result };
 }
