@@ -80,14 +80,14 @@ describe('damage', () => {
   ] as const)('a flipped bit in the %s at %i', async (which, at) => {
     const path = (await blobs())[which];
     await flipBit(path, at);
-    const platform = which === 'iso' ? 'metal/pxe' : 'qemu';
+    const platform = which === 'iso' ? 'metal/pxe/rootfs' : 'qemu';
     await expectFailure(await run('-p', platform), [3, 4]);
   });
 
   test.each(['delta', 'manifest', 'iso'] as const)('a truncated %s', async (which) => {
     const path = (await blobs())[which];
     await truncate(path, 1000);
-    await expectFailure(await run('-p', which === 'iso' ? 'metal/pxe' : 'qemu'), [3, 4]);
+    await expectFailure(await run('-p', which === 'iso' ? 'metal/pxe/rootfs' : 'qemu'), [3, 4]);
   });
 
   test.each(['index.json', 'oci-layout'])('no %s', async (name) => {
