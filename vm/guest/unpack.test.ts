@@ -2,7 +2,14 @@ import { spawnSync } from 'node:child_process';
 import { expect, test } from 'vitest';
 import { createMark, frame } from './frame.ts';
 import type { ExtractForm } from './installer.ts';
-import { type GuestDisk, inParallel, STATUS, tuneScript, unpackScript } from './unpack.ts';
+import {
+  type GuestDisk,
+  inParallel,
+  prefetchScript,
+  STATUS,
+  tuneScript,
+  unpackScript,
+} from './unpack.ts';
 
 const form: ExtractForm = (osmet, repo, device) => ['x', '--osmet', osmet, repo, device];
 /** A name as long as real ones get. */
@@ -11,6 +18,7 @@ const disk = (variant: string): GuestDisk => ({
   osmet: `fedora-coreos-42.20250705.3.0-${variant}-x86_64-with-a-rather-long-tail.osmet`,
   size: 10 * 2 ** 30,
   sectorSize: 512,
+  mapped: 2 ** 30,
 });
 const shell = (script: string) => spawnSync('sh', ['-c', script], { encoding: 'utf8' });
 
@@ -38,4 +46,18 @@ test('the parallel runner waits for all and reports any failure', () => {
 test('tuning cannot fail', () => {
   expect(spawnSync('sh', ['-n'], { input: tuneScript() }).status).toBe(0);
   expect(tuneScript()).toMatch(/; true$/);
+});
+
+test('the prefetch reads what fits into memory, and never fails', () => {
+  const small = prefetchScript([{ ...disk('metal'), mapped: 0 }]);
+  const huge = prefetchScript([{ ...disk('metal'), mapped: 2 ** 50 }]);
+  for (const script of [small, huge]) {
+    expect(spawnSync('sh', ['-n'], { input: script }).status).toBe(0);
+    expect(shell(script).status).toBe(0); // no /sysroot on the host that tests
+  }
+  const reads = (script: string) =>
+    shell(script.replaceAll('/sysroot/ostree/deploy', '/etc/default').replace('cat >', 'echo >&2 '))
+      .stderr;
+  expect(reads(small)).toContain('./');
+  expect(reads(huge)).toBe('');
 });

@@ -17,6 +17,8 @@ export interface GuestDisk {
   readonly size: number;
   /** bytes */
   readonly sectorSize: number;
+  /** Bytes of the disk that come from OSTree objects. */
+  readonly mapped: number;
 }
 
 /**
@@ -66,6 +68,27 @@ export function tuneScript(): string {
     'echo 16777216 >dirty_background_bytes',
     'echo 60 >dirty_ratio',
     'echo 100 >dirty_writeback_centisecs',
+    'true',
+  ].join('; ');
+}
+
+/** What the guest needs besides the objects: the installer, its own files, dirty pages of the disks. */
+const HEADROOM_KIB = 768 << 10;
+
+/**
+ * Reads every file of the deployment once, if it fits into the guest's memory. The deployment's files
+ * are hard links of the repo's objects, in the order in which mksquashfs packed them; the osmet asks
+ * for them in the order of the disk. Without this each small object decompresses a block of others
+ * with it, again and again. Measured under TCG: 5.7 s for 209 MB, and the unpacking took 103 s instead
+ * of 148 s. Best effort: another layout only means that it reads nothing.
+ */
+export function prefetchScript(disks: readonly GuestDisk[]): string {
+  const mappedKib = Math.ceil(Math.max(0, ...disks.map(({ mapped }) => mapped)) / 1024);
+  return [
+    'while read -r k v u; do [ "$k" = MemAvailable: ] && a=$v; done </proc/meminfo',
+    `[ "\${a:-0}" -lt ${mappedKib + HEADROOM_KIB} ] && exit 0`,
+    'cd /sysroot/ostree/deploy || exit 0',
+    'find . -xdev -type f -print0 | xargs -0 -n 200 -P "$(nproc)" cat >/dev/null',
     'true',
   ].join('; ');
 }

@@ -14,7 +14,13 @@ import {
   readExtractForm,
 } from '../../../vm/guest/installer.ts';
 import { becomeRoot, knock, READY } from '../../../vm/guest/shell.ts';
-import { type GuestDisk, inParallel, tuneScript, unpackScript } from '../../../vm/guest/unpack.ts';
+import {
+  type GuestDisk,
+  inParallel,
+  prefetchScript,
+  tuneScript,
+  unpackScript,
+} from '../../../vm/guest/unpack.ts';
 import { anyOf, type Console, pattern } from './console.ts';
 import { Terminated, type Termination } from './termination.ts';
 
@@ -91,6 +97,7 @@ export async function probeInstaller(line: Line): Promise<ExtractForm> {
 export async function unpack(line: Line, disks: readonly GuestDisk[]): Promise<void> {
   const form = await probeInstaller(line);
   await run(line, tuneScript());
+  await run(line, prefetchScript(disks));
   const result = await run(line, inParallel(disks.map((disk) => unpackScript(disk, form))));
   if (result.status !== 0)
     throw new Terminated({ kind: 'guest', task: 'unpack the osmet', ...result });

@@ -74,6 +74,7 @@ async function regenerate(
     osmet: osmet.name,
     size: osmet.diskSize,
     sectorSize: osmet.sectorSize,
+    mapped: osmet.mappedBytes,
   }));
   const planFor = (accel: Accel): AttemptPlan => ({
     tool,
