@@ -104,7 +104,9 @@ fi
 
 if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
   say "Installing npm packages"
-  npm ci --no-audit --no-fund --ignore-scripts >&2
+  # Not `npm ci`: npm 11 refuses a lock file that does not list other platforms' optional packages,
+  # which npm 11 itself leaves out when it writes one. This takes the locked versions all the same.
+  npm install --no-save --no-audit --no-fund --ignore-scripts >&2
 fi
 say "Building"
 npm run --silent build >&2
