@@ -62,15 +62,16 @@ export async function openSource(path: string): Promise<Source> {
 
 function fileSource(handle: FileHandle, path: string, size: number): Source {
   const close = () => handle.close();
+  const checkRange = (length: number, position: number) => {
+    if (position < 0 || position + length > size) throw shortRead(path, size, position, length);
+  };
   // Neighbouring calls mostly ask for the same region: remember the last answer.
   let known: { from: number; range: Range | undefined } | undefined;
   return {
     name: path,
     size,
     async read(buffer, position) {
-      if (position < 0 || position + buffer.length > size) {
-        throw shortRead(path, size, position, buffer.length);
-      }
+      checkRange(buffer.length, position);
       for (let done = 0; done < buffer.length; ) {
         let bytesRead: number;
         try {
@@ -83,9 +84,7 @@ function fileSource(handle: FileHandle, path: string, size: number): Source {
       }
     },
     readSync(buffer, position) {
-      if (position < 0 || position + buffer.length > size) {
-        throw shortRead(path, size, position, buffer.length);
-      }
+      checkRange(buffer.length, position);
       for (let done = 0; done < buffer.length; ) {
         let bytesRead: number;
         try {
