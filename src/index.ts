@@ -24,12 +24,14 @@ export { isSha256, type Sha256 } from './io/digest.ts';
 export type { IsoExtent, LiveIso, MetalVariant, OsmetEntry } from './iso/live-iso.ts';
 export { openLiveIso } from './iso/open.ts';
 export type { Phase, Progress, ProgressEvent } from './progress.ts';
+export type { Rehydrated } from './rehydrate/arch.ts';
+export { failureOf } from './rehydrate/failure.ts';
 export { type Output, resolveOutput } from './rehydrate/output.ts';
 export {
-  type Rehydrated,
+  type ArchOutcome,
   type RehydrateOptions,
   type RehydrateReport,
-  rehydrateArtifacts,
+  rehydrate,
 } from './rehydrate/rehydrate.ts';
 export type { Selection } from './rehydrate/select.ts';
 export { listArtifacts, type StreamArtifact } from './stream/artifacts.ts';

@@ -98,7 +98,7 @@ export function recipesFor(bundle: Bundle, arch: Arch): Recipes {
     throw new UnsupportedError(`the bundle has no architecture ${arch}`, {
       code: 'ARCH_ABSENT',
       context: { bundle: bundle.path, architectures: there },
-      hint: `choose with --arch one of: ${there}`,
+      hint: `choose with --arch from: ${there}${bundle.recipes.length > 1 ? ', or all' : ''}`,
     });
   }
   return recipes;

@@ -24,7 +24,7 @@ import { removeStaleScratch, SCRATCH_PREFIX, trim } from './housekeeping.ts';
  */
 export interface MetalCache extends AsyncDisposable {
   readonly dir: string;
-  /** A folder for work in progress on the cache's file system; removed on dispose. */
+  /** The one folder for work in progress on the cache's file system; removed on dispose. */
   scratch(): Promise<string>;
   /** The sealed disk, open, or undefined. */
   lookup(base: DerivedBase): Promise<Source | undefined>;
@@ -54,7 +54,7 @@ const SEAL = new Date(Date.UTC(2000, 0, 1));
 export async function openMetalCache({ dir, maxBytes }: MetalCacheOptions): Promise<MetalCache> {
   const disks = join(dir, 'metal');
   const pathOf = (sha256: Sha256) => join(disks, `${sha256}.raw`);
-  let scratchDir: string | undefined;
+  let scratchDir: Promise<string> | undefined;
   try {
     await mkdir(disks, { recursive: true });
     await removeStaleScratch(dir);
@@ -69,8 +69,8 @@ export async function openMetalCache({ dir, maxBytes }: MetalCacheOptions): Prom
     evict,
     async scratch() {
       try {
-        scratchDir ??= await mkdtemp(join(dir, SCRATCH_PREFIX));
-        return scratchDir;
+        scratchDir ??= mkdtemp(join(dir, SCRATCH_PREFIX)); // before any await: many may ask at once
+        return await scratchDir;
       } catch (error) {
         throw osError(error, 'write to the cache folder', dir);
       }
@@ -104,7 +104,8 @@ export async function openMetalCache({ dir, maxBytes }: MetalCacheOptions): Prom
       return source;
     },
     async [Symbol.asyncDispose]() {
-      if (scratchDir) await rm(scratchDir, { recursive: true, force: true });
+      const made = await scratchDir?.catch(() => undefined);
+      if (made !== undefined) await rm(made, { recursive: true, force: true });
     },
   };
 }

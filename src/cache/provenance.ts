@@ -5,7 +5,7 @@ import type { DerivedBase } from '../bundle/recipes.ts';
 import type { EngineReport } from '../engine/engine.ts';
 import { writeAtomically } from '../io/atomic.ts';
 import type { Sha256 } from '../io/digest.ts';
-import { hashFile } from '../io/hash-file.ts';
+import { hashSource } from '../io/hash-file.ts';
 import type { MetalVariant } from '../iso/live-iso.ts';
 import { canonicalJson } from '../json/canonical.ts';
 import { sha256Field, textField } from '../json/fields.ts';
@@ -69,9 +69,9 @@ export async function recallRun(
       const { result } = await step(
         progress,
         { subject: variant, phase: 'check-base', total: base.size },
-        (onBytes) => hashFile(source.name, { signal, onBytes }),
+        (onBytes) => hashSource(source, { signal, onBytes }),
       );
-      if (result.sha256 !== base.sha256) {
+      if (result !== base.sha256) {
         await cache.evict(base.sha256);
         break;
       }

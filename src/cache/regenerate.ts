@@ -50,7 +50,7 @@ export async function regenerate(
         hint: 'use the ISO that the bundle was made from',
       });
     }
-    return { variant, base, osmet, output: join(scratch, `${variant}.raw`) };
+    return { variant, base, osmet, output: join(scratch, `${iso.arch}-${variant}.raw`) };
   });
   const report = await engine.regenerate({
     iso,

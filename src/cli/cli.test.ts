@@ -7,7 +7,7 @@ import * as errors from '../errors.ts';
 import type { Sha256 } from '../io/digest.ts';
 import { line } from './commands/rehydrate.ts';
 import { exitCodeOf } from './exit-code.ts';
-import { parseArchList, parseFactor, parseList, parseSize } from './options.ts';
+import { parseArches, parseFactor, parseList, parseSize } from './options.ts';
 import { errorEvent, renderError } from './render-error.ts';
 
 test('exit codes', () => {
@@ -104,7 +104,11 @@ test('sizes, factors, lists and architectures', () => {
     expect(() => parseFactor(bad), bad).toThrow(InvalidArgumentError);
   }
   expect(parseList('a, b', ['z'])).toEqual(['z', 'a', 'b']);
-  expect(parseArchList('amd64,s390x', ['x86_64'])).toEqual(['x86_64', 's390x']);
+  expect(parseArches('amd64,s390x', ['x86_64'])).toEqual(['x86_64', 's390x']);
+  expect(parseArches('arm64, ppc64el')).toEqual(['aarch64', 'ppc64le']);
+  expect(parseArches('s390x', 'all')).toBe('all');
+  expect(parseArches('s390x,all')).toBe('all');
+  expect(() => parseArches('all,vax')).toThrow(InvalidArgumentError);
 });
 
 test('an error is told as what, where, cause and fix; hostile text is defused', () => {

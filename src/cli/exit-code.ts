@@ -25,7 +25,8 @@ export const EXIT_CODE_HELP = `Exit codes:
   6  the virtual machine failed
   7  the operating system refused: disk full, permission, missing file
   8  a program is missing or too old (QEMU, xz, Node.js)
-  130, 143, 129  stopped by SIGINT, SIGTERM, SIGHUP; 141 the reader of the output left`;
+  130, 143, 129  stopped by SIGINT, SIGTERM, SIGHUP; 141 the reader of the output left
+Of several architectures that fail, the first of 1, 4, 3, 6, 7, 8, 2, 5 that one of them has.`;
 
 export function exitCodeOf(error: unknown): number {
   if (error instanceof CancelledError) {

@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type Arch, parseArch } from '../arch.ts';
 import { UsageError } from '../errors.ts';
+import { defaultJobs } from './jobs.ts';
 
 /** Options that every command has. */
 export interface OutputOptions {
@@ -18,6 +19,7 @@ export interface EngineOptions extends OutputOptions {
   readonly cacheSize: number;
   /** False for --no-cache. */
   readonly cache: boolean;
+  readonly jobs: number;
 }
 
 export function addOutputOptions(command: Command): Command {
@@ -34,6 +36,7 @@ export function addEngineOptions(command: Command): Command {
         .choices(['auto', 'kvm', 'tcg'])
         .default('auto'),
     )
+    .option('-j, --jobs <n>', 'architectures to work on at a time', parseJobs, defaultJobs())
     .option('--timeout-scale <factor>', 'multiply all time limits of the machine', parseFactor)
     .option('--log-dir <dir>', 'where console logs of failed machines are kept')
     .option('--cache-dir <dir>', 'where regenerated disks are kept')
@@ -79,15 +82,27 @@ export function parseList(text: string, previous: readonly string[] = []): strin
   return [...previous, ...names];
 }
 
-export function parseArchOption(text: string): Arch {
+export function parseJobs(text: string): number {
+  const jobs = Number(text);
+  if (!/^\d+$/.test(text) || jobs < 1 || jobs > 64) {
+    throw new InvalidArgumentError('Give a number from 1 to 64.');
+  }
+  return jobs;
+}
+
+/** `s390x,arm64`, the option several times, or `all`, which any other name adds nothing to. */
+export function parseArches(text: string, previous: readonly Arch[] | 'all' = []): Arch[] | 'all' {
+  const names = parseList(text);
+  const arches = names.filter((name) => name !== 'all').map(parseArchOption);
+  if (previous === 'all' || names.includes('all')) return 'all';
+  return [...new Set([...previous, ...arches])];
+}
+
+function parseArchOption(text: string): Arch {
   try {
     return parseArch(text);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    throw new InvalidArgumentError(`${error.message}: ${error.hint}.`);
+    throw new InvalidArgumentError(`${error.message}: ${error.hint}, or \`all\`.`);
   }
-}
-
-export function parseArchList(text: string, previous: readonly Arch[] = []): Arch[] {
-  return [...new Set([...previous, ...parseList(text).map(parseArchOption)])];
 }

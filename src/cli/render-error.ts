@@ -1,3 +1,4 @@
+import { partsOf } from '../arch-failures.ts';
 import { RehydrateError } from '../errors.ts';
 
 export interface RenderErrorOptions {
@@ -7,9 +8,14 @@ export interface RenderErrorOptions {
 
 /**
  * What went wrong, where, and how to mend it, in lines that begin with `error:`, `where:`, `cause:`
- * and `fix:`. Texts may come from hostile input: control characters are made visible.
+ * and `fix:`; where several architectures failed, such lines for each of them. Texts may come from
+ * hostile input: control characters are made visible.
  */
-export function renderError(error: unknown, { debug }: RenderErrorOptions): string {
+export function renderError(error: unknown, options: RenderErrorOptions): string {
+  return [error, ...partsOf(error)].map((one) => renderOne(one, options)).join('');
+}
+
+function renderOne(error: unknown, { debug }: RenderErrorOptions): string {
   const lines: string[] = [];
   if (error instanceof RehydrateError) {
     const [what = '', ...details] = error.message.split('\n');
@@ -17,8 +23,11 @@ export function renderError(error: unknown, { debug }: RenderErrorOptions): stri
     for (const [name, value] of Object.entries(error.context)) {
       if (value !== undefined) lines.push(`where: ${name}: ${value}`);
     }
-    lines.push(...causes(error.cause).map((message) => `cause: ${message}`));
+    const known = partsOf(error).length > 0 ? [] : causes(error.cause);
+    lines.push(...known.map((message) => `cause: ${message}`));
     if (error.hint !== undefined) lines.push(`fix: ${error.hint}`);
+  } else if (error instanceof AggregateError) {
+    lines.push(`error: ${error.message}`);
   } else {
     lines.push(`error: internal error: ${messageOf(error)}`);
     lines.push('fix: this is a bug in iso-rehydrate; report it with the output of --debug');
@@ -29,11 +38,15 @@ export function renderError(error: unknown, { debug }: RenderErrorOptions): stri
 
 /** The same for machines: one JSON object. */
 export function errorEvent(error: unknown): Record<string, unknown> {
+  const parts = partsOf(error).map(errorEvent);
+  const failures = parts.length > 0 ? { failures: parts } : {};
   if (!(error instanceof RehydrateError)) {
-    return { type: 'error', kind: 'internal', code: 'INTERNAL', message: messageOf(error) };
+    const event = { kind: 'internal', code: 'INTERNAL', message: messageOf(error) };
+    return { type: 'error', ...event, ...failures };
   }
   const { kind, code, message, context, hint } = error;
-  return { type: 'error', kind, code, message, context, hint, causes: causes(error.cause) };
+  const known = parts.length > 0 ? failures : { causes: causes(error.cause) };
+  return { type: 'error', kind, code, message, context, hint, ...known };
 }
 
 /** Messages of the causes, outermost first; those that only repeat what was said are left out. */

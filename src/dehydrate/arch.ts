@@ -1,5 +1,4 @@
 import type { BaseName } from '../../images/platforms.ts';
-import type { Arch } from '../arch.ts';
 import type { BlobRef } from '../bundle/blobs.ts';
 import {
   type DerivedBase,
@@ -11,16 +10,15 @@ import {
 import type { BundleWriter } from '../bundle/write.ts';
 import type { MetalCache } from '../cache/metal-cache.ts';
 import { recallRun, rememberRun } from '../cache/provenance.ts';
-import { closeAll, type MetalSources, osmetOf, regenerate } from '../cache/regenerate.ts';
+import { closeAll, type MetalSources, regenerate } from '../cache/regenerate.ts';
 import { indexBase } from '../delta/base-index.ts';
 import type { EngineReport, MetalEngine } from '../engine/engine.ts';
-import type { Sha256 } from '../io/digest.ts';
 import { openSource, type Source } from '../io/source.ts';
 import type { MetalVariant } from '../iso/live-iso.ts';
 import type { Progress } from '../progress.ts';
 import { step } from '../step.ts';
 import { type StreamArtifact, shortName } from '../stream/artifacts.ts';
-import { dehydrateArtifact, fileMissing, type OpenBase, refuseOtherRelease } from './artifact.ts';
+import { dehydrateArtifact, type OpenBase } from './artifact.ts';
 import {
   type Allowance,
   concernsArtifact,
@@ -28,8 +26,8 @@ import {
   reasonOf,
   refuseFailures,
 } from './failures.ts';
-import { isoArtifact, type ReleasedIso, takeIso } from './iso.ts';
-import { findReleased } from './released.ts';
+import { type ReleasedIso, takeIso } from './iso.ts';
+import type { Survey } from './survey.ts';
 
 export interface ArchContext {
   readonly folder: string;
@@ -53,25 +51,11 @@ export interface MadeArch {
 
 /** Makes the recipes and deltas of one architecture; the bundle's manifests are the caller's. */
 export async function dehydrateArch(
-  arch: Arch,
-  artifacts: readonly StreamArtifact[],
+  { arch, artifacts, iso: found, wanted }: Survey,
   context: ArchContext,
 ): Promise<MadeArch> {
-  const { folder, writer, allowed, signal, progress, isoExternal } = context;
-  const isoFile = isoArtifact(artifacts, arch);
-  const iso = await takeIso(isoFile, {
-    arch,
-    folder,
-    writer,
-    external: isoExternal,
-    signal,
-    progress,
-  });
-  const wanted = promisedDisks(iso);
-  // Minutes of booting are not spent before what a look at the folder can tell.
-  const derivable = new Set<string>([...wanted.values()].map(({ sha256 }) => sha256));
-  refuseFailures(await foreseeFailures(artifacts, isoFile, derivable, folder), allowed);
-
+  const { folder, allowed, isoExternal } = context;
+  const iso = await takeIso(found, { ...context, external: isoExternal });
   const { sources: metal, report } = await metalOf(iso, wanted, context);
   try {
     await using isoSource = await openSource(iso.path);
@@ -80,16 +64,16 @@ export async function dehydrateArch(
       const disk = wanted.get(variant);
       if (disk) bases.set(variant, openBase(variant, disk, source, context));
     }
-    const { covered, failures } = await coverAll(artifacts, isoFile.release, bases, context);
+    const { covered, failures } = await coverAll(artifacts, iso.artifact.release, bases, context);
     refuseFailures(failures, allowed);
     const recipes: Recipes = {
       schemaVersion: RECIPES_VERSION,
       architecture: arch,
-      release: isoFile.release,
+      release: iso.artifact.release,
       stream: context.stream,
       iso: {
-        name: isoFile.name,
-        location: isoFile.location,
+        name: iso.artifact.name,
+        location: iso.artifact.location,
         sha256: iso.sha256,
         size: iso.size,
         embedded: !isoExternal,
@@ -139,41 +123,6 @@ async function coverAll(
     }
   }
   return { covered, failures };
-}
-
-/** The disks that the ISO's osmets promise: metal always, metal4k where there is one. */
-function promisedDisks({ live }: ReleasedIso) {
-  const variants = (['metal', 'metal4k'] as const).filter(
-    (variant) => variant === 'metal' || live.osmets.some((osmet) => osmet.variant === variant),
-  );
-  return new Map(
-    variants.map((variant) => {
-      const { checksum, diskSize } = osmetOf(live, variant);
-      return [variant, { sha256: checksum as Sha256, size: diskSize }] as const;
-    }),
-  );
-}
-
-/** What a look at names and releases tells, without reading any file. */
-async function foreseeFailures(
-  artifacts: readonly StreamArtifact[],
-  iso: StreamArtifact,
-  derivable: ReadonlySet<string>,
-  folder: string,
-): Promise<Failure[]> {
-  const failures: Failure[] = [];
-  for (const artifact of artifacts) {
-    const label = shortName(artifact, artifacts);
-    try {
-      refuseOtherRelease(artifact, iso.release);
-      const needsNoFile = artifact.sha256 !== undefined && derivable.has(artifact.sha256);
-      if (!needsNoFile && !(await findReleased(folder, artifact))) throw fileMissing(artifact);
-    } catch (error) {
-      if (!concernsArtifact(error)) throw error;
-      failures.push({ artifact, label, error });
-    }
-  }
-  return failures;
 }
 
 function missingOf(failure: Failure, folder: string): MissingArtifact {

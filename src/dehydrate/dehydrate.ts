@@ -1,19 +1,22 @@
-import { ARCHITECTURES, type Arch } from '../arch.ts';
+import { ARCHITECTURES, type Arch, isArch } from '../arch.ts';
+import { architecturesFailed } from '../arch-failures.ts';
 import type { Descriptor } from '../bundle/oci.ts';
 import type { Recipes } from '../bundle/recipes.ts';
 import { createBundleWriter } from '../bundle/write.ts';
 import type { MetalCache } from '../cache/metal-cache.ts';
 import { closeAll } from '../cache/regenerate.ts';
 import type { EngineReport, MetalEngine } from '../engine/engine.ts';
-import { UnsupportedError } from '../errors.ts';
-import { type Progress, silent } from '../progress.ts';
+import { CancelledError, throwIfAborted, UnsupportedError } from '../errors.ts';
+import { forArch, type Progress, silent } from '../progress.ts';
+import { type Settled, sideBySide, valueOf } from '../side-by-side.ts';
 import { listArtifacts } from '../stream/artifacts.ts';
 import { readStream, type Stream } from '../stream/schema.ts';
-import { dehydrateArch, type MadeArch } from './arch.ts';
+import { type ArchContext, dehydrateArch } from './arch.ts';
 import { allowance } from './failures.ts';
 import { isoArtifact } from './iso.ts';
 import { addIndex, addManifest } from './manifest.ts';
 import { findReleased } from './released.ts';
+import { type Survey, surveyArch } from './survey.ts';
 import { verifyBundle } from './verify.ts';
 
 export interface DehydrateOptions {
@@ -21,8 +24,13 @@ export interface DehydrateOptions {
   readonly streamPath: string;
   /** Folder with the released files under the names of their locations. */
   readonly folder: string;
-  /** Undefined: every architecture of the stream whose ISO is in the folder. */
-  readonly arches?: readonly Arch[] | undefined;
+  /**
+   * Undefined: every architecture of the stream whose ISO is in the folder. `all`: every one of the
+   * stream; an ISO that is not there is an error then.
+   */
+  readonly arches?: readonly Arch[] | 'all' | undefined;
+  /** How many architectures are worked on at a time; 1 if undefined. */
+  readonly jobs?: number | undefined;
   /** Where the bundle goes. */
   readonly target: string;
   /** Name the ISO instead of holding it. */
@@ -54,54 +62,116 @@ export interface ArchReport {
  * artifact, writes the bundle, and verifies by a fresh read of it that each artifact comes out. All
  * that cannot be covered is found before anything fails; nothing is written unless all of it is
  * allowed to be missing. Deterministic.
+ *
+ * Several architectures go into one bundle, `jobs` of them worked on side by side. What a look at the
+ * release tells is told of all of them before any is booted; from then on one that fails does not
+ * stop the others, so that one run names all that is wrong and leaves the good ones' disks in the cache.
+ * No bundle is written then: it holds all that was asked for or does not exist.
  */
 export async function dehydrate(options: DehydrateOptions): Promise<DehydrateReport> {
   const { stream, bytes } = await readStream(options.streamPath);
   const arches = await chooseArches(stream, options);
-  const { target, force, signal, progress = silent } = options;
+  const { target, force, signal, jobs = 1 } = options;
   await using writer = await createBundleWriter(target, { force, signal });
-  const streamBlob = await writer.addBytes(bytes);
+  const streamBlob = { name: stream.stream, ...(await writer.addBytes(bytes)) };
   const lists = arches.map((arch) => ({ arch, artifacts: listArtifacts(stream, arch) }));
   const allowed = allowance(
     options.allowMissing ?? [],
     lists.flatMap(({ artifacts }) => artifacts),
   );
   const { folder, engine, cache, isoExternal = false } = options;
-  const context = { folder, engine, cache, isoExternal, writer, allowed, signal, progress };
+  const context = {
+    folder,
+    engine,
+    cache,
+    isoExternal,
+    writer,
+    allowed,
+    signal,
+    stream: streamBlob,
+  };
+  const progressOf = (arch: Arch) => forArch(options.progress ?? silent, arch, arches.length > 1);
 
-  const made: MadeArch[] = [];
+  const surveyed = await sideBySide(lists, 1, ({ arch, artifacts }) =>
+    surveyArch(arch, artifacts, context),
+  );
+  const surveys = allOf(surveyed, arches, signal);
+  const settled = await sideBySide(surveys, jobs, (survey) =>
+    dehydrateOne(survey, { ...context, progress: progressOf(survey.arch) }, arches.length > 1),
+  );
   try {
+    const made = allOf(settled, arches, signal);
     const manifests: Descriptor[] = [];
-    for (const { arch, artifacts } of lists) {
-      const name = stream.stream;
-      const one = await dehydrateArch(arch, artifacts, {
-        ...context,
-        stream: { name, ...streamBlob },
-      });
-      made.push(one);
-      manifests.push(await addManifest(writer, one.recipes));
-    }
+    for (const { recipes } of made) manifests.push(await addManifest(writer, recipes));
     await addIndex(writer, manifests, made[0]?.recipes.release ?? stream.stream);
     const { path } = writer;
     for (const { recipes, metal, isoPath } of made) {
-      await verifyBundle({ path, arch: recipes.architecture, metal, isoPath, signal, progress });
+      const arch = recipes.architecture;
+      await verifyBundle({ path, arch, metal, isoPath, signal, progress: progressOf(arch) });
     }
+    await writer.commit();
+    const architectures = made.map(({ recipes, engine: report }) => ({ recipes, engine: report }));
+    return { bundle: target, architectures };
   } finally {
-    for (const { metal } of made) await closeAll(metal);
+    for (const one of settled) if (one.ok) await closeAll(one.value.metal);
   }
-  await writer.commit();
-  const architectures = made.map(({ recipes, engine: report }) => ({ recipes, engine: report }));
-  return { bundle: target, architectures };
+}
+
+/** Says at once how it ended, if there are others to wait for. */
+async function dehydrateOne(survey: Survey, context: ArchContext, several: boolean) {
+  const { arch: subject } = survey;
+  const { progress, signal } = context;
+  try {
+    throwIfAborted(signal);
+    const made = await dehydrateArch(survey, context);
+    const { artifacts } = made.recipes;
+    if (several) {
+      progress({ type: 'note', subject, message: `all ${artifacts.length} artifacts are covered` });
+    }
+    return made;
+  } catch (error) {
+    const [message = ''] = (error instanceof Error ? error.message : String(error)).split('\n', 1);
+    if (several) progress({ type: 'failed', subject, message });
+    throw error;
+  }
+}
+
+/** The values, or one error over all that failed. */
+function allOf<T>(
+  settled: readonly Settled<T>[],
+  arches: readonly Arch[],
+  signal: AbortSignal | undefined,
+): T[] {
+  const failures = arches.flatMap((architecture, index) => {
+    const one = settled[index];
+    return one && !one.ok ? [{ architecture, error: one.error }] : [];
+  });
+  const [first] = failures;
+  if (first === undefined) return settled.map(valueOf);
+  if (arches.length === 1) throw first.error;
+  if (failures.some(({ error }) => error instanceof CancelledError)) throwIfAborted(signal);
+  const names = failures.map(({ architecture }) => architecture).join(', ');
+  const good = arches.filter((arch) => !failures.some(({ architecture }) => architecture === arch));
+  throw architecturesFailed(
+    `the bundle was not written: ${failures.length} of ${arches.length} architectures failed: ${names}`,
+    failures,
+    good.length > 0 ? { hint: `mend them, or leave them out: --arch ${good.join(',')}` } : {},
+  );
 }
 
 async function chooseArches(stream: Stream, options: DehydrateOptions): Promise<readonly Arch[]> {
-  if (options.arches !== undefined) return options.arches;
+  if (options.arches !== undefined && options.arches !== 'all') return [...new Set(options.arches)];
+  const note = (message: string) =>
+    options.progress?.({ type: 'note', subject: 'dehydrate', message });
+  const unknown = Object.keys(stream.architectures).filter((name) => !isArch(name));
+  if (unknown.length > 0)
+    note(`left out ${unknown.sort().join(', ')}: no such architecture is known`);
+  const known = ARCHITECTURES.filter((arch) => stream.architectures[arch] !== undefined);
+  if (options.arches === 'all' && known.length > 0) return known;
   const found: Arch[] = [];
-  const absent: Arch[] = [];
-  for (const arch of ARCHITECTURES) {
-    if (stream.architectures[arch] === undefined) continue;
+  for (const arch of known) {
     const iso = isoArtifact(listArtifacts(stream, arch), arch);
-    ((await findReleased(options.folder, iso)) ? found : absent).push(arch);
+    if (await findReleased(options.folder, iso)) found.push(arch);
   }
   if (found.length === 0) {
     throw new UnsupportedError('the artifacts folder has no live ISO of the stream', {
@@ -110,9 +180,9 @@ async function chooseArches(stream: Stream, options: DehydrateOptions): Promise<
       hint: 'name the folder with the released files with --artifacts',
     });
   }
+  const absent = known.filter((arch) => !found.includes(arch));
   if (absent.length > 0) {
-    const message = `left out ${absent.join(', ')}: no ISO in ${options.folder} (see --arch)`;
-    options.progress?.({ type: 'note', subject: 'dehydrate', message });
+    note(`left out ${absent.join(', ')}: no ISO in ${options.folder} (see --arch)`);
   }
   return found;
 }

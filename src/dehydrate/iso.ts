@@ -11,15 +11,22 @@ import { plainFormat, type StreamArtifact } from '../stream/artifacts.ts';
 import { fileMissing } from './artifact.ts';
 import { findReleased } from './released.ts';
 
-export interface ReleasedIso extends BlobRef {
+/** The ISO as it lies there: its headers were read, its bytes are not proven. */
+export interface FoundIso {
   readonly artifact: StreamArtifact;
   readonly path: string;
   readonly live: LiveIso;
 }
 
-export interface TakeIsoOptions {
+export interface ReleasedIso extends FoundIso, BlobRef {}
+
+export interface FindIsoOptions {
   readonly arch: Arch;
   readonly folder: string;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface TakeIsoOptions {
   readonly writer: BundleWriter;
   /** Leave it outside of the bundle. */
   readonly external: boolean;
@@ -41,16 +48,15 @@ export function isoArtifact(artifacts: readonly StreamArtifact[], arch: Arch): S
 }
 
 /**
- * Checks the ISO against the stream while copying it into the bundle (one read), then reads what it
- * is. Throws IntegrityError `RELEASED_DIGEST`, UnsupportedError `FILE_MISSING` or `ISO_ARCH`.
+ * A cheap look first: no copy of a gigabyte for what is no live ISO. Throws UnsupportedError
+ * `FILE_MISSING` or `ISO_ARCH`.
  */
-export async function takeIso(
+export async function findIso(
   artifact: StreamArtifact,
-  { arch, folder, writer, external, signal, progress }: TakeIsoOptions,
-): Promise<ReleasedIso> {
+  { arch, folder, signal }: FindIsoOptions,
+): Promise<FoundIso> {
   const file = await findReleased(folder, artifact);
   if (file === undefined) throw fileMissing(artifact);
-  // Cheap look first: no copy of a gigabyte for what is no live ISO.
   const live = await openLiveIso(file.path, { signal });
   if (live.arch !== arch) {
     throw new UnsupportedError(`the ISO of ${arch} is one of ${live.arch}`, {
@@ -59,17 +65,28 @@ export async function takeIso(
       hint: 'check the stream JSON and the artifacts folder',
     });
   }
+  return { artifact, path: file.path, live };
+}
+
+/**
+ * Checks the ISO against the stream while copying it into the bundle (one read). Throws
+ * IntegrityError `RELEASED_DIGEST`.
+ */
+export async function takeIso(
+  { artifact, path, live }: FoundIso,
+  { writer, external, signal, progress }: TakeIsoOptions,
+): Promise<ReleasedIso> {
   const { result: read } = await step(
     progress,
     { subject: artifact.name, phase: 'hash-iso', total: live.size },
-    (onBytes) => (external ? hashFile : writer.addFile)(file.path, { signal, onBytes }),
+    (onBytes) => (external ? hashFile : writer.addFile)(path, { signal, onBytes }),
   );
   if (read.sha256 !== artifact.sha256) {
     throw new IntegrityError(`${artifact.releasedName} does not have the SHA-256 of the stream`, {
       code: 'RELEASED_DIGEST',
-      context: { file: file.path, expected: artifact.releasedSha256, found: read.sha256 },
+      context: { file: path, expected: artifact.releasedSha256, found: read.sha256 },
       hint: 'fetch the ISO again; it must be of the release that the stream JSON describes',
     });
   }
-  return { artifact, path: file.path, live, sha256: read.sha256, size: read.size };
+  return { artifact, path, live, sha256: read.sha256, size: read.size };
 }

@@ -4,7 +4,7 @@ import type { MetalCache } from '../cache/metal-cache.ts';
 import { closeAll, regenerate } from '../cache/regenerate.ts';
 import type { EngineReport, MetalEngine } from '../engine/engine.ts';
 import { FormatError } from '../errors.ts';
-import { hashFile } from '../io/hash-file.ts';
+import { hashSource } from '../io/hash-file.ts';
 import { openSource, type Source } from '../io/source.ts';
 import type { MetalVariant } from '../iso/live-iso.ts';
 import { openLiveIso } from '../iso/open.ts';
@@ -93,8 +93,8 @@ export async function openBases(
       const { sha256 } = derivedBase(recipes, base);
       const source = sources.get(base);
       if (source === undefined || fresh.has(base)) return false;
-      const found = await hashFile(source.name, { signal }).catch(() => undefined);
-      if (found?.sha256 === sha256) return false;
+      const found = await hashSource(source, { signal }).catch(() => undefined);
+      if (found === sha256) return false;
       progress({
         type: 'note',
         subject: base,

@@ -1,6 +1,6 @@
 import type { Writable } from 'node:stream';
 import type { RecipeArtifact } from '../bundle/recipes.ts';
-import { FormatError, IntegrityError } from '../errors.ts';
+import { CancelledError, FormatError, IntegrityError } from '../errors.ts';
 import { writeAtomically } from '../io/atomic.ts';
 import { osError } from '../io/os-error.ts';
 import { type Sink, streamSink } from '../io/sink.ts';
@@ -50,48 +50,67 @@ export async function deliverFiles(planned: readonly PlannedFile[], job: Job): P
   }
 }
 
-/** One artifact goes out as it is, several as a tar. */
-export async function deliverStream(
-  artifacts: readonly RecipeArtifact[],
-  stream: Writable,
-  job: Job,
-): Promise<void> {
-  try {
-    await sendAll(artifacts, stream, job);
-  } catch (error) {
-    throw osError(error, 'write to', 'the output stream');
-  }
+/** Artifacts on their way into one stream. */
+export interface StreamDelivery extends AsyncDisposable {
+  /** Sends them in order; one call at a time. */
+  deliver(artifacts: readonly RecipeArtifact[], job: Job): Promise<void>;
+  /** Marks the end. A tar that broke off stays visibly cut off. */
+  finish(): Promise<void>;
 }
 
-async function sendAll(
-  artifacts: readonly RecipeArtifact[],
+/**
+ * One artifact (`count`) goes out as it is, several as a tar. What is in the pipe cannot be taken back: an
+ * artifact that fails half-way spoils what would come after it, which `onBroken` is told.
+ */
+export function streamDelivery(
   stream: Writable,
-  { make, finished, bases }: Job,
-): Promise<void> {
-  // What is in the pipe cannot be taken back; but the next run shall not meet the same bad disk.
-  const send = async (artifact: RecipeArtifact, sink: Sink) => {
-    try {
-      return await make(artifact, sink);
-    } catch (error) {
-      if (isDoubtful(error)) await bases.doubt(baseOf(artifact), { secondTry: false });
-      throw error;
-    }
+  count: number,
+  onBroken: (reason: CancelledError) => void,
+): StreamDelivery {
+  const tar = count === 1 ? undefined : tarWriter(stream);
+  let broken = false;
+  return {
+    async deliver(artifacts, job) {
+      try {
+        for (const artifact of artifacts) {
+          let seconds = 0;
+          const body = async (sink: Sink) => {
+            seconds = await send(artifact, sink, job);
+          };
+          await (tar ? tar.add(artifact.name, artifact.size, body) : body(streamSink(stream)));
+          job.finished(artifact, { path: undefined, status: 'written', seconds });
+        }
+      } catch (error) {
+        broken = true;
+        onBroken(
+          new CancelledError('the output stream broke off before it', {
+            code: 'STREAM_BROKEN',
+            cause: error,
+          }),
+        );
+        throw osError(error, 'write to', 'the output stream');
+      }
+    },
+    async finish() {
+      if (broken) return;
+      await tar?.finish().catch((error: unknown) => {
+        throw osError(error, 'write to', 'the output stream');
+      });
+    },
+    async [Symbol.asyncDispose]() {
+      await tar?.[Symbol.asyncDispose]();
+    },
   };
-  const [first, ...others] = artifacts;
-  if (first !== undefined && others.length === 0) {
-    const seconds = await send(first, streamSink(stream));
-    finished(first, { path: undefined, status: 'written', seconds });
-    return;
+}
+
+/** The next run shall not meet the same bad disk, even if this one cannot be saved. */
+async function send(artifact: RecipeArtifact, sink: Sink, { make, bases }: Job): Promise<number> {
+  try {
+    return await make(artifact, sink);
+  } catch (error) {
+    if (isDoubtful(error)) await bases.doubt(baseOf(artifact), { secondTry: false });
+    throw error;
   }
-  await using tar = tarWriter(stream);
-  for (const artifact of artifacts) {
-    let seconds = 0;
-    await tar.add(artifact.name, artifact.size, async (sink) => {
-      seconds = await send(artifact, sink);
-    });
-    finished(artifact, { path: undefined, status: 'written', seconds });
-  }
-  await tar.finish();
 }
 
 function isDoubtful(error: unknown): boolean {

@@ -1,10 +1,12 @@
 import { stat } from 'node:fs/promises';
+import type { Arch } from '../arch.ts';
 import { checkBlob } from '../bundle/blobs.ts';
 import type { Bundle } from '../bundle/read.ts';
 import type { Recipes } from '../bundle/recipes.ts';
 import { IntegrityError, UsageError } from '../errors.ts';
 import { hashFile } from '../io/hash-file.ts';
 import { osError } from '../io/os-error.ts';
+import { openLiveIso } from '../iso/open.ts';
 import type { Progress } from '../progress.ts';
 import { step } from '../step.ts';
 
@@ -55,6 +57,43 @@ export async function proveIso(path: string, options: IsoOptions): Promise<void>
       hint: 'copy or pull the bundle again, or name a good copy of the ISO with --iso',
     });
   });
+}
+
+/**
+ * Tells which of the user's ISOs is whose. The only one for the only architecture is taken as it is
+ * (it is checked soon enough); of several, each says itself what it boots. Throws UsageError
+ * `ISO_TWICE` or `ISO_UNWANTED`, and what `openLiveIso` throws.
+ */
+export async function matchIsos(
+  paths: readonly string[],
+  wanted: readonly { readonly recipes: Recipes }[],
+): Promise<ReadonlyMap<Arch, string>> {
+  const isos = new Map<Arch, string>();
+  const [path] = paths;
+  const [only] = wanted;
+  if (paths.length === 1 && wanted.length === 1 && path !== undefined && only) {
+    return isos.set(only.recipes.architecture, path);
+  }
+  for (const iso of paths) {
+    const { arch } = await openLiveIso(iso);
+    const other = isos.get(arch);
+    if (other !== undefined) {
+      throw new UsageError(`two ISOs of ${arch} are named`, {
+        code: 'ISO_TWICE',
+        context: { first: other, second: iso },
+        hint: 'name one --iso for each architecture at most',
+      });
+    }
+    if (!wanted.some(({ recipes }) => recipes.architecture === arch)) {
+      throw new UsageError(`${iso} is an ISO of ${arch}, which nothing is made of`, {
+        code: 'ISO_UNWANTED',
+        context: { iso },
+        hint: `leave it out, or add ${arch} to --arch`,
+      });
+    }
+    isos.set(arch, iso);
+  }
+  return isos;
 }
 
 function wrongIso(path: string, { iso }: Recipes, found: string, expected: string) {

@@ -47,7 +47,8 @@ export interface PlanOptions {
 
 /**
  * Decides every path before any work is done, and finds out which files are there already. Throws
- * IoError if the folder cannot be written to, UsageError `OUTPUT_EXISTS` for a file with other content, `OUTPUT_CLASH` for two of one name.
+ * IoError if the folder cannot be written to, UsageError `OUTPUT_EXISTS` for a file with other
+ * content, `OUTPUT_CLASH` for two of one name.
  */
 export async function planFiles(
   artifacts: readonly RecipeArtifact[],
@@ -57,11 +58,22 @@ export async function planFiles(
   const folder = output.kind === 'folder' ? output.path : dirname(output.path);
   if (output.kind === 'folder') await makeFolder(folder);
   await refuseReadOnly(folder);
+  // Names are schema-checked to be bare; basename is the second lock on the same door.
+  const pathOf = ({ name }: RecipeArtifact) =>
+    output.kind === 'file' ? output.path : join(output.path, basename(name));
+  refuseClashes(artifacts.map(pathOf));
   const planned: PlannedFile[] = [];
-  const taken = new Set<string>();
   for (const artifact of artifacts) {
-    // Names are schema-checked to be bare; basename is the second lock on the same door.
-    const path = output.kind === 'file' ? output.path : join(output.path, basename(artifact.name));
+    const path = pathOf(artifact);
+    planned.push({ artifact, path, present: await isPresent(path, artifact, force, signal) });
+  }
+  return planned;
+}
+
+/** Throws UsageError `OUTPUT_CLASH` if a path, or a name in a tar, is there twice. */
+export function refuseClashes(paths: readonly string[]): void {
+  const taken = new Set<string>();
+  for (const path of paths) {
     if (taken.has(path)) {
       throw new UsageError(`two artifacts would be written to ${path}`, {
         code: 'OUTPUT_CLASH',
@@ -70,9 +82,7 @@ export async function planFiles(
       });
     }
     taken.add(path);
-    planned.push({ artifact, path, present: await isPresent(path, artifact, force, signal) });
   }
-  return planned;
 }
 
 async function isPresent(

@@ -1,95 +1,127 @@
-import type { BaseName } from '../../images/platforms.ts';
 import type { Arch } from '../arch.ts';
-import { type Bundle, recipesFor } from '../bundle/read.ts';
-import type { MissingArtifact, RecipeArtifact } from '../bundle/recipes.ts';
+import type { MissingArtifact } from '../bundle/recipes.ts';
 import type { MetalCache } from '../cache/metal-cache.ts';
 import type { EngineReport, MetalEngine } from '../engine/engine.ts';
-import type { Sha256 } from '../io/digest.ts';
-import type { Sink } from '../io/sink.ts';
-import { type Progress, silent } from '../progress.ts';
-import { step } from '../step.ts';
-import { type ArtifactId, type Attestation, shortName } from '../stream/artifacts.ts';
-import { openBases } from './bases.ts';
-import { deliverFiles, deliverStream, type Outcome } from './deliver.ts';
-import { type Output, planFiles } from './output.ts';
-import { type Selection, selectArtifacts } from './select.ts';
-import { baseOf, writeArtifact } from './write-artifact.ts';
+import { CancelledError, throwIfAborted } from '../errors.ts';
+import { forArch, type Progress, silent } from '../progress.ts';
+import { sideBySide, valueOf } from '../side-by-side.ts';
+import { type Rehydrated, rehydrateArch } from './arch.ts';
+import { deliverFiles, type StreamDelivery, streamDelivery } from './deliver.ts';
+import { type ArchPlan, type Plan, type PlanRequest, planRehydration } from './plan.ts';
 
-export interface RehydrateOptions {
-  readonly bundle: Bundle;
-  readonly arch: Arch;
-  readonly selection: Selection;
-  /** A function is asked once the number of artifacts is known. */
-  readonly output: Output | ((count: number) => Promise<Output>);
-  /** Replace files that are in the way. */
-  readonly force?: boolean | undefined;
+export interface RehydrateOptions extends PlanRequest {
+  /** How many architectures are worked on at a time; 1 if undefined. */
+  readonly jobs?: number | undefined;
   readonly engine: MetalEngine;
   readonly cache: MetalCache;
-  /** A copy of the ISO outside the bundle. */
-  readonly isoPath?: string | undefined;
-  readonly signal?: AbortSignal | undefined;
   readonly progress?: Progress | undefined;
   /** Called as soon as each artifact is complete and proven. */
   readonly onResult?: ((result: Rehydrated) => void) | undefined;
 }
 
-/** One artifact that is there and proven. */
-export interface Rehydrated extends ArtifactId, Outcome {
-  readonly architecture: Arch;
-  readonly name: string;
-  /** Bytes. */
-  readonly size: number;
-  readonly sha256: Sha256;
-  readonly attestation: Attestation;
+export interface RehydrateReport {
+  /** In the order asked for, or that of the bundle. */
+  readonly architectures: readonly ArchOutcome[];
 }
 
-export interface RehydrateReport {
+/** What became of one architecture. */
+export interface ArchOutcome {
+  readonly architecture: Arch;
+  readonly status: 'done' | 'failed' | 'left-out';
+  /** Why it failed or was left out. */
+  readonly error: unknown;
+  /** What is there and proven; of a failed architecture too. */
   readonly artifacts: readonly Rehydrated[];
-  /** Asked for with `all` but not in the bundle; the caller should fail over them. */
+  /** Asked for, but not in the bundle. */
   readonly uncovered: readonly MissingArtifact[];
   /** Undefined if no boot was needed. */
   readonly engine: EngineReport | undefined;
+  /** Wall-clock time. */
+  readonly seconds: number;
 }
 
 /**
- * Makes the selected artifacts, each in one pass that patches, writes and hashes. One boot of the ISO
- * serves them all; only what they need is read or made. Files appear complete and proven or not at
- * all; those finished before a failure stay.
+ * Makes the selected artifacts of one or several architectures, `jobs` of these side by side. One
+ * that fails does not stop the others: the report tells of each, and `failureOf` makes an error of
+ * it. Files appear complete and proven or not at all; those finished before a failure stay. Throws
+ * what is wrong with the request as a whole, before any work is done, and CancelledError.
  */
-export async function rehydrateArtifacts(options: RehydrateOptions): Promise<RehydrateReport> {
-  const { bundle, arch, signal, progress = silent, force = false, onResult } = options;
-  const recipes = recipesFor(bundle, arch);
-  const { artifacts, uncovered, notes } = selectArtifacts(recipes, options.selection);
-  for (const message of notes) progress({ type: 'note', subject: arch, message });
-  const output =
-    typeof options.output === 'function' ? await options.output(artifacts.length) : options.output;
-  const planned =
-    output.kind === 'stream' ? [] : await planFiles(artifacts, output, { force, signal });
-  const present = new Set(planned.filter((file) => file.present).map((file) => file.artifact));
-  const needed = new Set<BaseName>();
-  for (const artifact of artifacts) if (!present.has(artifact)) needed.add(baseOf(artifact));
-  await using bases = await openBases(needed, { ...options, recipes, progress });
-
-  const results: Rehydrated[] = [];
-  const finished = (artifact: RecipeArtifact, outcome: Outcome) => {
-    const { platform, format, file, name, size, sha256, attestation } = artifact;
-    const id = { architecture: arch, platform, format, file };
-    const result = { ...id, name, size, sha256, attestation, ...outcome };
-    results.push(result);
-    onResult?.(result);
-  };
-  const make = async (artifact: RecipeArtifact, sink: Sink) => {
-    const subject = shortName(artifact, recipes.artifacts);
-    const base = bases.get(baseOf(artifact));
-    const { seconds } = await step(
-      progress,
-      { subject, phase: artifact.recipe.kind === 'delta' ? 'patch' : 'copy', total: artifact.size },
-      (onBytes) => writeArtifact({ artifact, bundle, base, sink, signal, onBytes }),
-    );
-    return seconds;
-  };
-  const job = { make, finished, bases, force, signal };
-  if (output.kind === 'stream') await deliverStream(artifacts, output.stream, job);
-  else await deliverFiles(planned, job);
-  return { artifacts: results, uncovered, engine: bases.report };
+export async function rehydrate(options: RehydrateOptions): Promise<RehydrateReport> {
+  const { jobs = 1, signal, progress = silent } = options;
+  const plan = await planRehydration(options, progress);
+  // What breaks the one stream that all write to ends them all.
+  const stop = new AbortController();
+  await using stream =
+    plan.output.kind === 'stream'
+      ? streamDelivery(plan.output.stream, count(plan), (reason) => stop.abort(reason))
+      : undefined;
+  const either = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
+  const run = { ...options, stream, signal: either, several: plan.architectures.length > 1 };
+  const settled = await sideBySide(plan.architectures, jobs, (one, earlier) =>
+    rehydrateOne(one, { ...run, earlier }),
+  );
+  const architectures = settled.map(valueOf);
+  if (architectures.some(({ error }) => error instanceof CancelledError)) throwIfAborted(signal);
+  await stream?.finish();
+  return { architectures: [...architectures, ...leftOut(plan)] };
 }
+
+interface Run extends RehydrateOptions {
+  readonly signal: AbortSignal;
+  readonly stream: StreamDelivery | undefined;
+  readonly several: boolean;
+  /** Streams take the architectures one after the other, so that the same bytes come out each time. */
+  readonly earlier: Promise<void>;
+}
+
+/** Resolves to the outcome even if that is a failure. */
+async function rehydrateOne(plan: ArchPlan, run: Run): Promise<ArchOutcome> {
+  const { recipes, uncovered, files } = plan;
+  const { stream, several, earlier, force = false, signal } = run;
+  const { architecture } = recipes;
+  const progress = forArch(run.progress ?? silent, architecture, several);
+  const started = performance.now();
+  const artifacts: Rehydrated[] = [];
+  const outcome = (how: Pick<ArchOutcome, 'status' | 'error' | 'engine'>): ArchOutcome => {
+    const seconds = (performance.now() - started) / 1000;
+    return { architecture, artifacts, uncovered, seconds, ...how };
+  };
+  try {
+    throwIfAborted(signal);
+    const engine = await rehydrateArch(plan, {
+      ...run,
+      force,
+      progress,
+      onResult(result) {
+        artifacts.push(result);
+        run.onResult?.(result);
+      },
+      async deliver(job) {
+        if (stream === undefined) return deliverFiles(files, job);
+        await earlier;
+        throwIfAborted(signal);
+        return stream.deliver(plan.artifacts, job);
+      },
+    });
+    return outcome({ status: 'done', error: undefined, engine });
+  } catch (error) {
+    if (several) progress({ type: 'failed', subject: architecture, message: messageOf(error) });
+    return outcome({ status: 'failed', error, engine: undefined });
+  }
+}
+
+function leftOut({ leftOut: architectures }: Plan): ArchOutcome[] {
+  const nothing = { artifacts: [], uncovered: [], engine: undefined, seconds: 0 };
+  return [...architectures].map(([architecture, error]) => ({
+    ...nothing,
+    architecture,
+    status: 'left-out',
+    error,
+  }));
+}
+
+const count = ({ architectures }: Plan) =>
+  architectures.reduce((sum, { artifacts }) => sum + artifacts.length, 0);
+
+const messageOf = (error: unknown) =>
+  (error instanceof Error ? error.message : String(error)).split('\n', 1).join();

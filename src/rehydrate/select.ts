@@ -13,8 +13,15 @@ export interface Selected {
   readonly artifacts: readonly RecipeArtifact[];
   /** What was left out and how to get it: `metal also has 4k.raw, iso, pxe (--format)`. */
   readonly notes: readonly string[];
-  /** Asked for through `all`, known to the bundle, but not covered by it. */
+  /** Asked for through `all` or leniently, known to the bundle, but not covered by it. */
   readonly uncovered: readonly MissingArtifact[];
+  /** Names that mean nothing for this architecture; only where that is not an error: `lenient`. */
+  readonly absent: ReadonlyMap<string, UnsupportedError>;
+}
+
+export interface SelectOptions {
+  /** Other architectures may have what this one lacks. */
+  readonly lenient?: boolean | undefined;
 }
 
 /**
@@ -27,9 +34,14 @@ export interface Selected {
  * - A name with slashes is exact.
  *
  * Throws UnsupportedError `PLATFORM_ABSENT`, `FORMAT_ABSENT`, or `ARTIFACT_MISSING` for one that the
- * bundle knows but could not cover; its reason is told.
+ * bundle knows but could not cover; its reason is told. If `lenient`, these are returned instead, as
+ * `absent` and `uncovered`.
  */
-export function selectArtifacts(recipes: Recipes, selection: Selection): Selected {
+export function selectArtifacts(
+  recipes: Recipes,
+  selection: Selection,
+  { lenient = false }: SelectOptions = {},
+): Selected {
   const { platforms, formats } = selection;
   if (platforms.length === 0) {
     throw new UsageError('no platform is named', {
@@ -39,7 +51,8 @@ export function selectArtifacts(recipes: Recipes, selection: Selection): Selecte
   }
   const chosen = new Set<RecipeArtifact>();
   const notes: string[] = [];
-  const uncovered = platforms.includes('all') ? narrow(recipes.missing, formats) : [];
+  const absent = new Map<string, UnsupportedError>();
+  const uncovered = new Set(platforms.includes('all') ? narrow(recipes.missing, formats) : []);
   for (const name of platforms) {
     const matching = recipes.artifacts.filter((id) => name === 'all' || nameMatches(name, id));
     const missing = recipes.missing.filter((id) => name === 'all' || nameMatches(name, id));
@@ -47,8 +60,15 @@ export function selectArtifacts(recipes: Recipes, selection: Selection): Selecte
     const missingInFormat = narrow(missing, formats);
     const exact = name === 'all' || name.includes('/') || formats !== undefined;
     const picked = exact ? inFormat : usual(inFormat);
-    if (name !== 'all' && (exact || picked.length === 0)) refuseMissing(missingInFormat, recipes);
-    if (picked.length === 0) throw absent(name, matching, selection, recipes);
+    const refused = name !== 'all' && (exact || picked.length === 0) ? missingInFormat : [];
+    if (refused.length > 0 && !lenient) throw uncoveredError(refused, recipes);
+    for (const artifact of refused) uncovered.add(artifact);
+    if (picked.length === 0) {
+      const error = absentError(name, matching, selection, recipes);
+      if (!lenient) throw error;
+      if (missingInFormat.length === 0) absent.set(name, error);
+      continue;
+    }
     if (!exact && picked.length < matching.length) {
       const others = matching.filter((artifact) => !picked.includes(artifact));
       const names = [...new Set(others.map(({ format }) => plainFormat(format)))];
@@ -59,7 +79,8 @@ export function selectArtifacts(recipes: Recipes, selection: Selection): Selecte
   return {
     artifacts: recipes.artifacts.filter((artifact) => chosen.has(artifact)),
     notes,
-    uncovered,
+    uncovered: recipes.missing.filter((artifact) => uncovered.has(artifact)),
+    absent,
   };
 }
 
@@ -78,19 +99,18 @@ function usual(artifacts: readonly RecipeArtifact[]): readonly RecipeArtifact[] 
   return raw.length > 0 ? raw : artifacts;
 }
 
-function refuseMissing(missing: readonly MissingArtifact[], recipes: Recipes): void {
-  const [first] = missing;
-  if (first === undefined) return;
+function uncoveredError(missing: readonly MissingArtifact[], recipes: Recipes): UnsupportedError {
   const everything = [...recipes.artifacts, ...recipes.missing];
   const names = missing.map((artifact) => shortName(artifact, everything)).join(', ');
-  throw new UnsupportedError(`the bundle does not cover ${names}: ${first.reason}`, {
+  const [first] = missing;
+  return new UnsupportedError(`the bundle does not cover ${names}: ${first?.reason}`, {
     code: 'ARTIFACT_MISSING',
-    context: { release: first.release, file: first.name },
+    context: { release: first?.release, file: first?.name },
     hint: `fetch it from the release, or name only what the bundle has: ${listOf(recipes)}`,
   });
 }
 
-function absent(
+function absentError(
   name: string,
   ofPlatform: readonly RecipeArtifact[],
   { formats }: Selection,
@@ -112,6 +132,7 @@ function absent(
   });
 }
 
-function listOf({ artifacts }: Recipes): string {
+/** Names that `--platform` takes. */
+export function listOf({ artifacts }: Recipes): string {
   return artifacts.map((artifact) => shortName(artifact, artifacts)).join(', ');
 }

@@ -5,14 +5,14 @@ import { type DehydrateReport, dehydrate } from '../../dehydrate/dehydrate.ts';
 import { renderArchitecture, reportArchitecture } from '../../inspect/bundle-report.ts';
 import { cacheFor, engineFor, existingFolder } from '../environment.ts';
 import type { CliIo } from '../io.ts';
-import { addEngineOptions, type EngineOptions, parseArchList, parseList } from '../options.ts';
+import { addEngineOptions, type EngineOptions, parseArches, parseList } from '../options.ts';
 import { progressRenderer } from '../progress/renderer.ts';
 import { printable } from '../render-error.ts';
 
 interface DehydrateCliOptions extends EngineOptions {
   readonly stream: string;
   readonly artifacts: string;
-  readonly arch?: Arch[];
+  readonly arch?: Arch[] | 'all';
   readonly output: string;
   readonly isoExternal?: true;
   readonly allowMissing?: string[];
@@ -26,7 +26,11 @@ export function addDehydrate(program: Command, io: CliIo): void {
     .requiredOption('--stream <file>', 'CoreOS stream JSON of the release')
     .requiredOption('--artifacts <dir>', 'folder with the released files')
     .requiredOption('-o, --output <dir>', 'where to write the bundle')
-    .option('-a, --arch <names>', 'architectures (default: all whose ISO is there)', parseArchList)
+    .option(
+      '-a, --arch <names>',
+      'architectures, or `all` (default: those whose ISO is there)',
+      parseArches,
+    )
     .option('--iso-external', 'leave the ISO outside of the bundle')
     .option('--allow-missing <names>', 'artifacts that may be left out', parseList)
     .option('--force', 'replace a bundle that is there')
@@ -56,6 +60,7 @@ async function run(options: DehydrateCliOptions, io: CliIo): Promise<void> {
       isoExternal: options.isoExternal,
       allowMissing: options.allowMissing,
       force: options.force,
+      jobs: options.jobs,
       engine: engineFor(options, io),
       cache,
       signal: io.signal,

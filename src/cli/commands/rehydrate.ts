@@ -1,22 +1,24 @@
 import type { Command } from 'commander';
 import { type Arch, parseArch } from '../../arch.ts';
 import { openBundle } from '../../bundle/read.ts';
-import { UnsupportedError, UsageError } from '../../errors.ts';
+import { UsageError } from '../../errors.ts';
+import type { Rehydrated } from '../../rehydrate/arch.ts';
+import { failureOf } from '../../rehydrate/failure.ts';
 import { resolveOutput } from '../../rehydrate/output.ts';
-import { type Rehydrated, rehydrateArtifacts } from '../../rehydrate/rehydrate.ts';
-import { shortName } from '../../stream/artifacts.ts';
+import { type RehydrateReport, rehydrate } from '../../rehydrate/rehydrate.ts';
 import { cacheFor, engineFor, existingFolder } from '../environment.ts';
 import type { CliIo } from '../io.ts';
-import { addEngineOptions, type EngineOptions, parseArchOption, parseList } from '../options.ts';
+import { addEngineOptions, type EngineOptions, parseArches, parseList } from '../options.ts';
 import { progressRenderer } from '../progress/renderer.ts';
+import { renderSummary, summaryEvent } from '../summary.ts';
 
 interface RehydrateCliOptions extends EngineOptions {
   readonly bundle?: string;
-  readonly arch?: Arch;
+  readonly arch?: Arch[] | 'all';
   readonly platform?: string[];
   readonly format?: string[];
   readonly output: string;
-  readonly iso?: string;
+  readonly iso?: string[];
   readonly force?: true;
 }
 
@@ -26,18 +28,22 @@ export function addRehydrate(program: Command, io: CliIo): void {
     .description('make platform images from a bundle (the default command)')
     .option('-p, --platform <names>', 'platforms, comma separated, or `all`', parseList)
     .option('-f, --format <names>', 'formats: raw, 4k.raw, iso, pxe, qcow2… or `all`', parseList)
-    .option('-a, --arch <arch>', "architecture (default: this host's)", parseArchOption)
+    .option('-a, --arch <names>', "architectures, or `all` (default: this host's)", parseArches)
     .option('-b, --bundle <dir>', 'bundle (default: $ISO_REHYDRATE_BUNDLE, else ./bundle)')
     .option('-o, --output <path>', 'file, folder, or - for stdout (several files: a tar)', '.')
-    .option('--iso <file>', 'use this copy of the ISO instead of the bundle’s')
+    .option('--iso <file>', 'use this copy of the ISO, not the bundle’s (repeat per arch)', collect)
     .option('--force', 'replace other files that are in the way')
     .addHelpText('after', HELP);
   addEngineOptions(command).action((options: RehydrateCliOptions) => run(options, io));
 }
 
+const collect = (text: string, previous: readonly string[] = []) => [...previous, text];
+
 const HELP = `
 A platform of several formats gives its raw disk (metal) or all of them, unless --format
 or a longer name such as metal/4k.raw or metal/pxe/kernel chooses.
+With --arch all, architectures that have nothing of it are told and left out; one that
+fails does not stop the others.
 Prints a line for \`sha256sum -c\` for each file. Files that are there already are checked
 and kept. Images are not compressed: the file is what the released one unpacks to.`;
 
@@ -63,28 +69,30 @@ async function run(options: RehydrateCliOptions, io: CliIo): Promise<void> {
       );
     });
 
-  const { uncovered } = await rehydrateArtifacts({
+  const report = await rehydrate({
     bundle,
-    arch: options.arch ?? parseArch(io.hostArch),
+    arches: options.arch ?? [parseArch(io.hostArch)],
     selection: { platforms: options.platform, formats: options.format },
     output: toStdout
       ? { kind: 'stream', stream: io.stdout }
       : (count) => resolveOutput(options.output, count),
     force: options.force,
+    jobs: options.jobs,
     engine: engineFor(options, io),
     cache,
-    isoPath: options.iso,
+    isoPaths: options.iso,
     signal,
     progress: progress.report,
     onResult,
   });
-  if (uncovered.length === 0) return;
-  const names = uncovered.map((artifact) => shortName(artifact, uncovered)).join(', ');
-  throw new UnsupportedError(`all is done except what the bundle does not cover: ${names}`, {
-    code: 'ARTIFACT_MISSING',
-    context: Object.fromEntries(uncovered.map(({ name, reason }) => [name, reason])),
-    hint: 'fetch these from the release, or name only platforms that the bundle covers',
-  });
+  progress.aside(() => summarize(report, options, io));
+  const failure = failureOf(report);
+  if (failure !== undefined) throw failure;
+}
+
+function summarize(report: RehydrateReport, options: RehydrateCliOptions, io: CliIo): void {
+  if (options.json) io.stderr.write(`${JSON.stringify(summaryEvent(report))}\n`);
+  else if (!options.quiet) io.stderr.write(renderSummary(report));
 }
 
 /** As sha256sum prints it, its escapes for odd paths included. */

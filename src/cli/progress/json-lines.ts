@@ -1,3 +1,4 @@
+import { labelOf } from './label.ts';
 import type { ProgressRenderer } from './renderer.ts';
 
 /** At most this often an `advance` of the same subject, in milliseconds. */
@@ -11,13 +12,14 @@ export function jsonLines(
   const last = new Map<string, number>();
   return {
     report(event) {
+      const label = labelOf(event);
       if (event.type === 'advance') {
         const complete = event.total !== undefined && event.done >= event.total;
         const time = now();
-        if (!complete && time - (last.get(event.subject) ?? -INTERVAL) < INTERVAL) return;
-        last.set(event.subject, time);
+        if (!complete && time - (last.get(label) ?? -INTERVAL) < INTERVAL) return;
+        last.set(label, time);
       } else if (event.type !== 'note') {
-        last.delete(event.subject);
+        last.delete(label);
       }
       write(`${JSON.stringify(event)}\n`);
     },

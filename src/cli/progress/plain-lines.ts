@@ -1,5 +1,6 @@
 import { formatBytes } from '../../inspect/table.ts';
 import { printable } from '../render-error.ts';
+import { labelOf } from './label.ts';
 import { PHASE_WORDS } from './phase-words.ts';
 import type { ProgressRenderer } from './renderer.ts';
 
@@ -9,17 +10,21 @@ export function plainLines(write: (text: string) => void): ProgressRenderer {
     write(`${printable(`${subject}: ${text}`).replaceAll('\n', ' ')}\n`);
   return {
     report(event) {
+      const label = labelOf(event);
       switch (event.type) {
         case 'phase': {
           const size = event.total === undefined ? '' : ` (${formatBytes(event.total)})`;
-          line(event.subject, `${PHASE_WORDS[event.phase]}${size}`);
+          line(label, `${PHASE_WORDS[event.phase]}${size}`);
           return;
         }
         case 'note':
-          line(event.subject, `note: ${event.message}`);
+          line(label, `note: ${event.message}`);
           return;
         case 'done':
-          line(event.subject, `done in ${event.seconds.toFixed(1)} s`);
+          line(label, `done in ${event.seconds.toFixed(1)} s`);
+          return;
+        case 'failed':
+          line(label, `failed: ${event.message}`);
           return;
         case 'advance':
           return;

@@ -1,6 +1,8 @@
+import type { Arch } from '../../arch.ts';
 import { formatBytes } from '../../inspect/table.ts';
 import type { Phase } from '../../progress.ts';
 import { printable } from '../render-error.ts';
+import { labelOf } from './label.ts';
 import { PHASE_WORDS } from './phase-words.ts';
 import type { ProgressRenderer } from './renderer.ts';
 
@@ -11,6 +13,7 @@ const ERASE_LINE = '\r\x1b[2K';
 const LINE_UP = '\x1b[1A';
 
 interface Running {
+  readonly architecture: Arch | undefined;
   phase: Phase;
   since: number;
   done: number | undefined;
@@ -34,8 +37,8 @@ export function statusLines(
   const draw = () => {
     timer = undefined;
     erase();
-    const lines = [...running].map(([subject, state]) =>
-      statusText(subject, state, now()).slice(0, Math.max(20, columns() - 1)),
+    const lines = [...running].map(([label, state]) =>
+      statusText(label, state, now()).slice(0, Math.max(20, columns() - 1)),
     );
     write(lines.join('\n'));
     drawn = lines.length;
@@ -51,16 +54,16 @@ export function statusLines(
 
   return {
     report(event) {
-      const { subject } = event;
+      const label = labelOf(event);
       switch (event.type) {
         case 'phase': {
-          const { phase, total } = event;
-          running.set(subject, { phase, total, done: undefined, since: now() });
+          const { phase, total, architecture } = event;
+          running.set(label, { architecture, phase, total, done: undefined, since: now() });
           drawSoon();
           return;
         }
         case 'advance': {
-          const state = running.get(subject);
+          const state = running.get(label);
           if (state === undefined) return;
           state.done = event.done;
           state.total = event.total ?? state.total;
@@ -68,13 +71,19 @@ export function statusLines(
           return;
         }
         case 'note':
-          scroll(`${subject}: ${event.message}`);
+          scroll(`${label}: ${event.message}`);
+          return;
+        case 'failed':
+          for (const [other, { architecture }] of running) {
+            if (architecture === event.architecture) running.delete(other);
+          }
+          scroll(`${label}: failed: ${event.message}`);
           return;
         case 'done': {
-          const phase = running.get(subject)?.phase;
-          running.delete(subject);
+          const phase = running.get(label)?.phase;
+          running.delete(label);
           const what = phase === undefined ? 'done' : PHASE_WORDS[phase];
-          scroll(`${subject}: ${what}, ${event.seconds.toFixed(1)} s`);
+          scroll(`${label}: ${what}, ${event.seconds.toFixed(1)} s`);
           return;
         }
       }
@@ -94,12 +103,12 @@ export function statusLines(
 
 /** `qemu: patching  42 %  630.0 MiB of 1.5 GiB  310.2 MiB/s` */
 export function statusText(
-  subject: string,
-  { phase, since, done, total }: Running,
+  label: string,
+  { phase, since, done, total }: Omit<Running, 'architecture'>,
   now: number,
 ): string {
   const seconds = (now - since) / 1000;
-  const parts = [printable(`${subject}: ${PHASE_WORDS[phase]}`).replaceAll('\n', ' ')];
+  const parts = [printable(`${label}: ${PHASE_WORDS[phase]}`).replaceAll('\n', ' ')];
   if (done !== undefined && total) {
     const percent = Math.min(100, Math.floor((done / total) * 100));
     parts.push(`${String(percent).padStart(3)} %`, `${formatBytes(done)} of ${formatBytes(total)}`);

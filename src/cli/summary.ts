@@ -1,0 +1,59 @@
+import { formatBytes, renderTable } from '../inspect/table.ts';
+import type { ArchOutcome, RehydrateReport } from '../rehydrate/rehydrate.ts';
+import { shortName } from '../stream/artifacts.ts';
+import { errorEvent, printable } from './render-error.ts';
+
+/** What was made of each architecture, what failed and what is not covered: a table for people. */
+export function renderSummary({ architectures }: RehydrateReport): string {
+  const table = renderTable(
+    [
+      { title: 'ARCHITECTURE', cell: ({ architecture }) => architecture },
+      {
+        title: 'WRITTEN',
+        align: 'right',
+        cell: (row) => String(withStatus(row, 'written').length),
+      },
+      { title: 'KEPT', align: 'right', cell: (row) => String(withStatus(row, 'present').length) },
+      { title: 'SIZE', align: 'right', cell: (row) => formatBytes(bytesOf(row)) },
+      { title: 'TIME', align: 'right', cell: ({ seconds }) => `${seconds.toFixed(1)} s` },
+      { title: 'RESULT', cell: resultOf },
+    ],
+    architectures,
+  );
+  return printable(table);
+}
+
+/** The same for machines: one JSON object. Sizes in bytes. */
+export function summaryEvent({ architectures }: RehydrateReport): Record<string, unknown> {
+  return {
+    type: 'summary',
+    architectures: architectures.map((row) => ({
+      architecture: row.architecture,
+      status: row.status,
+      written: withStatus(row, 'written').length,
+      present: withStatus(row, 'present').length,
+      size: bytesOf(row),
+      seconds: row.seconds,
+      engine: row.engine,
+      uncovered: row.uncovered.map(({ platform, format, file, name, reason }) => ({
+        ...{ platform, format, file, name, reason },
+      })),
+      ...(row.error === undefined ? {} : { error: errorEvent(row.error) }),
+    })),
+  };
+}
+
+const withStatus = ({ artifacts }: ArchOutcome, wanted: 'written' | 'present') =>
+  artifacts.filter(({ status }) => status === wanted);
+
+const bytesOf = ({ artifacts }: ArchOutcome) => artifacts.reduce((sum, { size }) => sum + size, 0);
+
+function resultOf({ status, error, uncovered, engine }: ArchOutcome): string {
+  const [message] = (error instanceof Error ? error.message : String(error)).split('\n', 1);
+  if (status === 'left-out') return `left out: ${message}`;
+  if (status === 'failed') return `failed: ${message}`;
+  if (uncovered.length > 0) {
+    return `not covered: ${uncovered.map((one) => shortName(one, uncovered)).join(', ')}`;
+  }
+  return engine === undefined ? 'done, without a boot' : `done, by ${engine.detail}`;
+}

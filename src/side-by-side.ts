@@ -1,0 +1,41 @@
+/** How one of several went. */
+export type Settled<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly error: unknown };
+
+/**
+ * Runs `body` for every item, at most `jobs` at a time, starting them in their order. One's failure
+ * stops no other; resolves, when all have ended, to how each went, in the order of the items, and
+ * never rejects. Cancelling is the bodies' business. `earlier` resolves when all items before this
+ * one have ended, in whatever way: for what has to happen in order.
+ */
+export async function sideBySide<T, R>(
+  items: readonly T[],
+  jobs: number,
+  body: (item: T, earlier: Promise<void>) => Promise<R>,
+): Promise<Settled<R>[]> {
+  const results: Settled<R>[] = [];
+  const gates = items.map(() => Promise.withResolvers<void>());
+  const queue = items.entries();
+  const worker = async () => {
+    for (const [index, item] of queue) {
+      const earlier = Promise.all(gates.slice(0, index).map(({ promise }) => promise));
+      try {
+        results[index] = { ok: true, value: await body(item, earlier.then(nothing)) };
+      } catch (error) {
+        results[index] = { ok: false, error };
+      }
+      gates[index]?.resolve();
+    }
+  };
+  await Promise.all(Array.from({ length: Math.max(1, jobs) }, worker));
+  return results;
+}
+
+const nothing = () => {};
+
+/** The value, or throws the error. */
+export function valueOf<T>(settled: Settled<T>): T {
+  if (settled.ok) return settled.value;
+  throw settled.error;
+}
