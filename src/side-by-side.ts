@@ -35,7 +35,7 @@ export async function sideBySide<T, R>(
 const nothing = () => {};
 
 /** The value, or throws the error. */
-export function valueOf<T>(settled: Settled<T>): T {
+export function valueOrThrow<T>(settled: Settled<T>): T {
   if (settled.ok) return settled.value;
   throw settled.error;
 }

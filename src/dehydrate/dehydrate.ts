@@ -8,7 +8,7 @@ import { closeAll } from '../cache/regenerate.ts';
 import type { EngineReport, MetalEngine } from '../engine/engine.ts';
 import { CancelledError, throwIfAborted, UnsupportedError } from '../errors.ts';
 import { forArch, type Progress, silent } from '../progress.ts';
-import { type Settled, sideBySide, valueOf } from '../side-by-side.ts';
+import { type Settled, sideBySide, valueOrThrow } from '../side-by-side.ts';
 import { listArtifacts } from '../stream/artifacts.ts';
 import { readStream, type Stream } from '../stream/schema.ts';
 import { type ArchContext, dehydrateArch } from './arch.ts';
@@ -147,7 +147,7 @@ function allOf<T>(
     return one && !one.ok ? [{ architecture, error: one.error }] : [];
   });
   const [first] = failures;
-  if (first === undefined) return settled.map(valueOf);
+  if (first === undefined) return settled.map(valueOrThrow);
   if (arches.length === 1) throw first.error;
   if (failures.some(({ error }) => error instanceof CancelledError)) throwIfAborted(signal);
   const names = failures.map(({ architecture }) => architecture).join(', ');

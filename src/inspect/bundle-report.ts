@@ -72,10 +72,26 @@ export function reportArchitecture(recipes: Recipes): ArchitectureReport {
   };
 }
 
+/** One section per architecture; where there are several, an overview before them. */
 export function renderBundleReport({ path, size, architectures }: BundleReport): string {
   const head = `bundle ${path}: ${formatBytes(size)}\n`;
-  return [head, ...architectures.map(renderArchitecture)].join('\n');
+  const overview = architectures.length > 1 ? [renderTable(OVERVIEW, architectures)] : [];
+  return [head, ...overview, ...architectures.map(renderArchitecture)].join('\n');
 }
+
+const OVERVIEW: readonly Column<ArchitectureReport>[] = [
+  { title: 'ARCHITECTURE', cell: ({ architecture }) => architecture },
+  { title: 'RELEASE', cell: ({ release }) => release },
+  { title: 'ISO', align: 'right', cell: ({ iso }) => formatBytes(iso.size) },
+  { title: 'ARTIFACTS', align: 'right', cell: ({ totals }) => String(totals.artifacts) },
+  { title: 'MISSING', align: 'right', cell: ({ missing }) => String(missing.length) },
+  { title: 'SIZE', align: 'right', cell: ({ totals }) => formatBytes(totals.size) },
+  { title: 'DELTAS', align: 'right', cell: ({ totals }) => formatBytes(totals.deltaSize) },
+  {
+    title: 'PLATFORMS',
+    cell: ({ artifacts }) => [...new Set(artifacts.map(({ platform }) => platform))].join(' '),
+  },
+];
 
 /** The heading, the table of artifacts and the totals of one architecture. */
 export function renderArchitecture(report: ArchitectureReport): string {

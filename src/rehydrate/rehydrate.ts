@@ -4,7 +4,7 @@ import type { MetalCache } from '../cache/metal-cache.ts';
 import type { EngineReport, MetalEngine } from '../engine/engine.ts';
 import { CancelledError, throwIfAborted } from '../errors.ts';
 import { forArch, type Progress, silent } from '../progress.ts';
-import { sideBySide, valueOf } from '../side-by-side.ts';
+import { sideBySide, valueOrThrow } from '../side-by-side.ts';
 import { type Rehydrated, rehydrateArch } from './arch.ts';
 import { deliverFiles, type StreamDelivery, streamDelivery } from './deliver.ts';
 import { type ArchPlan, type Plan, type PlanRequest, planRehydration } from './plan.ts';
@@ -60,7 +60,7 @@ export async function rehydrate(options: RehydrateOptions): Promise<RehydrateRep
   const settled = await sideBySide(plan.architectures, jobs, (one, earlier) =>
     rehydrateOne(one, { ...run, earlier }),
   );
-  const architectures = settled.map(valueOf);
+  const architectures = settled.map(valueOrThrow);
   if (architectures.some(({ error }) => error instanceof CancelledError)) throwIfAborted(signal);
   await stream?.finish();
   return { architectures: [...architectures, ...leftOut(plan)] };

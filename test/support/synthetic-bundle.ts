@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Arch } from '../../src/arch.ts';
+import type { Descriptor } from '../../src/bundle/oci.ts';
 import type { RecipeArtifact, Recipes } from '../../src/bundle/recipes.ts';
 import { createBundleWriter } from '../../src/bundle/write.ts';
 import { addIndex, addManifest } from '../../src/dehydrate/manifest.ts';
@@ -44,6 +46,8 @@ export interface SyntheticBundle {
 export interface SyntheticOptions {
   readonly embedded?: boolean;
   readonly force?: boolean;
+  /** The same artifacts under the same names for each. */
+  readonly arches?: readonly Arch[];
 }
 
 /**
@@ -52,7 +56,7 @@ export interface SyntheticOptions {
  */
 export async function writeSyntheticBundle(
   folder: string,
-  { embedded = true, force = false }: SyntheticOptions = {},
+  { embedded = true, force = false, arches = ['x86_64'] }: SyntheticOptions = {},
 ): Promise<SyntheticBundle> {
   const iso = noise(300_000, 'iso');
   const metal = Buffer.concat([
@@ -97,9 +101,10 @@ export async function writeSyntheticBundle(
   const recipe = await delta('metal', qemu);
   artifacts.push(describe('qemu', 'qcow2.xz', 'disk', 'qemu.qcow2', qemu, recipe));
 
+  const [architecture = 'x86_64'] = arches;
   const recipes: Recipes = {
     schemaVersion: 1,
-    architecture: 'x86_64',
+    architecture,
     release: '42.1',
     stream: { name: 'test', ...stream },
     iso: { name: 'live.iso', location: 'https://example.com/live.iso', ...isoBlob, embedded },
@@ -116,7 +121,11 @@ export async function writeSyntheticBundle(
       },
     ],
   };
-  await addIndex(writer, [await addManifest(writer, recipes)], recipes.release);
+  const manifests: Descriptor[] = [];
+  for (const arch of arches) {
+    manifests.push(await addManifest(writer, { ...recipes, architecture: arch }));
+  }
+  await addIndex(writer, manifests, recipes.release);
   await writer.commit();
   return { path, iso, metal, targets, recipes };
 }

@@ -2,6 +2,7 @@ import { mkdir, open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { execa } from 'execa';
+import type { Arch } from '../../src/arch.ts';
 import type { MetalEngine } from '../../src/engine/engine.ts';
 import { memorySource } from '../../src/io/memory-source.ts';
 import { readLiveIso } from '../../src/iso/open.ts';
@@ -11,10 +12,16 @@ import { noise, sha256Of } from './synthetic-bundle.ts';
 export interface SyntheticRelease {
   readonly folder: string;
   readonly streamPath: string;
-  /** Stands in for a boot of a quarter of an hour: writes the disk that the ISO's osmet promises. */
+  /** Stands in for a boot of minutes: writes the disks that the ISO's osmets promise. */
   readonly engine: MetalEngine;
-  /** Edits the stream JSON in place. */
-  edit(change: (artifacts: Artifacts) => void): Promise<void>;
+  /** Edits an architecture of the stream JSON in place. */
+  edit(change: (artifacts: Artifacts) => void, arch?: Arch): Promise<void>;
+}
+
+export interface SyntheticReleaseOptions {
+  /** The engine's disk instead of the one that is promised. */
+  readonly regenerates?: (disk: Buffer) => Buffer;
+  readonly arches?: readonly ('x86_64' | 's390x')[];
 }
 
 export interface StreamFileJson {
@@ -29,19 +36,46 @@ export type Artifacts = Record<
 
 /**
  * A release folder around the golden live ISO, whose osmet is made to promise a disk of ours. metal as
- * .xz, `qemu` as .gz, `gcp` attested by its compressed bytes only, `nutanix` served as it is.
+ * .xz, `qemu` as .gz, `gcp` attested by its compressed bytes only, and served as it is, what the other
+ * architecture lacks: `nutanix` or `ibmcloud`. File names begin with `x-` or `z-`.
  */
 export async function writeSyntheticRelease(
   folder: string,
-  { regenerates }: { readonly regenerates?: (disk: Buffer) => Buffer } = {},
+  { regenerates = (disk) => disk, arches = ['x86_64'] }: SyntheticReleaseOptions = {},
 ): Promise<SyntheticRelease> {
   await mkdir(folder, { recursive: true });
+  const disks = new Map<Arch, Buffer>();
+  const architectures: Partial<Record<Arch, { artifacts: Artifacts }>> = {};
+  for (const arch of arches) {
+    const { disk, artifacts } = await writeArchitecture(folder, arch);
+    disks.set(arch, regenerates(disk));
+    architectures[arch] = { artifacts };
+  }
+  const streamPath = join(folder, 'stream.json');
+  const save = () => writeFile(streamPath, JSON.stringify({ stream: 'test', architectures }));
+  await save();
+  return {
+    folder,
+    streamPath,
+    engine: writerEngine(disks),
+    async edit(change, arch = 'x86_64') {
+      change(architectures[arch]?.artifacts ?? {});
+      await save();
+    },
+  };
+}
+
+async function writeArchitecture(
+  folder: string,
+  arch: 'x86_64' | 's390x',
+): Promise<{ disk: Buffer; artifacts: Artifacts }> {
   const iso = golden('iso/live.iso');
+  if (arch === 's390x') makeS390x(iso);
   const { osmets, kernel } = await readLiveIso(memorySource(iso, 'live.iso'));
   const osmet = osmets.find(({ variant }) => variant === 'metal');
   if (osmet === undefined) throw new Error('the golden ISO has a metal osmet');
   const disk = Buffer.alloc(osmet.diskSize);
-  disk.set(noise(400_000, 'disk'), 1 << 20);
+  disk.set(noise(400_000, arch), 1 << 20);
   for (const { variant, checksum } of osmets) {
     // A second osmet (metal4k) promises the same disk: enough for what is tested here.
     const at = iso.indexOf(Buffer.from(checksum, 'hex'));
@@ -58,54 +92,57 @@ export async function writeSyntheticRelease(
     platform: string,
     format: string,
     role: string,
-    name: string,
+    suffix: string,
     target: Buffer,
     attested = true,
   ) => {
+    const name = `${arch === 'x86_64' ? 'x' : 'z'}-${suffix}`;
     const released = await compress(name, target);
     await writeFile(join(folder, name), released);
     artifacts[platform] ??= { release: '42.1', formats: {} };
     const file: StreamFileJson = {
-      location: `https://example.com/x86_64/${name}`,
+      location: `https://example.com/${arch}/${name}`,
       sha256: sha256Of(released),
     };
     if (attested && released !== target) file['uncompressed-sha256'] = sha256Of(target);
     const formats = artifacts[platform].formats;
     formats[format] = { ...formats[format], [role]: file };
   };
-  await add('metal', 'iso', 'disk', 'x-live.iso', iso);
-  await add('metal', 'raw.xz', 'disk', 'x-metal.raw.xz', disk);
+  await add('metal', 'iso', 'disk', 'live.iso', iso);
+  await add('metal', 'raw.xz', 'disk', 'metal.raw.xz', disk);
   const kernelBytes = iso.subarray(kernel.offset, kernel.offset + kernel.length);
-  await add('metal', 'pxe', 'kernel', 'x-live-kernel', kernelBytes);
-  await add('qemu', 'raw.gz', 'disk', 'x-qemu.raw.gz', edited('ignition.platform.id=qemu'));
-  await add('gcp', 'tar.gz', 'disk', 'x-gcp.tar.gz', edited('gcp'), false);
-  await add('nutanix', 'qcow2', 'disk', 'x-nutanix.qcow2', edited('QFI'));
-
-  const streamPath = join(folder, 'stream.json');
-  const save = () =>
-    writeFile(
-      streamPath,
-      JSON.stringify({ stream: 'test', architectures: { x86_64: { artifacts } } }),
-    );
-  await save();
-  return {
-    folder,
-    streamPath,
-    engine: writerEngine(regenerates ? regenerates(disk) : disk),
-    async edit(change) {
-      change(artifacts);
-      await save();
-    },
-  };
+  await add('metal', 'pxe', 'kernel', 'live-kernel', kernelBytes);
+  await add('qemu', 'raw.gz', 'disk', 'qemu.raw.gz', edited(`ignition.platform.id=qemu ${arch}`));
+  await add('gcp', 'tar.gz', 'disk', 'gcp.tar.gz', edited('gcp'), false);
+  const own = arch === 'x86_64' ? 'nutanix' : 'ibmcloud';
+  await add(own, 'qcow2', 'disk', `${own}.qcow2`, edited('QFI'));
+  return { disk, artifacts };
 }
 
-function writerEngine(disk: Buffer): MetalEngine {
+/**
+ * Makes the golden ISO one of s390x in place: the architecture in each osmet's header is a letter
+ * shorter and the description before it one longer (a bincode string begins with its length), and
+ * the kernel loses the mark of x86.
+ */
+function makeS390x(iso: Buffer): void {
+  const strings = (...texts: string[]) =>
+    Buffer.concat(texts.flatMap((text) => [Buffer.of(text.length), Buffer.from(text)]));
+  const replace = (from: Buffer, to: Buffer) => {
+    let at = iso.indexOf(from);
+    if (at === -1) throw new Error(`the golden ISO has no ${from.toString('latin1')}`);
+    for (; at !== -1; at = iso.indexOf(from, at)) iso.set(to, at);
+  };
+  replace(strings('Golden CoreOS 1.2.3', 'x86_64'), strings('Golden CoreOS 1.2.3+', 's390x'));
+  replace(Buffer.from('HdrS'), Buffer.alloc(4));
+}
+
+function writerEngine(made: ReadonlyMap<Arch, Buffer>): MetalEngine {
   return {
     name: 'qemu',
-    async regenerate({ disks }) {
+    async regenerate({ iso, disks }) {
       for (const { output } of disks) {
         await using handle = await open(output, 'wx');
-        await handle.write(disk);
+        await handle.write(made.get(iso.arch) ?? Buffer.alloc(0));
       }
       return { engine: 'qemu', detail: 'none: bytes at hand', seconds: {} };
     },

@@ -84,3 +84,57 @@ test('status lines: at most ten drawings a second, erased at the end', () => {
     vi.useRealTimers();
   }
 });
+
+const PATCHING = { type: 'phase', subject: 'qemu', phase: 'patch', total: 100 } as const;
+
+test('several architectures: each line tells whose it is, a failed one’s lines go', () => {
+  let plain = '';
+  using lines = plainLines((more) => {
+    plain += more;
+  });
+  lines.report({ ...PATCHING, architecture: 's390x' });
+  lines.report({ type: 'phase', subject: 's390x vm', phase: 'boot', architecture: 's390x' });
+  lines.report({ type: 'failed', subject: 's390x', message: 'silent', architecture: 's390x' });
+  expect(plain).toBe('s390x qemu: patching (100 B)\ns390x vm: booting\ns390x: failed: silent\n');
+
+  const events: { done?: number; architecture?: string }[] = [];
+  using json = jsonLines(
+    (line) => events.push(JSON.parse(line)),
+    () => 0,
+  );
+  for (const architecture of ['s390x', 'aarch64'] as const) {
+    json.report({ type: 'advance', subject: 'qemu', phase: 'patch', done: 5, architecture });
+  }
+  expect(events.map(({ architecture }) => architecture)).toEqual(['s390x', 'aarch64']);
+
+  vi.useFakeTimers();
+  try {
+    let drawn = '';
+    using status = statusLines(
+      (text) => {
+        drawn += text;
+      },
+      () => 80,
+    );
+    const drawings = () => {
+      drawn = '';
+      vi.advanceTimersByTime(200);
+      return drawn;
+    };
+    for (const architecture of ['s390x', 'aarch64'] as const) {
+      status.report({ ...PATCHING, architecture });
+      status.report({ type: 'phase', subject: `${architecture} vm`, phase: 'boot', architecture });
+    }
+    const all = drawings();
+    for (const text of ['s390x qemu: ', 's390x vm: ', 'aarch64 qemu: ', 'aarch64 vm: ']) {
+      expect(all).toContain(text);
+    }
+    status.report({ type: 'failed', subject: 's390x', message: 'silent', architecture: 's390x' });
+    const rest = drawings();
+    expect(rest).not.toContain('s390x');
+    expect(rest).toContain('aarch64 qemu: ');
+    expect(rest).toContain('aarch64 vm: ');
+  } finally {
+    vi.useRealTimers();
+  }
+});
