@@ -1,11 +1,10 @@
-import { copyFile, cp, mkdir, mkdtemp, open, readFile, rm, truncate } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { copyFile, mkdir, mkdtemp, open, readFile, rename, rm, truncate } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { execa } from 'execa';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { cli, filesBelow, qemusWith } from './support/cli.ts';
-import { fixtureDir, pick } from './support/fixture.ts';
-import { releaseBundle } from './support/release-bundle.ts';
+import { cli, filesBelow, output, qemusWith } from './support/cli.ts';
+import { partialRelease, pick } from './support/fixture.ts';
+import { inspected, releaseBundle } from './support/release-bundle.ts';
 
 /** Damaged bundles, wrong ISOs, full disks and Ctrl-C: a clear error, and nothing left behind. */
 let folder: string;
@@ -13,9 +12,11 @@ let good: string;
 let cache: string;
 let bundle: string;
 let out: string;
+let tmp: string;
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'bundle-faults-'));
+  await mkdir(resolve('.work'), { recursive: true });
+  folder = await mkdtemp(resolve('.work/bundle-faults-')); // where hard links to the bundle can be
   ({ bundle: good, cache } = await releaseBundle());
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
@@ -23,9 +24,11 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 beforeEach(async () => {
   bundle = join(folder, 'bundle');
   out = join(folder, 'out');
-  for (const dir of [bundle, out]) await rm(dir, { recursive: true, force: true });
-  await cp(good, bundle, { recursive: true, mode: 2 /* COPYFILE_FICLONE */ });
+  tmp = join(folder, 'tmp');
+  for (const dir of [bundle, out, tmp]) await rm(dir, { recursive: true, force: true });
+  await output('cp', ['-rl', good, bundle]);
   await mkdir(out);
+  await mkdir(tmp);
 });
 
 const run = (...args: string[]) =>
@@ -36,16 +39,21 @@ interface Blobs {
   readonly delta: string;
   readonly manifest: string;
 }
+/** Paths in the bundle at hand, each a file of its own that may be damaged. */
 async function blobs(): Promise<Blobs> {
-  const { stdout } = await cli(['inspect', good, '--json']);
-  const [architecture] = JSON.parse(stdout).bundle.architectures;
-  const qemu = architecture.artifacts.find((a: { platform: string }) => a.platform === 'qemu');
+  const { iso, artifacts } = await inspected(good);
+  const qemu = artifacts.find(({ platform }) => platform === 'qemu');
   const index = JSON.parse(await readFile(join(good, 'index.json'), 'utf8'));
-  const path = (digest: string) => join(bundle, 'blobs/sha256', digest.replace('sha256:', ''));
+  const own = async (digest: string) => {
+    const path = join(bundle, 'blobs/sha256', digest.replace('sha256:', ''));
+    await copyFile(path, `${path}.copy`);
+    await rename(`${path}.copy`, path);
+    return path;
+  };
   return {
-    iso: path(architecture.iso.sha256),
-    delta: path(qemu.recipe.delta.sha256),
-    manifest: path(index.manifests[0].digest),
+    iso: await own(iso.sha256),
+    delta: await own(qemu?.recipe.delta?.sha256 ?? ''),
+    manifest: await own(index.manifests[0].digest),
   };
 }
 
@@ -129,39 +137,29 @@ describe('not covered', () => {
     expect(result.stderr).toContain('openstack');
   });
 
-  test('an architecture that the bundle lacks', async () => {
-    const result = await cli(['--arch', 's390x', '-b', bundle, '-p', 'ibmcloud', '-o', `${out}/`]);
-    await expectFailure(result, [5]);
-    expect(result.stderr).toContain('s390x');
-  });
-
   test('an artifact whose file is missing fails dehydrate by name, unless allowed', async () => {
     const partial = join(folder, 'partial');
-    await mkdir(partial, { recursive: true });
-    const missing = pick('openstack', 'qcow2.xz').released;
-    await execa('sh', [
-      '-c',
-      'ln -sf "$1"/* "$2"/ && rm "$2/$(basename "$3")"',
-      'sh',
-      fixtureDir(),
-      partial,
-      missing,
-    ]); // prettier-ignore
+    const inputs = await partialRelease(partial, ['qemu', 'openstack']);
+    const [missing = ''] = filesBelow(partial).filter((name) => name.includes('openstack'));
+    await rm(join(partial, missing));
     const target = join(folder, 'partial-bundle');
-    const args = [
-      ...['dehydrate', '--stream', join(partial, 'stream.json'), '--artifacts', partial],
-      ...['--cache-dir', cache, '-q', '-o', target],
-    ];
+    const args = ['dehydrate', ...inputs, '--cache-dir', cache, '-q', '-o', target];
     const failed = await cli(args);
-    expect(failed.stderr).toContain('openstack');
-    expect(failed.exitCode).not.toBe(0);
+    expect(failed.stderr).toContain(`openstack: its file ${missing} is not among the artifacts`);
+    expect(failed.exitCode).toBe(5);
+    expect(filesBelow(folder).filter((name) => name.startsWith('partial-bundle'))).toEqual([]);
 
-    const allowed = await cli([...args, '--force', '--allow-missing', 'openstack']);
+    const allowed = await cli([...args, '--allow-missing', 'openstack']);
     expect(allowed.exitCode, allowed.stderr).toBe(0);
     expect(allowed.stdout).toContain('missing openstack');
     const asked = await cli(['--arch', 'x86_64', '-b', target, '-p', 'openstack', '-o', `${out}/`]);
     await expectFailure(asked, [5]);
     expect(asked.stderr).toContain('openstack');
+
+    const foreign = await cli(['--arch', 's390x', '-b', target, '-p', 'qemu', '-o', `${out}/`]);
+    await expectFailure(foreign, [5]);
+    expect(foreign.stderr).toContain('no architecture s390x');
+    expect(foreign.stderr).toContain('fix: choose with --arch from: x86_64');
     await rm(target, { recursive: true });
   });
 });
@@ -183,56 +181,60 @@ describe('a full disk', () => {
   });
 
   test('where the bundle is to be written', async () => {
-    const result = await cli([
-      ...['dehydrate', '--stream', join(fixtureDir(), 'stream.json'), '--artifacts', fixtureDir()],
-      ...['--cache-dir', cache, '-q', '-o', join(small, 'bundle')],
-    ]);
+    const inputs = await partialRelease(join(folder, 'for-small'), []);
+    const target = join(small, 'bundle');
+    const result = await cli(['dehydrate', ...inputs, '--cache-dir', cache, '-q', '-o', target]);
     await expectFailure(result, [7]);
     expect(filesBelow(small)).toEqual([]);
   });
 });
 
+/** Runs until `phase` begins, and then a moment on, when it is interrupted as by Ctrl-C. */
+async function interrupted(phase: string, signal: NodeJS.Signals, args: readonly string[]) {
+  let asked = 0;
+  const result = await cli([...args, '--json', '--log-dir', join(folder, 'logs')], {
+    env: { TMPDIR: tmp },
+    onLine: (line, kill) => {
+      if (asked > 0 || !line.includes(`"phase":"${phase}"`)) return;
+      asked = performance.now();
+      kill(signal);
+    },
+  });
+  expect(asked, `${phase} never began`).toBeGreaterThan(0);
+  expect(performance.now() - asked).toBeLessThan(5_000);
+  expect(result.stdout).toBe('');
+  expect(filesBelow(tmp)).toEqual([]);
+  return result;
+}
+
 describe('Ctrl-C', () => {
+  const azure = () => ['--arch', 'x86_64', '-b', bundle, '-p', 'azure', '-o', `${out}/`];
+
   test.each(['hash-iso', 'boot', 'login', 'unpack'] as const)('during %s', async (phase) => {
-    const result = await cli(
-      [
-        ...['--arch', 'x86_64', '-b', bundle, '-p', 'azure', '--no-cache', '--json'],
-        ...['-o', `${out}/`, '--log-dir', join(folder, 'logs')],
-      ],
-      {
-        onLine: (line, kill) => {
-          if (line.includes(`"phase":"${phase}"`)) kill('SIGINT');
-        },
-      },
-    );
-    expect(result.exitCode).toBe(130);
-    expect(result.stdout).toBe('');
+    const { exitCode } = await interrupted(phase, 'SIGINT', [...azure(), '--no-cache']);
+    expect(exitCode).toBe(130);
     expect(filesBelow(out)).toEqual([]);
+    expect(qemusWith(out)).toEqual([]);
     expect(qemusWith(bundle)).toEqual([]);
   });
 
   test('while a 16 GiB image is patched', async () => {
-    const result = await cli(
-      [
-        '--arch',
-        'x86_64',
-        '-b',
-        bundle,
-        '-p',
-        'azure',
-        '--cache-dir',
-        cache,
-        '--json',
-        '-o',
-        `${out}/`,
-      ], // prettier-ignore
-      {
-        onLine: (line, kill) => {
-          if (line.includes('"phase":"patch"')) kill('SIGTERM');
-        },
-      },
-    );
-    expect(result.exitCode).toBe(143);
+    const { exitCode } = await interrupted('patch', 'SIGTERM', [...azure(), '--cache-dir', cache]);
+    expect(exitCode).toBe(143);
     expect(filesBelow(out)).toEqual([]);
   });
+
+  // The disks are in the cache: they are checked by a read, which is the machine's last phase too.
+  test.each(['hash-iso', 'check-base', 'index', 'match', 'verify'] as const)(
+    'while dehydrate does: %s',
+    async (phase) => {
+      const inputs = await partialRelease(join(folder, `for-${phase}`), []);
+      const before = filesBelow(cache);
+      const args = ['dehydrate', ...inputs, '--cache-dir', cache, '-o', join(out, 'bundle')];
+      const { exitCode } = await interrupted(phase, 'SIGINT', args);
+      expect(exitCode).toBe(130);
+      expect(filesBelow(out)).toEqual([]);
+      expect(filesBelow(cache)).toEqual(before);
+    },
+  );
 });

@@ -8,7 +8,7 @@ import { execa } from 'execa';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { probeKvm } from '../../src/engine/qemu/accel.ts';
 import { createQemuEngine, type QemuEngineOptions } from '../../src/engine/qemu/index.ts';
-import { type RehydrateError, throwIfAborted } from '../../src/errors.ts';
+import type { RehydrateError } from '../../src/errors.ts';
 import type { LiveIso } from '../../src/iso/live-iso.ts';
 import { openLiveIso } from '../../src/iso/open.ts';
 import type { ProgressEvent } from '../../src/progress.ts';
@@ -136,13 +136,8 @@ describe.skipIf((await probeKvm()) !== undefined)('a KVM that opens and dies', (
   });
 });
 
-test("this host's own QEMU under auto reaches the kernel, by KVM or by TCG", async () => {
+test('a kernel panic, by KVM or TCG, whichever this host can do', async () => {
   const error = await failing({ engine: { accel: 'auto' }, kargs: 'rdinit=/nonexistent' });
-  expect(error.code).toBe('VM_GUEST_FAILED');
-});
-
-test('a kernel panic', async () => {
-  const error = await failing({ kargs: 'rdinit=/nonexistent' });
   expect(error).toMatchObject({
     kind: 'engine',
     code: 'VM_GUEST_FAILED',
@@ -158,10 +153,10 @@ test('a guest that goes silent', async () => {
   const started = performance.now();
   const error = await failing({
     kargs: 'rdinit=/bin/busybox sleep 9999',
-    engine: { inactivitySeconds: 30 },
+    engine: { inactivitySeconds: 15 },
   });
   expect(error).toMatchObject({ kind: 'engine', code: 'VM_SILENT', context: { phase: 'boot' } });
-  expect(error.message).toContain('for 30 s');
+  expect(error.message).toContain('for 15 s');
   expect(performance.now() - started).toBeLessThan(180_000);
   expect(await expectLog(error)).toContain('busybox');
   await expectNothingLeft();
@@ -201,25 +196,6 @@ test.skipIf(process.getuid?.() !== 0)('a full disk', async () => {
   const error = await failing({});
   expect(error).toMatchObject({ kind: 'io', code: 'DISK_FULL', context: { phase: 'unpack' } });
   expect(error.message).toContain(join(out, 'metal.raw'));
-  await expectNothingLeft();
-});
-
-test.each(['boot', 'login', 'unpack'] as const)('Ctrl-C while it does: %s', async (phase) => {
-  const abort = new AbortController();
-  let aborted = 0;
-  const error = await failing({
-    signal: abort.signal,
-    onEvent: (event) => {
-      if (event.type !== 'phase' || event.phase !== phase) return;
-      setTimeout(() => {
-        aborted = performance.now();
-        abort.abort();
-      }, 300);
-    },
-  });
-  expect(performance.now() - aborted).toBeLessThan(5_000);
-  expect(() => throwIfAborted(abort.signal)).toThrow();
-  expect(error.kind).toBe('cancelled');
   await expectNothingLeft();
 });
 

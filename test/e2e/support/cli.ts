@@ -43,11 +43,6 @@ export async function output(file: string, args: readonly string[]): Promise<str
   return (await execa(file, args)).stdout;
 }
 
-/** SHA-256 by coreutils. */
-export async function sha256sum(path: string): Promise<string> {
-  return (await output('sha256sum', ['--', path])).replace(/^\\/, '').slice(0, 64);
-}
-
 /** Command lines of running QEMUs that mention `text`. */
 export function qemusWith(text: string): string[] {
   return readdirSync('/proc')

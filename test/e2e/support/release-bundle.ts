@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import * as v from 'valibot';
 import { type CliResult, cli } from './cli.ts';
 import { fixtureDir } from './fixture.ts';
 
@@ -25,11 +26,12 @@ function fingerprint(): string {
   return hash.digest('hex').slice(0, 16);
 }
 
+/** The whole fixture, all architectures in it, into one bundle. */
 export function dehydrateArgs(target: string, cache: string): string[] {
   return [
     'dehydrate',
     ...['--stream', join(fixtureDir(), 'stream.json'), '--artifacts', fixtureDir()],
-    ...['--cache-dir', cache, '-o', target, '--quiet'],
+    ...['--arch', 'all', '--cache-dir', cache, '-o', target, '--quiet'],
   ];
 }
 
@@ -39,7 +41,7 @@ export function dehydrateArgs(target: string, cache: string): string[] {
  */
 export async function releaseBundle(): Promise<ReleaseBundle> {
   const parent = resolve('.work/e2e');
-  // Outlives changes of the program: on a clean checkout it is empty and the ISO is really booted.
+  // Outlives changes of the program: on a clean checkout it is empty and the ISOs are really booted.
   const cache = resolve('.work/e2e-cache');
   const home = join(parent, fingerprint());
   const log = join(home, 'result.json');
@@ -55,4 +57,36 @@ export async function releaseBundle(): Promise<ReleaseBundle> {
   }
   const result: CliResult = JSON.parse(found ?? (await readFile(log, 'utf8')));
   return { bundle: join(home, 'bundle'), cache, result };
+}
+
+const Blob = v.object({ sha256: v.string(), size: v.number() });
+const Artifact = v.object({
+  platform: v.string(),
+  format: v.string(),
+  file: v.string(),
+  name: v.string(),
+  sha256: v.string(),
+  recipe: v.object({
+    kind: v.string(),
+    base: v.optional(v.picklist(['iso', 'metal', 'metal4k'])),
+    delta: v.optional(Blob),
+  }),
+});
+const Inspection = v.object({
+  bundle: v.object({
+    architectures: v.array(
+      v.object({ architecture: v.string(), iso: Blob, artifacts: v.array(Artifact) }),
+    ),
+  }),
+});
+
+export type Listed = v.InferOutput<typeof Artifact>;
+
+/** What `inspect --json` says of one architecture of a bundle. */
+export async function inspected(bundle: string, arch = 'x86_64') {
+  const { stdout } = await cli(['inspect', bundle, '--json']);
+  const { architectures } = v.parse(Inspection, JSON.parse(stdout)).bundle;
+  const found = architectures.find(({ architecture }) => architecture === arch);
+  if (!found) throw new Error(`the bundle has no ${arch}`);
+  return found;
 }
