@@ -126,3 +126,14 @@ test('a folder that cannot be used is an IoError', async () => {
   await expect(openMetalCache({ dir: file, maxBytes: 0 })).rejects.toMatchObject({ kind: 'io' });
   await rm(file);
 });
+
+test('all who ask at once share one scratch folder, which goes', async () => {
+  await using folder = await temporaryFolder();
+  {
+    await using cache = await openMetalCache({ dir: folder.path, maxBytes: MIB });
+    const [first, second] = await Promise.all([cache.scratch(), cache.scratch()]);
+    expect(first).toBe(second);
+    expect(await readdir(folder.path)).toHaveLength(2);
+  }
+  expect(await readdir(folder.path)).toEqual(['metal']);
+});
