@@ -1,0 +1,77 @@
+import { UsageError } from '../../errors.ts';
+import type { Implementation } from './implementations.ts';
+import { type DeflateExports, instantiate } from './module.ts';
+import { type DeflateParams, windowBitsArgument } from './params.ts';
+
+const Z_NO_FLUSH = 0;
+const Z_FINISH = 4;
+
+/** One implementation, ready to use again and again. Not for two streams at a time. */
+export interface Deflater {
+  readonly implementation: Implementation;
+  /**
+   * Deflates `input` in one go, as zlib's `compress2()` and its kin do. `params.implementation` must
+   * be this one's.
+   */
+  compress(input: Uint8Array, params: DeflateParams): Uint8Array;
+}
+
+export async function loadDeflate(implementation: Implementation): Promise<Deflater> {
+  const wasm = await instantiate(implementation);
+  return {
+    implementation,
+    compress(input, params) {
+      start(wasm, implementation, params);
+      const pieces: Uint8Array[] = [];
+      for (const piece of feed(wasm, input, true)) pieces.push(Uint8Array.from(piece));
+      const [only] = pieces;
+      return pieces.length === 1 && only ? only : Buffer.concat(pieces);
+    },
+  };
+}
+
+/** A deflate stream of any length in constant memory. */
+export interface DeflateStream {
+  /** What is ready after `chunk`. Each piece is valid until the next is asked for. */
+  push(chunk: Uint8Array): Generator<Uint8Array>;
+  /** The rest. Ends the stream. */
+  finish(): Generator<Uint8Array>;
+}
+
+export async function deflateStream(params: DeflateParams): Promise<DeflateStream> {
+  const wasm = await instantiate(params.implementation);
+  start(wasm, params.implementation, params);
+  return {
+    push: (chunk) => feed(wasm, chunk, false),
+    finish: () => feed(wasm, new Uint8Array(0), true),
+  };
+}
+
+function start(wasm: DeflateExports, implementation: Implementation, params: DeflateParams): void {
+  const { level, memLevel, strategy } = params;
+  const status = wasm.start(level, windowBitsArgument(params), memLevel, strategy);
+  if (status !== 0 || params.implementation !== implementation) {
+    throw new UsageError(`${implementation} does not take these parameters (zlib: ${status})`, {
+      code: 'DEFLATE_PARAMS',
+      context: { ...params },
+    });
+  }
+}
+
+function* feed(wasm: DeflateExports, input: Uint8Array, last: boolean): Generator<Uint8Array> {
+  const size = wasm.bufferSize();
+  for (let at = 0; ; ) {
+    const length = Math.min(size, input.length - at);
+    new Uint8Array(wasm.memory.buffer, wasm.input(), length).set(input.subarray(at, at + length));
+    wasm.feed(length);
+    at += length;
+    const flush = last && at === input.length ? Z_FINISH : Z_NO_FLUSH;
+    for (;;) {
+      const made = wasm.step(flush);
+      if (made < 0) throw new Error(`deflate failed (zlib: ${made})`);
+      if (made > 0) yield new Uint8Array(wasm.memory.buffer, wasm.output(), made);
+      if (made < size) break; // room was left: all input is used up
+    }
+    if (at === input.length) return;
+  }
+}

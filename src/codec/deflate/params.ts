@@ -1,0 +1,54 @@
+import * as v from 'valibot';
+import { IMPLEMENTATIONS, type Implementation } from './implementations.ts';
+
+/** How the deflate stream is wrapped: RFC 1950, nothing (RFC 1951), RFC 1952. */
+export const FORMATS = ['zlib', 'raw', 'gzip'] as const;
+export type DeflateFormat = (typeof FORMATS)[number];
+
+/** All that the bytes of a deflate stream depend on, besides its input. */
+export interface DeflateParams {
+  readonly implementation: Implementation;
+  readonly format: DeflateFormat;
+  /** 0 (stored) to 9 (smallest). */
+  readonly level: number;
+  /** Base-2 logarithm of the window, 9 to 15. */
+  readonly windowBits: number;
+  /** 1 to 9; 8 is the default of zlib. */
+  readonly memLevel: number;
+  /** Z_DEFAULT_STRATEGY (0) to Z_FIXED (4). */
+  readonly strategy: number;
+}
+
+/** What zlib's `compress()` uses. */
+export const DEFAULT_PARAMS: DeflateParams = {
+  implementation: 'zlib-1.3.2',
+  format: 'zlib',
+  level: 6,
+  windowBits: 15,
+  memLevel: 8,
+  strategy: 0,
+};
+
+const within = (min: number, max: number) =>
+  v.pipe(
+    v.number(),
+    v.safeInteger('expected a whole number'),
+    v.minValue(min, `expected at least ${min}`),
+    v.maxValue(max, `expected at most ${max}`),
+  );
+
+/** For recipes, which are untrusted. */
+export const deflateParamsField: v.GenericSchema<unknown, DeflateParams> = v.object({
+  implementation: v.picklist(IMPLEMENTATIONS, 'expected a deflater that this version carries'),
+  format: v.picklist(FORMATS, 'expected zlib, raw or gzip'),
+  level: within(0, 9),
+  windowBits: within(9, 15),
+  memLevel: within(1, 9),
+  strategy: within(0, 4),
+});
+
+/** The windowBits argument of deflateInit2, which also carries the format. */
+export function windowBitsArgument({ format, windowBits }: DeflateParams): number {
+  if (format === 'raw') return -windowBits;
+  return format === 'gzip' ? windowBits + 16 : windowBits;
+}

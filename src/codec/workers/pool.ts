@@ -1,0 +1,98 @@
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import { fromFailure, type Reply, type Request } from './messages.ts';
+import { runTask, type TaskInput, type TaskName, type TaskOutput } from './tasks.ts';
+
+/** Runs codec tasks, several at a time. Share one between codecs; dispose of it at the end. */
+export interface CodecPool {
+  /** Tasks that are worth having under way at once; more would only cost memory. */
+  readonly depth: number;
+  /** The buffers of `transfer` move into the task and are gone here. */
+  run<N extends TaskName>(
+    name: N,
+    input: TaskInput<N>,
+    transfer?: readonly ArrayBuffer[],
+  ): Promise<TaskOutput<N>>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Runs tasks in the calling thread: for images so small that threads would not pay. */
+export function inlinePool(): CodecPool {
+  return {
+    depth: 1,
+    async run(name, input) {
+      return (await runTask(name, input)).output;
+    },
+    async [Symbol.asyncDispose]() {},
+  };
+}
+
+interface Lane {
+  readonly worker: Worker;
+  readonly pending: Map<number, Settle>;
+  failed: Error | undefined;
+}
+interface Settle {
+  resolve(output: TaskOutput<TaskName>): void;
+  reject(error: Error): void;
+}
+
+/**
+ * Starts `workers` threads. Which thread does a task never shows in its result.
+ */
+export function workerPool(workers: number = availableParallelism()): CodecPool {
+  const lanes = Array.from({ length: Math.max(1, workers) }, startLane);
+  let nextId = 0;
+
+  async function run<N extends TaskName>(
+    name: N,
+    input: TaskInput<N>,
+    transfer: readonly ArrayBuffer[] = [],
+  ): Promise<TaskOutput<N>> {
+    const lane = lanes.reduce((a, b) => (b.pending.size < a.pending.size ? b : a));
+    if (lane.failed) throw lane.failed;
+    const id = nextId++;
+    return new Promise<TaskOutput<N>>((resolve, reject) => {
+      // The reply has this request's id, hence this task's type.
+      lane.pending.set(id, { resolve: (output) => resolve(output as TaskOutput<N>), reject });
+      lane.worker.ref();
+      lane.worker.postMessage({ id, name, input } satisfies Request, transfer);
+    });
+  }
+
+  return {
+    depth: 2 * lanes.length + 1,
+    run,
+    async [Symbol.asyncDispose]() {
+      await Promise.all(lanes.map(({ worker }) => worker.terminate()));
+    },
+  };
+}
+
+/** Beside this file, `.ts` in the sources and `.js` once built. */
+const ENTRY = new URL(
+  import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js',
+  import.meta.url,
+);
+
+function startLane(): Lane {
+  const worker = new Worker(ENTRY);
+  const lane: Lane = { worker, pending: new Map(), failed: undefined };
+  worker.on('message', (reply: Reply) => {
+    const settle = lane.pending.get(reply.id);
+    lane.pending.delete(reply.id);
+    if (lane.pending.size === 0) worker.unref();
+    if ('failure' in reply) settle?.reject(fromFailure(reply.failure));
+    else settle?.resolve(reply.output);
+  });
+  const fail = (error: Error) => {
+    lane.failed ??= error;
+    for (const settle of lane.pending.values()) settle.reject(lane.failed);
+    lane.pending.clear();
+  };
+  worker.on('error', fail);
+  worker.on('exit', (code) => fail(new Error(`codec worker ended (status ${code})`)));
+  // An idle pool must not keep the process alive; one at work must.
+  worker.unref();
+  return lane;
+}

@@ -1,0 +1,33 @@
+import { type CheckGrains, checkGrains } from '../vmdk/check-grains.ts';
+import { type PackGrains, packGrains } from '../vmdk/pack-grains.ts';
+
+export interface TaskTypes {
+  readonly packGrains: PackGrains;
+  readonly checkGrains: CheckGrains;
+}
+export type TaskName = keyof TaskTypes;
+export type TaskInput<N extends TaskName> = TaskTypes[N]['input'];
+export type TaskOutput<N extends TaskName> = TaskTypes[N]['output'];
+
+/** What a task function returns: its result and the buffers of it to move. */
+export interface Done<T> {
+  readonly output: T;
+  readonly transfer: readonly ArrayBuffer[];
+}
+
+export type Task<T extends { readonly input: unknown; readonly output: unknown }> = (
+  input: T['input'],
+) => Promise<Done<T['output']>>;
+
+/**
+ * The work that a codec hands to its pool, by name. A task takes and gives plain data; the buffers of a
+ * message move along with it rather than being copied.
+ */
+const TASKS: { readonly [N in TaskName]: Task<TaskTypes[N]> } = { packGrains, checkGrains };
+
+export function runTask<N extends TaskName>(
+  name: N,
+  input: TaskInput<N>,
+): Promise<Done<TaskOutput<N>>> {
+  return TASKS[name](input);
+}

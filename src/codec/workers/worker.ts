@@ -1,0 +1,16 @@
+import { parentPort } from 'node:worker_threads';
+import { type Reply, type Request, toFailure } from './messages.ts';
+import { runTask } from './tasks.ts';
+
+/** The entry of a codec worker: answers one request after the other. */
+const port = parentPort;
+if (port === null) throw new TypeError('worker.ts runs in a worker thread only');
+
+port.on('message', async ({ id, name, input }: Request) => {
+  try {
+    const { output, transfer } = await runTask(name, input);
+    port.postMessage({ id, output } satisfies Reply, transfer);
+  } catch (error) {
+    port.postMessage({ id, failure: toFailure(error) } satisfies Reply);
+  }
+});
