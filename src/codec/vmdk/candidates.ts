@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Source } from '../../io/source.ts';
 import { IMPLEMENTATIONS } from '../deflate/implementations.ts';
 import { DEFAULT_PARAMS, type DeflateParams } from '../deflate/params.ts';
@@ -9,15 +10,18 @@ import type { VmdkMetadata } from './metadata.ts';
 
 /** Grains to try candidates on: enough to tell neighbours among the levels and releases apart. */
 const SAMPLES = 16;
-/** How many codecs one image is believed to mix. */
-const MAX_CODECS = 3;
+/** How many codecs a grain is tried with. */
+const MAX_CODECS = 8;
+/** How many kinds of zlib headers are looked at. */
+const MAX_HEADERS = 3;
 
 /** Levels by FLEVEL of the zlib header (RFC 1950 2.2), most likely first. */
 const LEVELS = [[1, 0], [5, 4, 3, 2], [6], [9, 7, 8]] as const;
 
 /**
- * What may have deflated the grains of this image, best first, found by trying on a sample. Empty
- * if nothing that we carry reproduces any of it.
+ * What may have deflated the grains of this image, best first, found by trying on a sample. Behind
+ * what fits come its neighbours: releases that differ in one grain of a hundred cannot be told
+ * apart by a sample. Empty if nothing that we carry reproduces any of it.
  */
 export async function findCodecs(
   source: Source,
@@ -25,10 +29,8 @@ export async function findCodecs(
   pool: CodecPool,
 ): Promise<DeflateParams[]> {
   const samples = await readSamples(source, metadata);
-  const [first] = samples;
-  if (first === undefined) return [];
   const scores: { readonly params: DeflateParams; readonly hits: number }[] = [];
-  for (const params of candidates(first.file)) {
+  for (const params of candidates(samples)) {
     let hits = 0;
     for (const { file, position, grain } of samples) {
       const { grains } = await pool.run('checkGrains', {
@@ -41,11 +43,19 @@ export async function findCodecs(
       });
       if (grains[0]?.candidate === 0) hits++;
     }
-    if (hits === samples.length) return [params];
     if (hits > 0) scores.push({ params, hits });
+    if (hits === samples.length) break;
   }
   scores.sort((a, b) => b.hits - a.hits);
-  return scores.slice(0, MAX_CODECS).map(({ params }) => params);
+  const [best] = scores;
+  const neighbours = best
+    ? IMPLEMENTATIONS.map((implementation) => ({ ...best.params, implementation }))
+    : [];
+  const codecs: DeflateParams[] = [];
+  for (const params of [...scores.map((score) => score.params), ...neighbours]) {
+    if (!codecs.some((known) => isDeepStrictEqual(known, params))) codecs.push(params);
+  }
+  return codecs.slice(0, MAX_CODECS);
 }
 
 interface Sample {
@@ -78,14 +88,28 @@ async function readSamples(source: Source, metadata: VmdkMetadata): Promise<Samp
   return samples;
 }
 
-function* candidates(grain: Uint8Array): Generator<DeflateParams> {
-  const windowBits = Math.min(15, Math.max(9, ((grain[MARKER] ?? 0) >> 4) + 8));
-  const levels = LEVELS[(grain[MARKER + 1] ?? 0) >> 6] ?? [6];
-  for (const memLevel of [8, 9]) {
-    for (const level of levels) {
-      for (const implementation of IMPLEMENTATIONS) {
-        yield { ...DEFAULT_PARAMS, implementation, level, windowBits, memLevel };
+function* candidates(samples: readonly Sample[]): Generator<DeflateParams> {
+  for (const [cmf, flg] of zlibHeaders(samples)) {
+    const windowBits = Math.min(15, Math.max(9, (cmf >> 4) + 8));
+    for (const memLevel of [8, 9]) {
+      for (const level of LEVELS[flg >> 6] ?? []) {
+        for (const implementation of IMPLEMENTATIONS) {
+          yield { ...DEFAULT_PARAMS, implementation, level, windowBits, memLevel };
+        }
       }
     }
   }
+}
+
+/** The first two bytes of the zlib streams, the most common ones first. */
+function zlibHeaders(samples: readonly Sample[]): (readonly [number, number])[] {
+  const counts = new Map<number, number>();
+  for (const { file } of samples) {
+    const header = ((file[MARKER] ?? 0) << 8) | (file[MARKER + 1] ?? 0);
+    counts.set(header, (counts.get(header) ?? 0) + 1);
+  }
+  return [...counts]
+    .sort((a, b) => b[1] - a[1])
+    .slice(0, MAX_HEADERS)
+    .map(([header]) => [header >> 8, header & 0xff]);
 }

@@ -75,7 +75,7 @@ export const checkGrains: Task<CheckGrains> = async ({
     let raw: Uint8Array;
     try {
       const data = file.subarray(start + MARKER, start + MARKER + marker.size);
-      raw = inflateSync(data, { maxOutputLength: grainBytes });
+      raw = inflateSync(data, { chunkSize: grainBytes, maxOutputLength: grainBytes });
     } catch (error) {
       throw damaged('does not inflate', error);
     }

@@ -41,6 +41,7 @@ async function describeWith(
   asLiteral: ReadonlySet<Structure>,
   signal: AbortSignal | undefined,
 ): Promise<VmdkRecipe> {
+  const used = codecs.map((_, i) => i).filter((i) => codec.includes(i));
   const segments = segmentList();
   const literals: Uint8Array[] = [];
   let literalBytes = 0;
@@ -101,7 +102,7 @@ async function describeWith(
     const found = codec[position] ?? -1;
     at = start + (sectors[position] ?? 0) * SECTOR;
     if (found >= 0) {
-      segments.add({ kind: 'grains', first, count: 1, codec: found });
+      segments.add({ kind: 'grains', first, count: 1, codec: used.indexOf(found) });
     } else {
       segments.add({ kind: 'literal-grains', first, count: 1 });
       keep(await read(start, at - start));
@@ -116,7 +117,7 @@ async function describeWith(
     grainSectors: header.grainSectors,
     gtesPerTable: header.gtesPerTable,
     paddedTail,
-    codecs,
+    codecs: codecs.filter((_, i) => used.includes(i)),
     segments: segments.list,
     sectors: Uint32Array.from(fileOrder, (position) => sectors[position] ?? 0),
     literals: Buffer.concat(literals),

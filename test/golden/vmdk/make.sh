@@ -1,0 +1,55 @@
+#!/bin/bash
+# Makes the golden VMDKs in this folder with the real qemu-img (here 10.0.2). For those of zlib-ng,
+# ZLIB_NG names a folder with VERSION/libz.so.1, each built by
+# cmake -DZLIB_COMPAT=ON: what qemu-img is linked with on Fedora 40 and later.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+
+# Repeatable contents: text that deflates well, bytes that do not.
+text() { seq -f 'line %.0f of a file that deflates well, though not too well' "$1" "$2"; }
+noise() { openssl enc -aes-128-ctr -K "$(printf %032x "$1")" -iv 0 < <(head -c "$2" /dev/zero) 2>/dev/null; }
+
+put() { # FILE OFFSET: from stdin
+  dd of="$1" bs=4096 seek="$2" oflag=seek_bytes conv=notrunc status=none
+}
+convert() { # NAME OPTIONS
+  qemu-img convert -f raw -O vmdk -o "$2" raw "$1.vmdk"
+  zstd -q -f -19 "$1.vmdk" -o "$here/$1.vmdk.zst"
+}
+stream=subformat=streamOptimized
+
+# A disk in miniature: data at both ends, holes, a lonely sector, a grain that does not deflate.
+truncate -s 40M raw
+text 1 9000 | put raw 0
+noise 1 70000 | put raw 3145728
+text 5 40 | put raw 20971520
+printf x | put raw 30000000
+text 7000 9000 | put raw 41900000
+convert aws "adapter_type=lsilogic,$stream,compat6"
+convert virtualbox "$stream"
+
+# The same grains with a size that is no multiple of a grain, its last sectors in use.
+truncate -s $((1048576 + 3 * 512)) raw
+text 1 200 | head -c 1536 | put raw 1048576
+convert odd "$stream,compat6"
+
+rm raw && truncate -s 8M raw
+convert empty "$stream,compat6"
+
+rm raw && noise 2 100000 >raw && truncate -s 256K raw
+convert noise "$stream,compat6"
+
+# Two grains (text, machine code) that these releases deflate differently, which few grains are: taken out of
+# the golden files themselves.
+if [ -n "${ZLIB_NG:-}" ]; then
+  zstd -q -dc "$here/zlib-ng-2.2.4.vmdk.zst" >sample.vmdk
+  qemu-img convert -O raw sample.vmdk raw
+  for version in 2.1.6 2.2.4 2.2.5 2.3.3; do
+    LD_PRELOAD=$ZLIB_NG/$version/libz.so.1 convert "zlib-ng-$version" "$stream,compat6"
+  done
+fi
+
+ls -l "$here"
