@@ -75,6 +75,12 @@ function named({ architecture, error }: ArchFailure): Error {
   return same;
 }
 
+/** The message of an error without what follows its first line: console excerpts, for example. */
+export function headline(error: unknown): string {
+  const [first = ''] = (error instanceof Error ? error.message : String(error)).split('\n', 1);
+  return first;
+}
+
 /** The failures of the architectures that `error` is made of; none for any other error. */
 export function partsOf(error: unknown): readonly unknown[] {
   if (error instanceof AggregateError) return error.errors;

@@ -1,3 +1,4 @@
+import { headline } from '../arch-failures.ts';
 import { formatBytes, renderTable } from '../inspect/table.ts';
 import type { ArchOutcome, RehydrateReport } from '../rehydrate/rehydrate.ts';
 import { shortName } from '../stream/artifacts.ts';
@@ -49,9 +50,8 @@ const withStatus = ({ artifacts }: ArchOutcome, wanted: 'written' | 'present') =
 const bytesOf = ({ artifacts }: ArchOutcome) => artifacts.reduce((sum, { size }) => sum + size, 0);
 
 function resultOf({ status, error, uncovered, engine }: ArchOutcome): string {
-  const [message] = (error instanceof Error ? error.message : String(error)).split('\n', 1);
-  if (status === 'left-out') return `left out: ${message}`;
-  if (status === 'failed') return `failed: ${message}`;
+  if (status === 'left-out') return `left out: ${headline(error)}`;
+  if (status === 'failed') return `failed: ${headline(error)}`;
   if (uncovered.length > 0) {
     return `not covered: ${uncovered.map((one) => shortName(one, uncovered)).join(', ')}`;
   }

@@ -1,5 +1,5 @@
 import { ARCHITECTURES, type Arch, isArch } from '../arch.ts';
-import { architecturesFailed } from '../arch-failures.ts';
+import { architecturesFailed, headline } from '../arch-failures.ts';
 import type { Descriptor } from '../bundle/oci.ts';
 import type { Recipes } from '../bundle/recipes.ts';
 import { createBundleWriter } from '../bundle/write.ts';
@@ -124,14 +124,14 @@ async function dehydrateOne(survey: Survey, context: ArchContext, several: boole
   try {
     throwIfAborted(signal);
     const made = await dehydrateArch(survey, context);
-    const { artifacts } = made.recipes;
-    if (several) {
-      progress({ type: 'note', subject, message: `all ${artifacts.length} artifacts are covered` });
-    }
+    const covered = made.recipes.artifacts.length;
+    const message = `${covered} of ${survey.artifacts.length} artifacts are covered`;
+    if (several) progress({ type: 'note', subject, message });
     return made;
   } catch (error) {
-    const [message = ''] = (error instanceof Error ? error.message : String(error)).split('\n', 1);
-    if (several) progress({ type: 'failed', subject, message });
+    if (several && !(error instanceof CancelledError)) {
+      progress({ type: 'failed', subject, message: headline(error) });
+    }
     throw error;
   }
 }

@@ -1,4 +1,5 @@
 import type { Arch } from '../arch.ts';
+import { headline } from '../arch-failures.ts';
 import type { MissingArtifact } from '../bundle/recipes.ts';
 import type { MetalCache } from '../cache/metal-cache.ts';
 import type { EngineReport, MetalEngine } from '../engine/engine.ts';
@@ -105,7 +106,9 @@ async function rehydrateOne(plan: ArchPlan, run: Run): Promise<ArchOutcome> {
     });
     return outcome({ status: 'done', error: undefined, engine });
   } catch (error) {
-    if (several) progress({ type: 'failed', subject: architecture, message: messageOf(error) });
+    if (several && !(error instanceof CancelledError)) {
+      progress({ type: 'failed', subject: architecture, message: headline(error) });
+    }
     return outcome({ status: 'failed', error, engine: undefined });
   }
 }
@@ -122,6 +125,3 @@ function leftOut({ leftOut: architectures }: Plan): ArchOutcome[] {
 
 const count = ({ architectures }: Plan) =>
   architectures.reduce((sum, { artifacts }) => sum + artifacts.length, 0);
-
-const messageOf = (error: unknown) =>
-  (error instanceof Error ? error.message : String(error)).split('\n', 1).join();
