@@ -29,11 +29,13 @@ as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 packages=(
   xz-utils zstd util-linux
   mmdebstrap ostree squashfs-tools xorriso cpio gdisk fdisk dosfstools e2fsprogs xfsprogs mount kmod
-  busybox-static isolinux syslinux-common mtools gpg debian-archive-keyring
-  build-essential pkg-config libssl-dev liblzma-dev libzstd-dev
+  busybox-static isolinux syslinux-common mtools gpg debian-archive-keyring arch-test binfmt-support
   rdiff xdelta3 rsync python3 procps ca-certificates git
 )
-qemu_packages=(qemu-system-x86 qemu-utils)
+# One emulator per architecture, and the user-mode ones that configure the fixture's foreign trees.
+qemu_packages=(
+  qemu-system-x86 qemu-system-arm qemu-system-ppc qemu-system-s390x qemu-utils qemu-user-static
+)
 
 installed() { dpkg-query -W -f '${Status}\n' "$@" 2>/dev/null | grep -c '^install ok installed' || true; }
 apt_install() { as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" >&2; }
@@ -64,7 +66,7 @@ if [ "$(installed "${packages[@]}")" -lt "${#packages[@]}" ]; then
   apt_install "${packages[@]}"
 fi
 major=$(qemu_major)
-if [ "${major:-0}" -lt 8 ] || ! command -v qemu-img >/dev/null; then
+if [ "${major:-0}" -lt 8 ] || [ "$(installed "${qemu_packages[@]}")" -lt "${#qemu_packages[@]}" ]; then
   say "Installing QEMU"
   apt_update
   candidate=$(apt-cache policy qemu-system-x86 | sed -n 's/.*Candidate: \([0-9]*:\)\?\([0-9]*\)\..*/\2/p')
@@ -75,21 +77,6 @@ if [ "${major:-0}" -lt 8 ] || ! command -v qemu-img >/dev/null; then
     apt_update
     apt_install -t "$(. /etc/os-release && echo "$VERSION_CODENAME")-backports" "${qemu_packages[@]}"
   fi
-fi
-
-# The fixture builds the real coreos-installer; Debian 12's own cargo is too old, its cargo-web is not.
-cargo_ok() {
-  local version
-  for cargo in cargo /usr/bin/cargo; do
-    version=$("$cargo" --version 2>/dev/null | sed -n 's/^cargo 1\.\([0-9]*\)\..*/\1/p') || true
-    [ "${version:-0}" -ge 85 ] && return 0
-  done
-  return 1
-}
-if ! cargo_ok; then
-  say "Installing Rust"
-  apt_update
-  apt_install cargo-web rustc-web || apt_install cargo rustc
 fi
 
 node_ok() { node -e 'const [a,b]=process.versions.node.split(".").map(Number);process.exit(a>22||(a===22&&b>=18)?0:1)' 2>/dev/null; }
