@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets up what is missing, then lints, type-checks, builds the fixture and runs every test.
+# Sets up what is missing, then lints, type-checks, builds the fixtures and runs every test.
 # The last line reads `N passed, N failed, N skipped`. Arguments go to vitest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -8,8 +8,8 @@ bash scripts/setup.sh
 set -euo pipefail
 
 npm run --silent check
-export ISO_REHYDRATE_FIXTURE=${ISO_REHYDRATE_FIXTURE:-$PWD/.work/fixture/x86_64}
-npm run --silent fixture -- --arch x86_64 --out "$ISO_REHYDRATE_FIXTURE"
+export ISO_REHYDRATE_FIXTURE=${ISO_REHYDRATE_FIXTURE:-$PWD/.work/fixture/all}
+npm run --silent fixture -- --arch all --out "$ISO_REHYDRATE_FIXTURE"
 
 mkdir -p .work
 report=$PWD/.work/vitest.json
