@@ -1,5 +1,6 @@
 import { quote } from './frame.ts';
 import { type ExtractForm, installerCommand } from './installer.ts';
+import { startReadAhead } from './read-ahead.ts';
 
 /** Where the live system keeps what rootfs.img brought (coreos-installer's live generator). */
 export const OSMET_DIR = '/run/coreos-installer/osmet';
@@ -46,7 +47,8 @@ export function unpackScript(disk: GuestDisk, form: ExtractForm): string {
     `[ -f ${quote(osmet)} ] || ${listing}`,
     `[ -d ${REPO}/objects ] || ${fail(STATUS.noRepo, `no OSTree repo at ${REPO}`)}`,
     findDisk(disk),
-    `${installerCommand(form, osmet, REPO, '$d')} || exit $?`,
+    `${installerCommand(form, osmet, REPO, '$d')} & i=$!`,
+    `${startReadAhead('"$d"', '$i')} wait $i || exit $?`,
     'blockdev --flushbufs "$d"',
   ].join('; ');
 }

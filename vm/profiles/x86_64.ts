@@ -18,7 +18,7 @@ export const x86_64: VmProfile = {
   consoleKarg: 'console=ttyS0,115200n8',
   devices: { disk: 'virtio-blk-pci', rng: 'virtio-rng-pci' },
   memoryMiB: 3072,
-  vcpus: { kvm: 2, tcg: 2 },
+  vcpus: { kvm: 2, tcg: 1 },
   // TCG's time stamp counter is sound, but the kernel cannot know and would read the HPET, a device
   // access behind QEMU's global lock, for every time stamp.
   kargs: { kvm: LIVE_KARGS, tcg: [...LIVE_KARGS, 'tsc=reliable'] },

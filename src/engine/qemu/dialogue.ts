@@ -13,6 +13,7 @@ import {
   probeScript,
   readExtractForm,
 } from '../../../vm/guest/installer.ts';
+import { placeReadAhead } from '../../../vm/guest/read-ahead.ts';
 import { becomeRoot, knock, READY } from '../../../vm/guest/shell.ts';
 import {
   type GuestDisk,
@@ -97,6 +98,7 @@ export async function probeInstaller(line: Line): Promise<ExtractForm> {
 export async function unpack(line: Line, disks: readonly GuestDisk[]): Promise<void> {
   const form = await probeInstaller(line);
   await run(line, tuneScript());
+  await run(line, placeReadAhead());
   await run(line, prefetchScript(disks));
   const result = await run(line, inParallel(disks.map((disk) => unpackScript(disk, form))));
   if (result.status !== 0)

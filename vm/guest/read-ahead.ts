@@ -1,0 +1,54 @@
+import { quote } from './frame.ts';
+
+/**
+ * Reads a disk a little ahead of the program that writes it.
+ *
+ * The installer writes the disk front to back through the guest's page cache, in pieces of up to
+ * 8 KiB that start wherever the piece before ended. A piece that covers a page only in part makes the
+ * kernel read that page first, unless it is cached: a third of all pages then cost a request of
+ * 4 KiB each, for which the installer waits. Measured under TCG for a disk of 1.5 GiB: 125,550 such
+ * reads, 216 s of CPU time; with this reader 1,278 reads of 1 MiB, 80 s.
+ */
+
+const SCRIPT = '/run/iso-rehydrate-read-ahead';
+
+/** How far ahead, MiB: seconds of the installer's work, and little of the guest's memory. */
+const WINDOW = 256;
+/** MiB per step. */
+const STEP = 64;
+
+/** `sh SCRIPT DEVICE PID`. Ends with the process; best effort: whatever fails, it only reads. */
+const LINES = [
+  'dev=$1 pid=$2 next=0',
+  'blockdev --setra 4096 "$dev"',
+  'size=$(blockdev --getsize64 "$dev") || exit 0',
+  'size=$((size >> 20))',
+  'position() {',
+  '  p=',
+  '  for f in /proc/$pid/fd/*; do',
+  '    [ "$f" -ef "$dev" ] || continue',
+  '    while read -r key value; do',
+  '      [ "$key" = pos: ] && p=$((value >> 20))',
+  `    done <"/proc/$pid/fdinfo/\${f##*/}"`,
+  '  done',
+  '}',
+  'while [ "$next" -lt "$size" ]; do',
+  '  kill -0 "$pid" || exit 0',
+  '  position',
+  '  [ -n "$p" ] || { sleep 0.2; continue; }',
+  '  [ "$next" -lt "$p" ] && next=$p',
+  `  [ $((next - p)) -lt ${WINDOW} ] || { sleep 1; continue; }`,
+  `  dd if="$dev" of=/dev/null bs=1M skip="$next" count=${STEP}`,
+  `  next=$((next + ${STEP}))`,
+  'done',
+];
+
+/** Puts the reader in place; to be run once, before {@link startReadAhead}. */
+export function placeReadAhead(): string {
+  return `printf '%s\\n' ${LINES.map(quote).join(' ')} >${SCRIPT}`;
+}
+
+/** Starts the reader in the background. Both arguments are words of shell. */
+export function startReadAhead(device: string, pid: string): string {
+  return `sh ${SCRIPT} ${device} ${pid} >/dev/null 2>&1 &`;
+}
