@@ -3,13 +3,14 @@
  * `sha256sum` of the same files and to the deltas that other tools make. Changes nothing but a
  * scratch folder.
  *
- *     npm run bench -- [--fixture DIR] [--arch x86_64] [--skip-peers] [--peer-timeout SECONDS]
+ *     npm run bench -- [--fixture DIR] [--arch A,B|all] [--skip-peers] [--peer-timeout SECONDS]
  */
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import * as v from 'valibot';
+import { ARCHITECTURES, type Arch, parseArch } from '../../src/arch.ts';
 import { type Measured, measure, shell } from './measure.ts';
 import { PEERS, runPeer } from './peers.ts';
 import { bytes, mebibytes, seconds, table } from './table.ts';
@@ -18,7 +19,7 @@ const { values: options } = parseArgs({
   options: {
     fixture: {
       type: 'string',
-      default: process.env.ISO_REHYDRATE_FIXTURE ?? '.work/fixture/x86_64',
+      default: process.env.ISO_REHYDRATE_FIXTURE ?? '.work/fixture/all',
     },
     arch: { type: 'string', default: 'x86_64' },
     'skip-peers': { type: 'boolean', default: false },
@@ -54,15 +55,16 @@ const cli = [process.execPath, resolve('dist/src/cli/bin.js')];
 const say = (text = '') => console.log(text);
 const scratch = await mkdtemp(join(options['scratch-parent'], 'iso-rehydrate-bench-'));
 try {
-  await bench();
+  const wanted = options.arch === 'all' ? ARCHITECTURES : options.arch.split(',').map(parseArch);
+  for (const arch of wanted) await bench(arch, await mkdtemp(join(scratch, `${arch}-`)));
 } finally {
   await rm(scratch, { recursive: true, force: true });
 }
 
-async function bench(): Promise<void> {
-  const bundle = join(scratch, 'bundle');
-  const cache = join(scratch, 'cache');
-  const out = join(scratch, 'out');
+async function bench(arch: Arch, work: string): Promise<void> {
+  const bundle = join(work, 'bundle');
+  const cache = join(work, 'cache');
+  const out = join(work, 'out');
 
   const made = await measure([
     ...cli,
@@ -72,7 +74,7 @@ async function bench(): Promise<void> {
     '--artifacts',
     options.fixture,
     '--arch',
-    options.arch,
+    arch,
     '--cache-dir',
     cache,
     '--output',
@@ -83,7 +85,7 @@ async function bench(): Promise<void> {
   const { architectures } = v.parse(Bundle, JSON.parse(made.stdout));
   const [{ iso, artifacts, totals, engine }] = architectures;
 
-  say(`## Engine (${engine.detail})\n`);
+  say(`# ${arch}\n\n## Engine (${engine.detail})\n`);
   const phases = Object.entries(engine.seconds);
   say(
     table(
@@ -118,6 +120,7 @@ async function bench(): Promise<void> {
   say('\nratio: patch + verify over `cp --sparse=always` + `sha256sum` of the same file.\n');
 
   if (!options['skip-peers']) await peers();
+  await rm(work, { recursive: true });
 
   async function row(artifact: Artifact): Promise<string[]> {
     const { label, name, size, recipe } = artifact;
@@ -149,7 +152,7 @@ async function bench(): Promise<void> {
       '--bundle',
       bundle,
       '--arch',
-      options.arch,
+      arch,
       '--platform',
       label,
       '--cache-dir',
@@ -180,7 +183,7 @@ async function bench(): Promise<void> {
           PEERS[name] ?? '',
           base,
           join(out, artifact.name),
-          scratch,
+          work,
           timeout,
         );
         cells.push(
