@@ -60,3 +60,23 @@ EXPORT("step") int step(int flush) {
   if (status < 0 && status != Z_BUF_ERROR) return status;
   return BUFFER - (int)stream.avail_out;
 }
+
+#ifdef WITH_INFLATE
+/* Inflates `length` bytes of `input`, one whole stream, into at most `room` bytes of `output`.
+ * Returns how many there are, or a negative Z_* error: Z_BUF_ERROR if `room` or the input is short. */
+EXPORT("inflate") int inflate_all(int length, int room, int window_bits) {
+  used = 0;
+  for (unsigned int i = 0; i < sizeof stream; i++) ((unsigned char *)&stream)[i] = 0;
+  stream.zalloc = allocate;
+  stream.zfree = release;
+  int status = inflateInit2(&stream, window_bits);
+  if (status != Z_OK) return status;
+  stream.next_in = input;
+  stream.avail_in = (uInt)length;
+  stream.next_out = output;
+  stream.avail_out = (uInt)room;
+  status = inflate(&stream, Z_FINISH);
+  if (status == Z_STREAM_END) return (int)stream.total_out;
+  return status < 0 ? status : status == Z_NEED_DICT ? Z_DATA_ERROR : Z_BUF_ERROR;
+}
+#endif

@@ -11,7 +11,7 @@ export interface Deflater {
   readonly implementation: Implementation;
   /**
    * Deflates `input` in one go, as zlib's `compress2()` and its kin do. `params.implementation` must
-   * be this one's.
+   * be this one's. The result may be a view of the module's memory: valid until the next call.
    */
   compress(input: Uint8Array, params: DeflateParams): Uint8Array;
 }
@@ -23,9 +23,12 @@ export async function loadDeflate(implementation: Implementation): Promise<Defla
     compress(input, params) {
       start(wasm, implementation, params);
       const pieces: Uint8Array[] = [];
-      for (const piece of feed(wasm, input, true)) pieces.push(Uint8Array.from(piece));
-      const [only] = pieces;
-      return pieces.length === 1 && only ? only : Buffer.concat(pieces);
+      for (const piece of feed(wasm, input, true)) {
+        const size = wasm.bufferSize();
+        if (input.length <= size && piece.length < size) return piece; // that was all of it
+        pieces.push(Uint8Array.from(piece));
+      }
+      return Buffer.concat(pieces);
     },
   };
 }

@@ -11,6 +11,8 @@ export interface DeflateExports {
   start(level: number, windowBits: number, memLevel: number, strategy: number): number;
   feed(length: number): void;
   step(flush: number): number;
+  /** Only zlib's own module has it. */
+  inflate?(length: number, room: number, windowBits: number): number;
 }
 
 /** The little that we need of an API whose types TypeScript has in its DOM library only. */
@@ -30,6 +32,7 @@ const exportsSchema = v.object({
   start: exported,
   feed: exported,
   step: exported,
+  inflate: v.optional(exported),
 });
 
 const compiled = new Map<Implementation, Promise<object>>();

@@ -3,8 +3,8 @@ import type { Source } from '../../io/source.ts';
 import { IMPLEMENTATIONS } from '../deflate/implementations.ts';
 import { DEFAULT_PARAMS, type DeflateParams } from '../deflate/params.ts';
 import type { CodecPool } from '../workers/pool.ts';
-import { maxGrainSpan, type PromisedGrain } from './check-grains.ts';
-import { MARKER } from './grain.ts';
+import type { PromisedGrain } from './check-grains.ts';
+import { MARKER, maxGrainSpan } from './grain.ts';
 import { SECTOR } from './header.ts';
 import type { VmdkMetadata } from './metadata.ts';
 

@@ -1,11 +1,11 @@
-import { inflateSync } from 'node:zlib';
 import { FormatError } from '../../errors.ts';
-import { isZero } from '../../io/zero.ts';
+import { asBuffer, isZero } from '../../io/zero.ts';
+import type { Deflater } from '../deflate/deflater.ts';
+import { sharedInflater } from '../deflate/inflate.ts';
 import type { DeflateParams } from '../deflate/params.ts';
 import { sharedDeflater } from '../deflate/shared.ts';
 import type { Task } from '../workers/tasks.ts';
-import { decodeMarker, encodeGrain, grainSpan, MARKER } from './grain.ts';
-import { SECTOR } from './header.ts';
+import { decodeMarker, grainSpan, MARKER } from './grain.ts';
 
 /** A grain as the tables promise it. Offsets and lengths in bytes. */
 export interface PromisedGrain {
@@ -47,54 +47,48 @@ export interface CheckGrains {
 }
 
 /** Pool task: inflates grains and finds what deflates them to the very same bytes. */
-export const checkGrains: Task<CheckGrains> = async ({
-  name,
-  position,
-  file,
-  grains,
-  grainBytes,
-  candidates,
-}) => {
-  const deflaters = await Promise.all(
-    candidates.map((params) => sharedDeflater(params.implementation)),
-  );
+export const checkGrains: Task<CheckGrains> = async (input) => {
+  const { name, position, file, grains, grainBytes, candidates } = input;
+  const inflater = await sharedInflater();
+  const tried: Candidate[] = [];
+  for (const params of candidates) {
+    tried.push({ params, deflater: await sharedDeflater(params.implementation) });
+  }
   const disk = new Uint8Array(grains.reduce((sum, { length }) => sum + length, 0));
   const checked: CheckedGrain[] = [];
   let at = 0;
   for (const { start, room, lba, length } of grains) {
     const marker = decodeMarker(file, start);
     const span = grainSpan(marker.size);
-    const damaged = (problem: string, cause?: unknown) =>
+    const damaged = (problem: string) =>
       new FormatError(`${name}: grain at offset ${position + start} ${problem}`, {
         code: 'VMDK_GRAIN',
         context: { file: name, offset: position + start, lba, size: marker.size },
         hint: 'fetch the image again; this file is damaged',
-        cause,
       });
     if (span > room) throw damaged('overlaps what follows it');
-    let raw: Uint8Array;
-    try {
-      const data = file.subarray(start + MARKER, start + MARKER + marker.size);
-      raw = inflateSync(data, { chunkSize: grainBytes, maxOutputLength: grainBytes });
-    } catch (error) {
-      throw damaged('does not inflate', error);
-    }
-    const padded = raw.length === grainBytes && length < grainBytes && isZero(raw, length);
-    const faithful = raw.length === length || padded;
-    const bytes = Buffer.from(file.buffer, file.byteOffset + start, span);
-    const candidate = faithful
-      ? candidates.findIndex((params, i) => {
-          const deflater = deflaters[i];
-          return deflater && bytes.equals(encodeGrain(deflater, params, lba, raw));
-        })
-      : -1;
-    disk.set(raw.subarray(0, length), at);
+    const data = file.subarray(start + MARKER, start + MARKER + marker.size);
+    const inflated = inflater.inflate(data, grainBytes);
+    if (inflated === undefined) throw damaged('does not inflate');
+    disk.set(inflated.subarray(0, length), at);
+    const padded =
+      inflated.length === grainBytes && length < grainBytes && isZero(inflated, length);
+    const sound =
+      (padded || inflated.length === length) &&
+      marker.lba === lba &&
+      isZero(file, start + MARKER + marker.size, start + span);
+    const candidate = sound ? tried.findIndex((each) => reproduces(each, inflated, data)) : -1;
     at += length;
     checked.push({ span, candidate, padded });
   }
   return { output: { disk, grains: checked }, transfer: [disk.buffer] };
 };
 
-/** Bytes to read of a grain: no deflater of 32 KiB windows makes more of it, so more is damage. */
-export const maxGrainSpan = (grainBytes: number) =>
-  grainSpan(grainBytes + (grainBytes >> 2) + 2 * SECTOR);
+interface Candidate {
+  readonly params: DeflateParams;
+  readonly deflater: Deflater;
+}
+
+function reproduces({ params, deflater }: Candidate, raw: Uint8Array, data: Uint8Array): boolean {
+  return asBuffer(data).equals(deflater.compress(raw, params));
+}

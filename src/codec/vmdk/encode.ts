@@ -1,11 +1,12 @@
 import { IntegrityError, throwIfAborted, UnsupportedError } from '../../errors.ts';
 import type { Sink } from '../../io/sink.ts';
-import type { DeflateParams } from '../deflate/params.ts';
 import { type DiskReader, sequentialDisk } from '../sequential-disk.ts';
 import { mapInOrder } from '../workers/map-in-order.ts';
 import type { CodecPool } from '../workers/pool.ts';
+import type { TaskInput } from '../workers/tasks.ts';
 import { SECTOR } from './header.ts';
 import { computeLayout, diskSize, type Layout } from './layout.ts';
+import { packRoom } from './pack-grains.ts';
 import type { Segment, VmdkRecipe } from './recipe.ts';
 
 /** Bytes of raw grains that go to a thread together. */
@@ -29,11 +30,13 @@ export async function encodeVmdk(
   sink: Sink,
   { pool, signal }: EncodeOptions,
 ): Promise<void> {
-  const steps = planSteps(recipe, computeLayout(recipe), disk, signal);
+  const plan: Plan = { recipe, layout: computeLayout(recipe), disk, signal, spare: [] };
+  const steps = planSteps(plan);
   for await (const done of mapInOrder(steps, pool.depth, (step) => carryOut(step, pool))) {
     throwIfAborted(signal);
     if (done.kind === 'zeros') await sink.zeros(done.length);
     else await sink.write(done.bytes);
+    if (done.kind === 'packed') plan.spare.push(done.buffer);
   }
 }
 
@@ -61,25 +64,36 @@ export function vmdkEncoder(
   return sequentialDisk(diskSize(recipe), (disk) => encodeVmdk(recipe, disk, sink, options));
 }
 
+interface Plan {
+  readonly recipe: VmdkRecipe;
+  readonly layout: Layout;
+  readonly disk: DiskReader;
+  readonly signal: AbortSignal | undefined;
+  /** Buffers for grains, to be used again: this is where nearly all memory would go. */
+  readonly spare: Uint8Array<ArrayBuffer>[];
+}
+
 type Step =
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
   | { readonly kind: 'zeros'; readonly length: number }
   | {
       readonly kind: 'grains';
-      readonly raw: Uint8Array<ArrayBuffer>;
-      readonly grains: readonly { readonly lba: number; readonly length: number }[];
+      readonly input: TaskInput<'packGrains'>;
       /** Bytes in the file that each must come to. */
       readonly spans: readonly number[];
-      readonly params: DeflateParams;
+    };
+
+type Done =
+  | Exclude<Step, { kind: 'grains' }>
+  | {
+      readonly kind: 'packed';
+      readonly bytes: Uint8Array;
+      readonly buffer: Uint8Array<ArrayBuffer>;
     };
 
 /** Walks the segments, reading the disk as it goes. */
-async function* planSteps(
-  recipe: VmdkRecipe,
-  layout: Layout,
-  disk: DiskReader,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<Step> {
+async function* planSteps(plan: Plan): AsyncGenerator<Step> {
+  const { recipe, layout, signal } = plan;
   let literal = 0;
   let grain = 0;
   const takeLiterals = (length: number): Step => {
@@ -114,7 +128,7 @@ async function* planSteps(
         break;
       }
       case 'grains':
-        yield* readGrains(recipe, segment, grain, disk, signal);
+        yield* readGrains(plan, segment, grain);
         grain += segment.count;
         break;
     }
@@ -122,11 +136,9 @@ async function* planSteps(
 }
 
 async function* readGrains(
-  recipe: VmdkRecipe,
+  { recipe, disk, signal, spare }: Plan,
   segment: Segment & { kind: 'grains' },
   firstInFile: number,
-  disk: DiskReader,
-  signal: AbortSignal | undefined,
 ): AsyncGenerator<Step> {
   const params = recipe.codecs[segment.codec];
   if (params === undefined) throw new RangeError(`no codec ${segment.codec}`);
@@ -137,38 +149,34 @@ async function* readGrains(
     const count = Math.min(atOnce, segment.count - done);
     const start = (segment.first + done) * grainBytes;
     const length = Math.min(count * grainBytes, diskSize(recipe) - start);
-    const raw = new Uint8Array(recipe.paddedTail ? count * grainBytes : length);
+    const rawLength = recipe.paddedTail ? count * grainBytes : length;
+    const buffer = spare.pop() ?? new Uint8Array(packRoom(atOnce, grainBytes));
+    const raw = buffer.subarray(buffer.length - rawLength);
     await disk.read(raw.subarray(0, length), start);
-    yield {
-      kind: 'grains',
-      raw,
-      grains: Array.from({ length: count }, (_, i) => ({
-        lba: (segment.first + done + i) * recipe.grainSectors,
-        length: Math.min(grainBytes, raw.length - i * grainBytes),
-      })),
-      spans: Array.from(
-        recipe.sectors.subarray(firstInFile + done, firstInFile + done + count),
-        (sectors) => sectors * SECTOR,
-      ),
-      params,
-    };
+    raw.fill(0, length);
+    const grains = Array.from({ length: count }, (_, i) => ({
+      lba: (segment.first + done + i) * recipe.grainSectors,
+      length: Math.min(grainBytes, rawLength - i * grainBytes),
+    }));
+    const inFile = recipe.sectors.subarray(firstInFile + done, firstInFile + done + count);
+    const spans = Array.from(inFile, (sectors) => sectors * SECTOR);
+    yield { kind: 'grains', input: { buffer, grains, params }, spans };
   }
 }
 
-async function carryOut(step: Step, pool: CodecPool): Promise<Exclude<Step, { kind: 'grains' }>> {
+async function carryOut(step: Step, pool: CodecPool): Promise<Done> {
   if (step.kind !== 'grains') return step;
-  const { raw, grains, params, spans } = step;
-  const packed = await pool.run('packGrains', { disk: raw, grains, params }, [raw.buffer]);
-  for (const [i, span] of packed.spans.entries()) {
+  const { input, spans } = step;
+  const { buffer, spans: actual } = await pool.run('packGrains', input, [input.buffer.buffer]);
+  let length = 0;
+  for (const [i, span] of actual.entries()) {
+    length += span;
     if (span === spans[i]) continue;
-    throw new IntegrityError(
-      'a grain deflates to another size: this is not the disk of the recipe',
-      {
-        code: 'VMDK_OTHER_DISK',
-        context: { lba: grains[i]?.lba, expected: spans[i], actual: span },
-        hint: 'the delta or its base is damaged; fetch the bundle again and use --no-cache',
-      },
-    );
+    throw new IntegrityError('a grain has another size now: this is not the disk of the recipe', {
+      code: 'VMDK_OTHER_DISK',
+      context: { lba: input.grains[i]?.lba, expected: spans[i], actual: span },
+      hint: 'the delta or its base is damaged; fetch the bundle again and use --no-cache',
+    });
   }
-  return { kind: 'bytes', bytes: packed.file };
+  return { kind: 'packed', bytes: buffer.subarray(0, length), buffer };
 }

@@ -20,21 +20,27 @@ export function decodeMarker(bytes: Uint8Array, at: number): GrainMarker {
   return { lba: Number(view.getBigUint64(0, true)), size: view.getUint32(8, true) };
 }
 
+/** No deflater makes more of a grain (at worst, nine bits of a byte): what claims to be longer is damaged. */
+export const maxGrainSpan = (grainBytes: number) =>
+  grainSpan(grainBytes + (grainBytes >> 2) + SECTOR);
+
 /** Whole sectors that a grain with `size` bytes of compressed data takes. */
 export const grainSpan = (size: number) => Math.ceil((MARKER + size) / SECTOR) * SECTOR;
 
-/** The exact bytes of a grain in the file. */
+/** Writes a grain at the start of `target`; returns its span. */
 export function encodeGrain(
   deflater: Deflater,
   params: DeflateParams,
   lba: number,
   raw: Uint8Array,
-): Uint8Array {
+  target: Uint8Array,
+): number {
   const data = deflater.compress(raw, params);
-  const bytes = new Uint8Array(grainSpan(data.length));
-  const view = new DataView(bytes.buffer);
+  const span = grainSpan(data.length);
+  const view = new DataView(target.buffer, target.byteOffset, MARKER);
   view.setBigUint64(0, BigInt(lba), true);
   view.setUint32(8, data.length, true);
-  bytes.set(data, MARKER);
-  return bytes;
+  target.set(data, MARKER);
+  target.fill(0, MARKER + data.length, span);
+  return span;
 }

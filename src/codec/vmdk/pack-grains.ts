@@ -1,39 +1,41 @@
 import type { DeflateParams } from '../deflate/params.ts';
 import { sharedDeflater } from '../deflate/shared.ts';
 import type { Task } from '../workers/tasks.ts';
-import { encodeGrain } from './grain.ts';
+import { encodeGrain, maxGrainSpan } from './grain.ts';
 
 export interface PackGrains {
   readonly input: {
-    /** The raw grains, one after the other. */
-    readonly disk: Uint8Array<ArrayBuffer>;
+    /**
+     * At its end the raw grains, one after the other; it has to be as long as {@link packRoom} says,
+     * because the packed ones are written to its start while the raw ones are read.
+     */
+    readonly buffer: Uint8Array<ArrayBuffer>;
     readonly grains: readonly { readonly lba: number; readonly length: number }[];
     readonly params: DeflateParams;
   };
   readonly output: {
-    /** The grains as the file holds them, one after the other. */
-    readonly file: Uint8Array<ArrayBuffer>;
-    /** Bytes of each. */
+    /** The same memory. */
+    readonly buffer: Uint8Array<ArrayBuffer>;
+    /** Bytes of each packed grain, one after the other from the start of `buffer`. */
     readonly spans: readonly number[];
   };
 }
 
+/** Bytes that packing `count` grains in place takes. */
+export const packRoom = (count: number, grainBytes: number) => count * maxGrainSpan(grainBytes);
+
 /** Pool task: raw grains to file bytes. */
-export const packGrains: Task<PackGrains> = async ({ disk, grains, params }) => {
+export const packGrains: Task<PackGrains> = async ({ buffer, grains, params }) => {
   const deflater = await sharedDeflater(params.implementation);
-  let at = 0;
-  const packed = grains.map(({ lba, length }) => {
-    at += length;
-    return encodeGrain(deflater, params, lba, disk.subarray(at - length, at));
-  });
-  const file = new Uint8Array(packed.reduce((sum, grain) => sum + grain.length, 0));
+  const spans: number[] = [];
+  let at = buffer.length - grains.reduce((sum, { length }) => sum + length, 0);
   let end = 0;
-  for (const grain of packed) {
-    file.set(grain, end);
-    end += grain.length;
+  for (const { lba, length } of grains) {
+    const raw = buffer.subarray(at, at + length);
+    at += length;
+    const span = encodeGrain(deflater, params, lba, raw, buffer.subarray(end, at));
+    spans.push(span);
+    end += span;
   }
-  return {
-    output: { file, spans: packed.map((grain) => grain.length) },
-    transfer: [file.buffer],
-  };
+  return { output: { buffer, spans }, transfer: [buffer.buffer] };
 };

@@ -37,10 +37,13 @@ interface Settle {
   reject(error: Error): void;
 }
 
-/**
- * Starts `workers` threads. Which thread does a task never shows in its result.
- */
-export function workerPool(workers: number = availableParallelism()): CodecPool {
+/** More threads would gain less than the memory that each takes. */
+const MAX_WORKERS = 4;
+
+/** Starts `workers` threads. Which thread does a task never shows in its result. */
+export function workerPool(
+  workers: number = Math.min(availableParallelism(), MAX_WORKERS),
+): CodecPool {
   const lanes = Array.from({ length: Math.max(1, workers) }, startLane);
   let nextId = 0;
 

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { DEFAULT_PARAMS } from '../deflate/params.ts';
+import { packRoom } from '../vmdk/pack-grains.ts';
 import { mapInOrder } from './map-in-order.ts';
 import { inlinePool, workerPool } from './pool.ts';
 
@@ -40,7 +41,7 @@ test('a thread gives what the calling thread gives, and takes its buffers along'
   await using threads = workerPool(2);
   await using inline = inlinePool();
   const task = () => ({
-    disk: new Uint8Array(131_072).fill(120),
+    buffer: new Uint8Array(packRoom(2, 65_536)).fill(120),
     grains: [
       { lba: 0, length: 65_536 },
       { lba: 128, length: 65_536 },
@@ -51,9 +52,9 @@ test('a thread gives what the calling thread gives, and takes its buffers along'
   const results = await Promise.all([
     inline.run('packGrains', task()),
     threads.run('packGrains', task()),
-    threads.run('packGrains', moved, [moved.disk.buffer]),
+    threads.run('packGrains', moved, [moved.buffer.buffer]),
   ]);
-  expect(moved.disk.length).toBe(0);
+  expect(moved.buffer.length).toBe(0);
   for (const result of results) expect(result).toEqual(results[0]);
 });
 
@@ -82,7 +83,7 @@ test('errors keep their class, code and context across threads', async () => {
 
 test('work that is under way when the pool is disposed of fails, and so does later work', async () => {
   const threads = workerPool(1);
-  const input = { disk: new Uint8Array(1 << 20), grains: [], params: DEFAULT_PARAMS };
+  const input = { buffer: new Uint8Array(1 << 20), grains: [], params: DEFAULT_PARAMS };
   const running = threads.run('packGrains', input);
   const settled = expect(running).rejects.toThrow('codec worker ended');
   await threads[Symbol.asyncDispose]();
