@@ -78,7 +78,7 @@ function qemuImg(...args: string[]): string {
   return execFileSync('qemu-img', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
-const QEMU = ['aws', 'virtualbox', 'odd', 'empty', 'noise'];
+const QEMU = ['aws', 'qemu-7.2', 'virtualbox', 'odd', 'empty', 'noise'];
 const ZLIB_NG = ['zlib-ng-2.1.6', 'zlib-ng-2.2.4', 'zlib-ng-2.2.5', 'zlib-ng-2.3.3'];
 
 describe("qemu-img's files", () => {

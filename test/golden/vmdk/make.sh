@@ -1,5 +1,6 @@
 #!/bin/bash
-# Makes the golden VMDKs in this folder with the real qemu-img (here 10.0.2). For those of zlib-ng,
+# Makes the golden VMDKs in this folder with the real qemu-img (here 10.0.2; QEMU_IMG_7_2 names one of
+# Debian 12, for its own file). For those of zlib-ng,
 # ZLIB_NG names a folder with VERSION/libz.so.1, each built by
 # cmake -DZLIB_COMPAT=ON: what qemu-img is linked with on Fedora 40 and later.
 set -euo pipefail
@@ -16,7 +17,7 @@ put() { # FILE OFFSET: from stdin
   dd of="$1" bs=4096 seek="$2" oflag=seek_bytes conv=notrunc status=none
 }
 convert() { # NAME OPTIONS
-  qemu-img convert -f raw -O vmdk -o "$2" raw "$1.vmdk"
+  "${3:-qemu-img}" convert -f raw -O vmdk -o "$2" raw "$1.vmdk"
   zstd -q -f -19 "$1.vmdk" -o "$here/$1.vmdk.zst"
 }
 stream=subformat=streamOptimized
@@ -30,6 +31,7 @@ printf x | put raw 30000000
 text 7000 9000 | put raw 41900000
 convert aws "adapter_type=lsilogic,$stream,compat6"
 convert virtualbox "$stream"
+[ -z "${QEMU_IMG_7_2:-}" ] || convert qemu-7.2 "adapter_type=lsilogic,$stream,compat6" "$QEMU_IMG_7_2"
 
 # The same grains with a size that is no multiple of a grain, its last sectors in use.
 truncate -s $((1048576 + 3 * 512)) raw
