@@ -19,7 +19,7 @@ const { values: options } = parseArgs({
   options: {
     fixture: {
       type: 'string',
-      default: process.env.ISO_REHYDRATE_FIXTURE ?? '.work/fixture/all',
+      default: process.env.ISO_REHYDRATE_FIXTURE ?? '.work/fixture/x86_64',
     },
     arch: { type: 'string', default: 'x86_64' },
     'skip-peers': { type: 'boolean', default: false },

@@ -39,6 +39,16 @@ function fail(status: number, message: string): string {
   return `{ echo ${quote(message)}; exit ${status}; }`;
 }
 
+/**
+ * Sets `rt` to the command that takes a real-time priority, if it may be had (util-linux; some kernels
+ * refuse it in a control group). The installer's two threads hand over 8 KiB at a time and yield while
+ * they wait; the fair scheduler mostly lets the same thread yield again and again, the round-robin one
+ * runs the other. Measured on one vCPU under TCG: 22 s of system time instead of 40 on x86_64, and
+ * s390x, where each system call empties the TLB, gets 1.4 times as far. The reader ahead comes first:
+ * it works in short bursts.
+ */
+const REAL_TIME = 'rt=; chrt -r 1 true 2>/dev/null && rt="chrt -r"';
+
 /** Unpacks one osmet and does not end before every byte is on the disk. */
 export function unpackScript(disk: GuestDisk, form: ExtractForm): string {
   const osmet = `${OSMET_DIR}/${disk.osmet}`;
@@ -47,8 +57,9 @@ export function unpackScript(disk: GuestDisk, form: ExtractForm): string {
     `[ -f ${quote(osmet)} ] || ${listing}`,
     `[ -d ${REPO}/objects ] || ${fail(STATUS.noRepo, `no OSTree repo at ${REPO}`)}`,
     findDisk(disk),
-    `${installerCommand(form, osmet, REPO, '$d')} & i=$!`,
-    `${startReadAhead('"$d"', '$i')} wait $i || exit $?`,
+    REAL_TIME,
+    `\${rt:+$rt 1} ${installerCommand(form, osmet, REPO, '$d')} & i=$!`,
+    `\${rt:+$rt 2} ${startReadAhead('"$d"', '$i')} wait $i || exit $?`,
     'blockdev --flushbufs "$d"',
   ].join('; ');
 }
