@@ -11,9 +11,9 @@ bash scripts/setup.sh
 set -euo pipefail
 
 npm run --silent check
-arches=${ISO_REHYDRATE_ARCHES:-x86_64}
-export ISO_REHYDRATE_FIXTURE=${ISO_REHYDRATE_FIXTURE:-$PWD/.work/fixture/$arches}
-npm run --silent fixture -- --arch "$arches" --out "$ISO_REHYDRATE_FIXTURE"
+export ISO_REHYDRATE_ARCHES=${ISO_REHYDRATE_ARCHES:-x86_64}
+export ISO_REHYDRATE_FIXTURE=${ISO_REHYDRATE_FIXTURE:-$PWD/.work/fixture/$ISO_REHYDRATE_ARCHES}
+npm run --silent fixture -- --arch "$ISO_REHYDRATE_ARCHES" --out "$ISO_REHYDRATE_FIXTURE"
 
 mkdir -p .work
 report=$PWD/.work/vitest.json

@@ -28,8 +28,11 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-test('the fixture has all four architectures', () => {
-  expect(ARCHES).toEqual(['aarch64', 'ppc64le', 's390x', 'x86_64']);
+test('the fixture has all architectures that the run is about', () => {
+  const asked = process.env.ISO_REHYDRATE_ARCHES ?? 'x86_64';
+  expect(ARCHES).toEqual(
+    asked === 'all' ? ['aarch64', 'ppc64le', 's390x', 'x86_64'] : asked.split(',').sort(),
+  );
 });
 
 describe('dehydrate', () => {

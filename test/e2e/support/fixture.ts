@@ -5,7 +5,8 @@ import * as v from 'valibot';
 
 /** The release that `npm run fixture` built; `scripts/test.sh` builds it before the tests run. */
 export function fixtureDir(): string {
-  return resolve(process.env.ISO_REHYDRATE_FIXTURE ?? '.work/fixture/all');
+  const arches = process.env.ISO_REHYDRATE_ARCHES ?? 'x86_64';
+  return resolve(process.env.ISO_REHYDRATE_FIXTURE ?? `.work/fixture/${arches}`);
 }
 
 const File = v.object({
