@@ -149,8 +149,9 @@ describe('rehydrate --arch all --platform all', () => {
     expect(steps.length).toBeGreaterThan(5);
   });
 
-  test('tells the architecture with each event, and all of them in one summary', () => {
-    for (const event of events.slice(0, -1)) expect(ARCHES).toContain(event.architecture);
+  test('tells whose each event is if there are several, and all of them in one summary', () => {
+    const whose = ARCHES.length > 1 ? ARCHES : [undefined];
+    for (const event of events.slice(0, -1)) expect(whose).toContain(event.architecture);
     expect(events.at(-1)).toMatchObject({
       type: 'summary',
       architectures: expect.arrayContaining(
