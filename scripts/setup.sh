@@ -22,6 +22,9 @@ export PATH
 
 set -euo pipefail
 cd "$here"
+# Node brings its own list of authorities; a network whose proxy signs with its own needs the system's.
+system_ca=/etc/ssl/certs/ca-certificates.crt
+[ ! -r "$system_ca" ] || export NODE_EXTRA_CA_CERTS="${NODE_EXTRA_CA_CERTS:-$system_ca}"
 say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
