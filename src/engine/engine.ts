@@ -1,4 +1,5 @@
-import type { LiveIso, OsmetEntry } from '../iso/live-iso.ts';
+import type { CpuTimes } from '../../vm/guest/unpack.ts';
+import type { LiveIso, MetalVariant, OsmetEntry } from '../iso/live-iso.ts';
 import type { Progress } from '../progress.ts';
 
 /** One metal disk to regenerate. The engine creates `output`; it must not exist before. */
@@ -22,6 +23,8 @@ export interface EngineReport {
   readonly detail: string;
   /** Wall-clock seconds of each phase: boot, login, unpack, poweroff… */
   readonly seconds: Readonly<Record<string, number>>;
+  /** Processor time in the guest for each disk. An engine without a guest has none. */
+  readonly guestCpu?: Readonly<Partial<Record<MetalVariant, CpuTimes>>>;
 }
 
 /**

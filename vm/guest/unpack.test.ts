@@ -6,6 +6,7 @@ import {
   type GuestDisk,
   inParallel,
   prefetchScript,
+  readCpuTimes,
   STATUS,
   tuneScript,
   unpackScript,
@@ -60,4 +61,19 @@ test('the prefetch reads what fits into memory, and never fails', () => {
       .stderr;
   expect(reads(small)).toContain('./');
   expect(reads(huge)).toBe('');
+});
+
+test('reads the processor time that a shell tells of its children', () => {
+  const busy = 'i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done';
+  const print = 'echo "cpu-times rehydrate-metal "$(tail -n 1 "$f")';
+  const { stdout } = shell(
+    `f=$(mktemp); sh -c '${busy}' & wait $!; times >"$f"; ${print}; rm "$f"`,
+  );
+  const times = readCpuTimes(`[ 12.3] kernel says\r\n${stdout}`).get('rehydrate-metal');
+  expect(times?.user).toBeGreaterThanOrEqual(0);
+  expect(times?.system).toBeGreaterThanOrEqual(0);
+  expect(readCpuTimes('cpu-times rehydrate-metal4k 1m2.34s 0m5.6s\r\n')).toEqual(
+    new Map([['rehydrate-metal4k', { user: 62.34, system: 5.6 }]]),
+  );
+  expect(readCpuTimes('cpu-times rehydrate-metal nonsense')).toEqual(new Map());
 });

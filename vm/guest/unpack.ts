@@ -49,7 +49,10 @@ function fail(status: number, message: string): string {
  */
 const REAL_TIME = 'rt=; chrt -r 1 true 2>/dev/null && rt="chrt -r"';
 
-/** Unpacks one osmet and does not end before every byte is on the disk. */
+/**
+ * Unpacks one osmet and does not end before every byte is on the disk. Then prints what processor time
+ * that took in the guest, for {@link readCpuTimes}.
+ */
 export function unpackScript(disk: GuestDisk, form: ExtractForm): string {
   const osmet = `${OSMET_DIR}/${disk.osmet}`;
   const listing = `{ echo "no ${disk.osmet} in ${OSMET_DIR}:"; ls ${OSMET_DIR}; exit ${STATUS.noOsmet}; }`;
@@ -60,8 +63,30 @@ export function unpackScript(disk: GuestDisk, form: ExtractForm): string {
     REAL_TIME,
     `\${rt:+$rt 1} ${installerCommand(form, osmet, REPO, '$d')} & i=$!`,
     `\${rt:+$rt 2} ${startReadAhead('"$d"', '$i')} wait $i || exit $?`,
-    'blockdev --flushbufs "$d"',
+    'blockdev --flushbufs "$d" || exit $?',
+    `times >/run/${disk.serial}.times; echo "${CPU_TIMES} ${disk.serial} "$(tail -n 1 /run/${disk.serial}.times)`,
   ].join('; ');
+}
+
+/** Seconds of processor time in the guest. */
+export interface CpuTimes {
+  /** The installer's own work: decompression and SHA-256. */
+  readonly user: number;
+  /** The guest's kernel: system calls, page cache, disk requests, switching between threads. */
+  readonly system: number;
+}
+
+const CPU_TIMES = 'cpu-times';
+
+/** By serial number of the disk, from the output of {@link unpackScript}. POSIX `times`: `1m2.34s 0m5.6s`. */
+export function readCpuTimes(output: string): ReadonlyMap<string, CpuTimes> {
+  const line = new RegExp(`^${CPU_TIMES} (\\S+) (\\d+)m([\\d.]+)s (\\d+)m([\\d.]+)s\\s*$`, 'gm');
+  return new Map(
+    [...output.matchAll(line)].map(([, serial = '', um, us, sm, ss]) => [
+      serial,
+      { user: Number(um) * 60 + Number(us), system: Number(sm) * 60 + Number(ss) },
+    ]),
+  );
 }
 
 /** Runs the scripts at the same time; fails with the status of one that failed. */

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type VmSpec, vmArgs } from '../../../vm/argv.ts';
-import type { GuestDisk } from '../../../vm/guest/unpack.ts';
+import type { CpuTimes, GuestDisk } from '../../../vm/guest/unpack.ts';
 import type { Phase, Progress } from '../../progress.ts';
 import { findBadness } from './badness.ts';
 import { createConsole } from './console.ts';
@@ -40,7 +40,11 @@ export interface Failure {
 }
 
 export type Outcome =
-  | { readonly ok: true; readonly seconds: Readonly<Record<string, number>> }
+  | {
+      readonly ok: true;
+      readonly seconds: Readonly<Record<string, number>>;
+      readonly guestCpu: ReadonlyMap<string, CpuTimes>;
+    }
   | Failure;
 
 const LAST_LINES = 15;
@@ -108,12 +112,12 @@ export async function runAttempt(plan: AttemptPlan): Promise<Outcome> {
     phases.enter('login');
     await openShell(line);
     phases.enter('unpack', total);
-    await unpack(line, plan.disks);
+    const guestCpu = await unpack(line, plan.disks);
     phases.advance(total, total);
     // Every byte is with the host now: nothing that happens from here on can undo it, but Ctrl-C.
     phases.enter('poweroff');
     await quit(qemu, qmp, plan.signal);
-    return { ok: true, seconds: phases.finish() };
+    return { ok: true, seconds: phases.finish(), guestCpu };
   } catch (error) {
     if (!(error instanceof Terminated)) throw error;
     const cause = error.terminationCause;

@@ -16,9 +16,11 @@ import {
 import { placeReadAhead } from '../../../vm/guest/read-ahead.ts';
 import { becomeRoot, knock, READY } from '../../../vm/guest/shell.ts';
 import {
+  type CpuTimes,
   type GuestDisk,
   inParallel,
   prefetchScript,
+  readCpuTimes,
   tuneScript,
   unpackScript,
 } from '../../../vm/guest/unpack.ts';
@@ -94,8 +96,14 @@ export async function probeInstaller(line: Line): Promise<ExtractForm> {
   });
 }
 
-/** Unpacks all osmets at once and returns once every byte reached QEMU. */
-export async function unpack(line: Line, disks: readonly GuestDisk[]): Promise<void> {
+/**
+ * Unpacks all osmets at once and returns once every byte reached QEMU. Resolves to the processor time
+ * that each disk took in the guest, by serial number.
+ */
+export async function unpack(
+  line: Line,
+  disks: readonly GuestDisk[],
+): Promise<ReadonlyMap<string, CpuTimes>> {
   const form = await probeInstaller(line);
   await run(line, tuneScript());
   await run(line, placeReadAhead());
@@ -103,4 +111,5 @@ export async function unpack(line: Line, disks: readonly GuestDisk[]): Promise<v
   const result = await run(line, inParallel(disks.map((disk) => unpackScript(disk, form))));
   if (result.status !== 0)
     throw new Terminated({ kind: 'guest', task: 'unpack the osmet', ...result });
+  return readCpuTimes(result.output);
 }

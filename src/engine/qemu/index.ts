@@ -109,6 +109,12 @@ async function regenerate(
         engine: 'qemu',
         detail: `qemu ${tool.version}, ${accel}${why}`,
         seconds: outcome.seconds,
+        guestCpu: Object.fromEntries(
+          disks.flatMap(({ osmet: { variant } }) => {
+            const times = outcome.guestCpu.get(serialOf(variant));
+            return times ? [[variant, times]] : [];
+          }),
+        ),
       };
     }
     const symptom = accel === 'kvm' ? kvmSymptom(outcome) : undefined;
