@@ -3,7 +3,7 @@
 # packages, the build. Safe to run again: each step first looks whether there is anything to do.
 #
 #   scripts/setup.sh            everything
-#   . scripts/setup.sh --env    only put the project's Node first in PATH of this shell
+#   . scripts/setup.sh --env    only set PATH and what Node needs in this shell
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 tools=$here/.tools
 
@@ -18,13 +18,13 @@ if [ -n "$node_arch" ] && [ -x "$(node_bin "$node_arch")/node" ]; then
   PATH=$(node_bin "$node_arch"):$PATH
 fi
 export PATH
+# Node brings its own list of authorities; a network whose proxy signs with its own needs the system's.
+system_ca=/etc/ssl/certs/ca-certificates.crt
+[ ! -r "$system_ca" ] || export NODE_EXTRA_CA_CERTS="${NODE_EXTRA_CA_CERTS:-$system_ca}"
 [ "${1-}" = --env ] && return 0
 
 set -euo pipefail
 cd "$here"
-# Node brings its own list of authorities; a network whose proxy signs with its own needs the system's.
-system_ca=/etc/ssl/certs/ca-certificates.crt
-[ ! -r "$system_ca" ] || export NODE_EXTRA_CA_CERTS="${NODE_EXTRA_CA_CERTS:-$system_ca}"
 say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
