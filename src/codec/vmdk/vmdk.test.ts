@@ -9,9 +9,9 @@ import { golden } from '../../../test/golden/load.ts';
 import { survive } from '../../../test/golden/mutate.ts';
 import { writeFootedVmdk } from '../../../test/golden/vmdk/footed.ts';
 import { FormatError } from '../../errors.ts';
+import { runsToBytes } from '../../io/disk-run.ts';
 import { memorySource } from '../../io/memory-source.ts';
 import type { Sink } from '../../io/sink.ts';
-import { runsToBytes } from '../disk-run.ts';
 import { type CodecPool, inlinePool, workerPool } from '../workers/pool.ts';
 import {
   decodeVmdk,
