@@ -1,10 +1,11 @@
 import { UnsupportedError } from '../errors.ts';
 import type { Codec } from './codec.ts';
 import { IMPLEMENTATIONS } from './deflate/implementations.ts';
+import { splice } from './splice/codec.ts';
 import { vmdk } from './vmdk/codec.ts';
 
 /** All codecs, in the order in which a file is offered to them. */
-export const CODECS: readonly Codec[] = [vmdk];
+export const CODECS: readonly Codec[] = [vmdk, splice];
 
 /** What a bundle says of a layer of an artifact. */
 export interface LayerNeeds {
