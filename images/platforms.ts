@@ -51,7 +51,7 @@ export const PLATFORMS: Readonly<Record<string, PlatformImage>> = {
   exoscale: { container: 'qcow2', bases: DISK },
   gcp: { container: 'tar', bases: DISK, note: 'GNU tar with a sparse disk.raw' },
   hetzner: { container: 'raw', bases: DISK },
-  hyperv: { container: 'zip', bases: DISK, note: 'one VHDX in a zip' },
+  hyperv: { container: 'vhdx', bases: DISK, note: 'released in a zip, as others are in xz' },
   ibmcloud: { container: 'qcow2', bases: DISK },
   kubevirt: { container: 'tar', bases: DISK, note: 'OCI archive with a qcow2 in its layer' },
   metal: { container: 'raw', bases: DISK },

@@ -11,6 +11,7 @@ export type Phase =
   | 'poweroff'
   | 'check-base'
   | 'index'
+  | 'read'
   | 'match'
   | 'copy'
   | 'patch'

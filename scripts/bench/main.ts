@@ -36,8 +36,11 @@ const Artifact = v.object({
   recipe: v.variant('kind', [
     v.object({ kind: v.literal('iso') }),
     v.object({ kind: v.literal('base'), base: v.string() }),
-    v.object({ kind: v.literal('delta'), base: v.string(), delta: v.object({ size: v.number() }) }),
+    v.object({ kind: v.literal('delta'), base: v.string() }),
+    v.object({ kind: v.literal('container'), base: v.string() }),
   ]),
+  /** Of delta and codec recipes. */
+  deltaSize: v.number(),
 });
 const Bundle = v.object({
   architectures: v.tuple([
@@ -107,7 +110,7 @@ async function bench(arch: Arch, work: string): Promise<void> {
   }
   say(`\ndehydrate, all in: ${seconds(made.seconds)}, peak RSS ${mebibytes(made.peakRss)}\n`);
   say(
-    `released ${bytes(totals.releasedSize)} B, ISO ${bytes(iso.size)} B, all deltas ${bytes(totals.deltaSize)} B\n`,
+    `released ${bytes(totals.releasedSize)} B, ISO ${bytes(iso.size)} B, all deltas and recipes ${bytes(totals.deltaSize)} B\n`,
   );
 
   say('## Rehydrate one artifact, base in the cache (patch and SHA-256 in one pass)\n');
@@ -135,7 +138,7 @@ async function bench(arch: Arch, work: string): Promise<void> {
   await rm(work, { recursive: true });
 
   async function row(artifact: Artifact): Promise<string[]> {
-    const { label, name, size, recipe } = artifact;
+    const { label, name, size, deltaSize } = artifact;
     const done = await rehydrate(label);
     const result = v.parse(v.object({ seconds: v.number() }), JSON.parse(done.stdout));
     const file = join(out, name);
@@ -148,7 +151,7 @@ async function bench(arch: Arch, work: string): Promise<void> {
     return [
       label,
       bytes(size),
-      recipe.kind === 'delta' ? bytes(recipe.delta.size) : '0',
+      bytes(deltaSize),
       seconds(done.seconds),
       seconds(result.seconds),
       seconds(copied.seconds),
@@ -184,11 +187,12 @@ async function bench(arch: Arch, work: string): Promise<void> {
     const add = (name: string, size: number) => sums.set(name, (sums.get(name) ?? 0) + size);
     await rehydrate('metal/raw');
     for (const artifact of artifacts) {
-      if (artifact.recipe.kind !== 'delta') continue;
+      const { recipe, deltaSize } = artifact;
+      if (recipe.kind === 'iso' || deltaSize === 0) continue;
       await rehydrate(artifact.label);
-      const base = await baseFile(artifact.recipe.base);
-      const cells = [artifact.label, bytes(artifact.recipe.delta.size)];
-      add('iso-rehydrate', artifact.recipe.delta.size);
+      const base = await baseFile(recipe.base);
+      const cells = [artifact.label, bytes(deltaSize)];
+      add('iso-rehydrate', deltaSize);
       for (const name of names) {
         const timeout = Number(options['peer-timeout']) * 1000;
         const result = await runPeer(

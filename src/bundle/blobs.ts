@@ -58,16 +58,25 @@ export async function checkBlob(bundle: string, ref: BlobRef): Promise<string> {
 }
 
 /** Reads a small blob whole and hashes it before anyone parses it. */
-export async function readJsonBlob(bundle: string, ref: BlobRef): Promise<Buffer> {
-  if (ref.size > MAX_JSON_BYTES) {
-    throw new FormatError(`JSON blob ${ref.sha256} is too large: ${ref.size} bytes`, {
+export async function readWholeBlob(
+  bundle: string,
+  ref: BlobRef,
+  limit: number,
+  signal?: AbortSignal,
+): Promise<Buffer> {
+  if (ref.size > limit) {
+    throw new FormatError(`blob ${ref.sha256} is too large: ${ref.size} bytes`, {
       code: 'TOO_LARGE',
-      context: { size: ref.size, limit: MAX_JSON_BYTES },
+      context: { size: ref.size, limit },
     });
   }
   const parts: Uint8Array[] = [];
-  for await (const part of readBlob(bundle, ref)) parts.push(part);
+  for await (const part of readBlob(bundle, ref, signal)) parts.push(part);
   return Buffer.concat(parts);
+}
+
+export function readJsonBlob(bundle: string, ref: BlobRef): Promise<Buffer> {
+  return readWholeBlob(bundle, ref, MAX_JSON_BYTES);
 }
 
 /**

@@ -12,6 +12,8 @@ export const ISO_TYPE = 'application/vnd.iso-rehydrate.live-iso.v1';
 export const STREAM_TYPE = 'application/vnd.iso-rehydrate.stream.v1+json';
 /** librsync delta (magic 0x72730236) in one zstd frame. */
 export const DELTA_TYPE = 'application/vnd.iso-rehydrate.delta.v1.rdiff+zstd';
+/** A codec's recipe (see `src/codec/recipe-frame.ts`) in one zstd frame. */
+export const CODEC_RECIPE_TYPE = 'application/vnd.iso-rehydrate.codec-recipe.v1+zstd';
 
 export const ANNOTATION_TITLE = 'org.opencontainers.image.title';
 export const ANNOTATION_VERSION = 'org.opencontainers.image.version';
@@ -19,3 +21,6 @@ export const ANNOTATION_REF_NAME = 'org.opencontainers.image.ref.name';
 export const ANNOTATION_PLATFORM = 'io.github.iso-rehydrate.platform';
 export const ANNOTATION_FORMAT = 'io.github.iso-rehydrate.format';
 export const ANNOTATION_FILE = 'io.github.iso-rehydrate.file';
+/** Of a codec recipe: the codec, and which layer it is, 0 being the outermost. */
+export const ANNOTATION_CODEC = 'io.github.iso-rehydrate.codec';
+export const ANNOTATION_LAYER = 'io.github.iso-rehydrate.layer';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Arch } from '../arch.ts';
 import { FormatError, IoError, UnsupportedError } from '../errors.ts';
 import { osError } from '../io/os-error.ts';
-import { type BlobRef, blobPath, readBlob, readJsonBlob } from './blobs.ts';
+import { type BlobRef, blobPath, readBlob, readJsonBlob, readWholeBlob } from './blobs.ts';
 import { OCI_INDEX, OCI_MANIFEST, RECIPES_TYPE } from './media-types.ts';
 import {
   type Descriptor,
@@ -13,7 +13,7 @@ import {
   digestHex,
   type OciIndex,
 } from './oci.ts';
-import { decodeRecipes, type Recipes } from './recipes.ts';
+import { blobsOf, decodeRecipes, type Recipes } from './recipes.ts';
 
 /** A bundle on disk. Opening reads and proves its small JSON documents and nothing else. */
 export interface Bundle {
@@ -24,6 +24,8 @@ export interface Bundle {
   blobPath(ref: BlobRef): string;
   /** Streams a blob; throws IntegrityError at the end if it is not what its name says. */
   readBlob(ref: BlobRef, signal?: AbortSignal): AsyncIterable<Uint8Array>;
+  /** The whole of a blob of at most `limit` bytes, proven. */
+  readWholeBlob(ref: BlobRef, limit: number, signal?: AbortSignal): Promise<Buffer>;
 }
 
 /** True if `path` is a folder that holds an OCI image layout. */
@@ -87,6 +89,7 @@ export async function openBundle(path: string): Promise<Bundle> {
     recipes,
     blobPath: ({ sha256 }) => blobPath(path, sha256),
     readBlob: (ref, signal) => readBlob(path, ref, signal),
+    readWholeBlob: (ref, limit, signal) => readWholeBlob(path, ref, limit, signal),
   };
 }
 
@@ -130,9 +133,7 @@ async function readRecipes(path: string, descriptor: Descriptor): Promise<Recipe
   const layers = new Map(manifest.layers.map((layer) => [layer.digest.slice(7), layer.size]));
   const wanted: BlobRef[] = [recipes.stream];
   if (recipes.iso.embedded) wanted.push(recipes.iso);
-  for (const { recipe } of recipes.artifacts) {
-    if (recipe.kind === 'delta') wanted.push(recipe.delta);
-  }
+  for (const { recipe } of recipes.artifacts) wanted.push(...blobsOf(recipe));
   for (const ref of wanted) {
     if (layers.get(ref.sha256) === ref.size) continue;
     // Registries carry only what the manifest lists, so this bundle could never be mirrored whole.

@@ -25,7 +25,7 @@ function artifact(platform: string, more: Partial<RecipeArtifact> = {}): RecipeA
 }
 
 const RECIPES: Recipes = {
-  schemaVersion: 1,
+  schemaVersion: 2,
   architecture: 's390x',
   release: '42.1',
   stream: { name: 'stable', sha256: sha('1'), size: 1 },
@@ -68,7 +68,7 @@ test('recipes round trip, whatever the order of their keys', () => {
 });
 
 test('another version of the schema is refused in words', () => {
-  expect(() => decode({ ...RECIPES, schemaVersion: 2 })).toThrow(
+  expect(() => decode({ ...RECIPES, schemaVersion: 3 })).toThrow(
     /another version of iso-rehydrate/,
   );
 });

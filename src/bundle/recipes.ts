@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { BASE_NAMES, type BaseName, CONTAINERS, type Container } from '../../images/platforms.ts';
 import { ARCHITECTURES, type Arch } from '../arch.ts';
+import { MAX_LAYERS } from '../codec/codec.ts';
 import { FormatError } from '../errors.ts';
 import type { Sha256 } from '../io/digest.ts';
 import { canonicalJson } from '../json/canonical.ts';
@@ -17,10 +18,10 @@ import { COMPRESSIONS, type Compression } from '../stream/names.ts';
 
 /**
  * The recipe manifest: one architecture's config blob. It says how every artifact is made from the
- * ISO, and what its bytes must hash to. Version 1 of the schema; unknown members are ignored, a
- * higher version is refused.
+ * ISO, and what its bytes must hash to. Unknown members are ignored, another version is refused: 2
+ * has containers, which a reader of 1 could not skip.
  */
-export const RECIPES_VERSION = 1;
+export const RECIPES_VERSION = 2;
 
 /** A disk that the ISO's osmet unpacks to. Size in bytes. */
 export interface DerivedBase {
@@ -35,7 +36,40 @@ export type Recipe =
   /** The artifact is a regenerated disk as it is. */
   | { readonly kind: 'base'; readonly base: Exclude<BaseName, 'iso'> }
   /** Patch `base` with the delta blob. */
-  | { readonly kind: 'delta'; readonly base: BaseName; readonly delta: DerivedBase };
+  | { readonly kind: 'delta'; readonly base: BaseName; readonly delta: DerivedBase }
+  /** Patch `base` with the delta blob into `payload` and put `layers` around it, the last one first. */
+  | {
+      readonly kind: 'container';
+      readonly base: BaseName;
+      readonly delta: DerivedBase;
+      readonly payload: RecipePayload;
+      /** Outermost first; at least one. */
+      readonly layers: readonly RecipeLayer[];
+    };
+
+/** What the innermost container holds, mostly a raw disk. */
+export interface RecipePayload {
+  /** Bytes. */
+  readonly size: number;
+  /** For whoever patches by other means; missing where hashing it would take minutes. */
+  readonly sha256?: Sha256 | undefined;
+}
+
+export interface RecipeLayer {
+  /** Which codec encodes it; may be one that this version does not know. */
+  readonly codec: string;
+  /** Deflaters that it takes, likewise. */
+  readonly requires: readonly string[];
+  /** The codec's recipe, in one zstd frame. */
+  readonly recipe: DerivedBase;
+}
+
+/** The blobs that a recipe needs besides its base, delta first. */
+export function blobsOf(recipe: Recipe): readonly DerivedBase[] {
+  if (recipe.kind === 'delta') return [recipe.delta];
+  if (recipe.kind !== 'container') return [];
+  return [recipe.delta, ...recipe.layers.map((layer) => layer.recipe)];
+}
 
 export interface RecipeArtifact extends ArtifactId {
   readonly release: string;
@@ -90,6 +124,12 @@ const MAX_ARTIFACTS = 4096;
 const idFields = { platform: nameField, format: nameField, file: v.picklist(FILE_ROLES) };
 const blobFields = { sha256: sha256Field, size: sizeField };
 
+const layerSchema = v.object({
+  codec: nameField,
+  requires: v.pipe(v.array(nameField), v.maxLength(16, 'expected at most 16 names')),
+  recipe: v.object(blobFields),
+});
+
 const recipeSchema = v.variant('kind', [
   v.object({ kind: v.literal('iso') }),
   v.object({ kind: v.literal('base'), base: v.picklist(['metal', 'metal4k']) }),
@@ -97,6 +137,17 @@ const recipeSchema = v.variant('kind', [
     kind: v.literal('delta'),
     base: v.picklist(BASE_NAMES),
     delta: v.object(blobFields),
+  }),
+  v.object({
+    kind: v.literal('container'),
+    base: v.picklist(BASE_NAMES),
+    delta: v.object(blobFields),
+    payload: v.object({ size: sizeField, sha256: v.optional(sha256Field) }),
+    layers: v.pipe(
+      v.array(layerSchema),
+      v.minLength(1, 'expected a layer'),
+      v.maxLength(MAX_LAYERS, `expected at most ${MAX_LAYERS} layers`),
+    ),
   }),
 ]);
 

@@ -7,6 +7,7 @@ import {
   lstat,
   mkdir,
   mkdtemp,
+  open,
   readdir,
   rename,
   rm,
@@ -17,8 +18,8 @@ import { syncFolder, writeAtomically } from '../io/atomic.ts';
 import { copyBuffers, copyRange } from '../io/copy.ts';
 import { hashFile } from '../io/hash-file.ts';
 import { osError } from '../io/os-error.ts';
-import { hashingSink, type Sink } from '../io/sink.ts';
-import { openSource } from '../io/source.ts';
+import { fileSink, hashingSink, type Sink } from '../io/sink.ts';
+import { openSource, type Source } from '../io/source.ts';
 import { type BlobRef, blobPath } from './blobs.ts';
 import { encodeIndex, encodeLayout, type OciIndex } from './oci.ts';
 import { isBundle } from './read.ts';
@@ -33,6 +34,11 @@ export interface BundleWriter extends AsyncDisposable {
   addBytes(bytes: Uint8Array): Promise<BlobRef>;
   /** Adds what `body` writes. */
   addStream<T>(body: (sink: Sink) => Promise<T>): Promise<{ blob: BlobRef; result: T }>;
+  /**
+   * Writes a file that is in no folder: it takes room beside the bundle until it is closed, or the
+   * process ends in whatever way. Zero blocks become holes.
+   */
+  addScratch<T>(body: (sink: Sink) => Promise<T>): Promise<{ source: Source; result: T }>;
   /** Copies a file (as a reflink where the file system can) and hashes it in one read. */
   addFile(path: string, options?: AddFileOptions): Promise<BlobRef>;
   addIndex(index: Omit<OciIndex, 'schemaVersion' | 'mediaType'>): Promise<void>;
@@ -89,6 +95,21 @@ export async function createBundleWriter(
     return { blob: await settle(part, blob), result };
   }
 
+  async function addScratch<T>(body: (sink: Sink) => Promise<T>) {
+    const scratch = join(path, `scratch-${randomBytes(6).toString('hex')}`);
+    try {
+      await using handle = await open(scratch, 'wx', 0o600);
+      const sink = fileSink(handle, scratch);
+      const result = await body(sink);
+      await sink.finish();
+      return { source: await openSource(scratch), result };
+    } catch (error) {
+      throw osError(error, 'write', scratch);
+    } finally {
+      await rm(scratch, { force: true });
+    }
+  }
+
   async function addFile(file: string, options: AddFileOptions = {}): Promise<BlobRef> {
     const part = incoming();
     try {
@@ -120,6 +141,7 @@ export async function createBundleWriter(
   return {
     path,
     addStream,
+    addScratch,
     addFile,
     async addBytes(bytes) {
       return (await addStream((sink) => sink.write(bytes))).blob;

@@ -11,6 +11,7 @@ import type { BundleWriter } from '../bundle/write.ts';
 import type { MetalCache } from '../cache/metal-cache.ts';
 import { recallRun, rememberRun } from '../cache/provenance.ts';
 import { closeAll, type MetalSources, regenerate } from '../cache/regenerate.ts';
+import type { CodecPool } from '../codec/workers/pool.ts';
 import { indexBase } from '../delta/base-index.ts';
 import type { EngineReport, MetalEngine } from '../engine/engine.ts';
 import { openSource, type Source } from '../io/source.ts';
@@ -37,6 +38,7 @@ export interface ArchContext {
   readonly stream: BlobRef & { readonly name: string };
   readonly engine: MetalEngine;
   readonly cache: MetalCache;
+  readonly pool: CodecPool;
   readonly signal: AbortSignal | undefined;
   readonly progress: Progress;
 }
@@ -107,13 +109,13 @@ async function coverAll(
   artifacts: readonly StreamArtifact[],
   release: string,
   bases: ReadonlyMap<BaseName, OpenBase>,
-  { folder, writer, signal, progress }: ArchContext,
+  { folder, writer, pool, signal, progress }: ArchContext,
 ): Promise<{ covered: RecipeArtifact[]; failures: Failure[] }> {
   const covered: RecipeArtifact[] = [];
   const failures: Failure[] = [];
   for (const artifact of artifacts) {
     const subject = shortName(artifact, artifacts);
-    const context = { folder, release, bases, writer, signal, progress, subject };
+    const context = { folder, release, bases, writer, pool, signal, progress, subject };
     try {
       covered.push(await dehydrateArtifact(artifact, context));
     } catch (error) {

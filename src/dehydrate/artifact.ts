@@ -7,15 +7,15 @@ import {
 import type { BlobRef } from '../bundle/blobs.ts';
 import type { Recipe, RecipeArtifact } from '../bundle/recipes.ts';
 import type { BundleWriter } from '../bundle/write.ts';
+import type { CodecPool } from '../codec/workers/pool.ts';
 import type { BaseIndex } from '../delta/base-index.ts';
-import { encodeDelta } from '../delta/encode.ts';
 import { IntegrityError, UnsupportedError } from '../errors.ts';
 import { createHasher, type Sha256 } from '../io/digest.ts';
 import type { Source } from '../io/source.ts';
 import type { Progress } from '../progress.ts';
 import { step } from '../step.ts';
 import { plainFormat, type StreamArtifact } from '../stream/artifacts.ts';
-import { containerProbe } from './probe.ts';
+import { encodeFile } from './encode-file.ts';
 import { findReleased, type ReleasedFile, readReleased } from './released.ts';
 
 /** A base as dehydrate has it: open, proven and (once somebody asked) indexed. */
@@ -31,6 +31,7 @@ export interface ArtifactContext {
   readonly release: string;
   readonly bases: ReadonlyMap<BaseName, OpenBase>;
   readonly writer: BundleWriter;
+  readonly pool: CodecPool;
   readonly signal?: AbortSignal | undefined;
   readonly progress: Progress;
   /** For progress. */
@@ -127,33 +128,26 @@ async function fromDelta(
   file: ReleasedFile,
   context: ArtifactContext,
 ): Promise<RecipeArtifact> {
-  const { writer, signal } = context;
-  const index = await base.index();
-  const reader = readReleased(file, signal);
-  const probe = containerProbe(reader.target);
-  const { source } = base;
-  const target = probe.chunks;
-  const { blob, result } = await writer.addStream(async (sink) => {
-    const made = await match(context, (onBytes) =>
-      encodeDelta({ base: source, index, target, sink, signal, onBytes }),
-    );
-    const releasedSize = checkFile(artifact, file, reader.fileDigest());
-    checkTarget(artifact, made.targetSha256);
-    return { ...made, releasedSize };
+  let releasedSize: number | undefined;
+  const { recipe, target, container } = await encodeFile({
+    ...context,
+    file,
+    base,
+    prove(found) {
+      releasedSize = checkFile(artifact, file, found.file);
+      checkTarget(artifact, found.target.sha256);
+    },
   });
-  const detected = probe.container();
   const expected = expectedImage(artifact.platform, plainFormat(artifact.format))?.container;
-  const container = expected === 'iso-file' ? expected : detected;
-  if (expected !== undefined && expected !== container) {
+  const actual = expected === 'iso-file' ? expected : container;
+  if (expected !== undefined && expected !== actual) {
     context.progress({
       type: 'note',
       subject: context.subject,
-      message: `expected a ${expected} container, found ${container}`,
+      message: `expected a ${expected} container, found ${actual}`,
     });
   }
-  const { targetSize: size, targetSha256: sha256, releasedSize } = result;
-  const recipe: Recipe = { kind: 'delta', base: base.name, delta: blob };
-  return describe(artifact, { recipe, container, size, sha256, releasedSize });
+  return describe(artifact, { recipe, container: actual, ...target, releasedSize });
 }
 
 /** Reads the released file against its base; how long it will be is not known before its end. */

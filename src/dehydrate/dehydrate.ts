@@ -5,6 +5,7 @@ import type { Recipes } from '../bundle/recipes.ts';
 import { createBundleWriter } from '../bundle/write.ts';
 import type { MetalCache } from '../cache/metal-cache.ts';
 import { closeAll } from '../cache/regenerate.ts';
+import { workerPool } from '../codec/workers/pool.ts';
 import type { EngineReport, MetalEngine } from '../engine/engine.ts';
 import { CancelledError, throwIfAborted, UnsupportedError } from '../errors.ts';
 import { forArch, type Progress, silent } from '../progress.ts';
@@ -73,6 +74,7 @@ export async function dehydrate(options: DehydrateOptions): Promise<DehydrateRep
   const arches = await chooseArches(stream, options);
   const { target, force, signal, jobs = 1 } = options;
   await using writer = await createBundleWriter(target, { force, signal });
+  await using pool = workerPool();
   const streamBlob = { name: stream.stream, ...(await writer.addBytes(bytes)) };
   const lists = arches.map((arch) => ({ arch, artifacts: listArtifacts(stream, arch) }));
   const allowed = allowance(
@@ -86,6 +88,7 @@ export async function dehydrate(options: DehydrateOptions): Promise<DehydrateRep
     cache,
     isoExternal,
     writer,
+    pool,
     allowed,
     signal,
     stream: streamBlob,
@@ -107,7 +110,8 @@ export async function dehydrate(options: DehydrateOptions): Promise<DehydrateRep
     const { path } = writer;
     for (const { recipes, metal, isoPath } of made) {
       const arch = recipes.architecture;
-      await verifyBundle({ path, arch, metal, isoPath, signal, progress: progressOf(arch) });
+      const progress = progressOf(arch);
+      await verifyBundle({ path, arch, metal, isoPath, pool, signal, progress });
     }
     await writer.commit();
     const architectures = made.map(({ recipes, engine: report }) => ({ recipes, engine: report }));

@@ -1,13 +1,16 @@
 import { type Arch, OCI_ARCHITECTURE } from '../arch.ts';
 import type { BlobRef } from '../bundle/blobs.ts';
 import {
+  ANNOTATION_CODEC,
   ANNOTATION_FILE,
   ANNOTATION_FORMAT,
+  ANNOTATION_LAYER,
   ANNOTATION_PLATFORM,
   ANNOTATION_REF_NAME,
   ANNOTATION_TITLE,
   ANNOTATION_VERSION,
   BUNDLE_TYPE,
+  CODEC_RECIPE_TYPE,
   DELTA_TYPE,
   ISO_TYPE,
   OCI_INDEX,
@@ -59,7 +62,7 @@ export async function addIndex(
   await writer.addIndex({ manifests: [entry] });
 }
 
-/** Each blob once, however many artifacts share it: ISO, stream, deltas in recipe order. */
+/** Each blob once, however many artifacts share it: ISO, stream, deltas and codec recipes in order. */
 function layersOf({ iso, stream, artifacts }: Recipes): OciManifest['layers'] {
   const layers = new Map<string, Descriptor>();
   const add = (layer: Descriptor) => {
@@ -70,16 +73,29 @@ function layersOf({ iso, stream, artifacts }: Recipes): OciManifest['layers'] {
   }
   add({ ...descriptor(STREAM_TYPE, stream), annotations: { [ANNOTATION_TITLE]: 'stream.json' } });
   for (const { recipe, platform, format, file, name } of artifacts) {
-    if (recipe.kind !== 'delta') continue;
-    add({
-      ...descriptor(DELTA_TYPE, recipe.delta),
-      annotations: {
-        [ANNOTATION_TITLE]: `${name}.rdiff.zst`,
-        [ANNOTATION_PLATFORM]: platform,
-        [ANNOTATION_FORMAT]: format,
-        [ANNOTATION_FILE]: file,
-      },
-    });
+    const annotations = {
+      [ANNOTATION_PLATFORM]: platform,
+      [ANNOTATION_FORMAT]: format,
+      [ANNOTATION_FILE]: file,
+    };
+    if (recipe.kind === 'delta' || recipe.kind === 'container') {
+      add({
+        ...descriptor(DELTA_TYPE, recipe.delta),
+        annotations: { ...annotations, [ANNOTATION_TITLE]: `${name}.rdiff.zst` },
+      });
+    }
+    if (recipe.kind !== 'container') continue;
+    for (const [index, layer] of recipe.layers.entries()) {
+      add({
+        ...descriptor(CODEC_RECIPE_TYPE, layer.recipe),
+        annotations: {
+          ...annotations,
+          [ANNOTATION_TITLE]: `${name}.${index}.${layer.codec}.zst`,
+          [ANNOTATION_CODEC]: layer.codec,
+          [ANNOTATION_LAYER]: String(index),
+        },
+      });
+    }
   }
   return [...layers.values()];
 }

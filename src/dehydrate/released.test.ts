@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { execa } from 'execa';
@@ -23,6 +23,12 @@ async function compress(compression: Compression): Promise<Buffer> {
       const { stdout } = await execa('xz', ['-0', '-c'], { input: plain, encoding: 'buffer' });
       return Buffer.from(stdout);
     }
+    case 'zip': {
+      await using folder = await temporaryFolder();
+      await writeFile(join(folder.path, 'image.vhdx'), plain);
+      await execa('zip', ['-q', '-1', 'image.zip', 'image.vhdx'], { cwd: folder.path });
+      return readFile(join(folder.path, 'image.zip'));
+    }
   }
 }
 
@@ -38,7 +44,7 @@ afterEach(() => {
   process.env.PATH = path;
 });
 
-test.each(['none', 'gz', 'zst', 'xz'] as const)(
+test.each(['none', 'gz', 'zst', 'xz', 'zip'] as const)(
   '%s: target and file digest',
   async (compression) => {
     await using folder = await temporaryFolder();
@@ -51,17 +57,20 @@ test.each(['none', 'gz', 'zst', 'xz'] as const)(
   },
 );
 
-test.each(['gz', 'zst', 'xz'] as const)('%s: damage is a FormatError', async (compression) => {
-  await using folder = await temporaryFolder();
-  const file = { path: join(folder.path, 'f'), compression };
-  const bytes = await compress(compression);
-  const flipped = Buffer.from(bytes);
-  flipped[3] = (flipped[3] ?? 0) ^ 0xff;
-  for (const damaged of [bytes.subarray(0, bytes.length >> 1), flipped, Buffer.from('not it')]) {
-    await writeFile(file.path, damaged);
-    await expect(readAll(file)).rejects.toMatchObject({ code: 'COMPRESSED_DAMAGED' });
-  }
-});
+test.each(['gz', 'zst', 'xz', 'zip'] as const)(
+  '%s: damage is a FormatError',
+  async (compression) => {
+    await using folder = await temporaryFolder();
+    const file = { path: join(folder.path, 'f'), compression };
+    const bytes = await compress(compression);
+    const flipped = Buffer.from(bytes);
+    flipped[3] = (flipped[3] ?? 0) ^ 0xff;
+    for (const damaged of [bytes.subarray(0, bytes.length >> 1), flipped, Buffer.from('not it')]) {
+      await writeFile(file.path, damaged);
+      await expect(readAll(file)).rejects.toMatchObject({ code: 'COMPRESSED_DAMAGED' });
+    }
+  },
+);
 
 test('a consumer that stops early leaves no xz behind', async () => {
   await using folder = await temporaryFolder();
@@ -119,4 +128,26 @@ test('the released file is preferred, an unpacked one serves where it is atteste
   expect(await findReleased(folder.path, computed)).toBeUndefined();
   await writeFile(join(folder.path, 'q.qcow2.xz'), '');
   expect(await findReleased(folder.path, artifact)).toMatchObject({ compression: 'xz' });
+});
+
+test('zip: stored, streamed, and what is no single file', async () => {
+  await using folder = await temporaryFolder();
+  const cwd = folder.path;
+  await writeFile(join(cwd, 'image.vhdx'), plain);
+  await writeFile(join(cwd, 'other'), 'x');
+  await execa('zip', ['-q', '-0', 'stored.zip', 'image.vhdx'], { cwd });
+  await execa('sh', ['-c', 'cat image.vhdx | zip -q -1 - - > streamed.zip'], { cwd });
+  await execa('zip', ['-q', '-1', 'two.zip', 'image.vhdx', 'other'], { cwd });
+  const read = (name: string) => readAll({ path: join(cwd, name), compression: 'zip' });
+  for (const name of ['stored.zip', 'streamed.zip']) {
+    const { target, digest } = await read(name);
+    expect(target.equals(plain), name).toBe(true);
+    expect(digest.sha256).toBe(sha256Of(await readFile(join(cwd, name))));
+  }
+  await expect(read('two.zip')).rejects.toMatchObject({ code: 'ZIP_KIND' });
+  const whole = await readFile(join(cwd, 'stored.zip'));
+  for (const length of [10, 35, 1000, whole.length - 10]) {
+    await writeFile(join(cwd, 'cut.zip'), whole.subarray(0, length));
+    await expect(read('cut.zip')).rejects.toMatchObject({ code: 'COMPRESSED_DAMAGED' });
+  }
 });

@@ -9,6 +9,7 @@ import { createHasher, type Sha256 } from '../io/digest.ts';
 import { osError } from '../io/os-error.ts';
 import type { StreamArtifact } from '../stream/artifacts.ts';
 import type { Compression } from '../stream/names.ts';
+import { unzip } from './unzip.ts';
 
 /** A released file at hand. */
 export interface ReleasedFile {
@@ -50,7 +51,7 @@ export interface ReleasedReader {
 const CHUNK = 1 << 20;
 
 /**
- * Streams a released file, decompressing on the way: gz and zst by Node's zlib, xz by the `xz`
+ * Streams a released file, decompressing on the way: gz, zip and zst by Node's zlib, xz by the `xz`
  * program. Nothing is unpacked to disk, and the file's own SHA-256 falls out of the same read.
  * `target` throws FormatError `COMPRESSED_DAMAGED` or ToolError `TOOL_MISSING`.
  */
@@ -96,6 +97,8 @@ function decompress(
       return throughZlib(compressed, createGunzip({ chunkSize: CHUNK }), path);
     case 'zst':
       return throughZlib(compressed, createZstdDecompress({ chunkSize: CHUNK }), path);
+    case 'zip':
+      return throughUnzip(compressed, path);
     case 'xz':
       return throughXz(compressed, path, signal);
   }
@@ -115,6 +118,17 @@ async function* throughZlib(
     throw damaged(error, path);
   } finally {
     transform.destroy();
+  }
+}
+
+async function* throughUnzip(
+  compressed: AsyncIterable<Uint8Array>,
+  path: string,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    yield* unzip(compressed, path, CHUNK);
+  } catch (error) {
+    throw damaged(error, path);
   }
 }
 

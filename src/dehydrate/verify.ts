@@ -1,6 +1,7 @@
 import type { BaseName } from '../../images/platforms.ts';
 import type { Arch } from '../arch.ts';
 import { openBundle, recipesFor } from '../bundle/read.ts';
+import type { CodecPool } from '../codec/workers/pool.ts';
 import { IntegrityError } from '../errors.ts';
 import { nullSink } from '../io/sink.ts';
 import { openSource, type Source } from '../io/source.ts';
@@ -17,6 +18,7 @@ export interface VerifyOptions {
   readonly metal: ReadonlyMap<string, Source>;
   /** Where the ISO lies if the bundle does not hold it. */
   readonly isoPath: string;
+  readonly pool: CodecPool;
   readonly signal?: AbortSignal | undefined;
   readonly progress: Progress;
 }
@@ -26,7 +28,7 @@ export interface VerifyOptions {
  * that rehydrates. Throws IntegrityError `VERIFY_FAILED` naming the first that does not come out.
  */
 export async function verifyBundle(options: VerifyOptions): Promise<void> {
-  const { path, arch, metal, isoPath, signal, progress } = options;
+  const { path, arch, metal, isoPath, pool, signal, progress } = options;
   const bundle = await openBundle(path);
   const { artifacts, iso } = recipesFor(bundle, arch);
   await using isoSource = await openSource(iso.embedded ? bundle.blobPath(iso) : isoPath);
@@ -38,7 +40,7 @@ export async function verifyBundle(options: VerifyOptions): Promise<void> {
     const sink = nullSink();
     try {
       await step(progress, { subject, phase: 'verify', total: artifact.size }, (onBytes) =>
-        writeArtifact({ artifact, bundle, base, sink, signal, onBytes }),
+        writeArtifact({ artifact, bundle, base, sink, pool, audit: true, signal, onBytes }),
       );
     } catch (error) {
       if (!(error instanceof IntegrityError)) throw error;

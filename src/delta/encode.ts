@@ -1,5 +1,6 @@
 import { throwIfAborted } from '../errors.ts';
 import { createHasher, type Sha256 } from '../io/digest.ts';
+import { bytesToRuns, type DiskRun } from '../io/disk-run.ts';
 import type { Sink } from '../io/sink.ts';
 import type { Source } from '../io/source.ts';
 import { type BaseIndex, indexBase } from './base-index.ts';
@@ -7,11 +8,11 @@ import { createEmitter } from './emitter.ts';
 import { createMatcher } from './matcher.ts';
 import { zstdSink } from './zstd-frame.ts';
 
-export interface EncodeOptions {
+export interface EncodeRunsOptions {
   readonly base: Source;
   /** From {@link indexBase}; pass it when several targets share a base. */
   readonly index?: BaseIndex | undefined;
-  readonly target: AsyncIterable<Uint8Array>;
+  readonly target: AsyncIterable<DiskRun>;
   /** Receives the delta: librsync's format inside one zstd frame. */
   readonly sink: Sink;
   readonly signal?: AbortSignal | undefined;
@@ -19,37 +20,59 @@ export interface EncodeOptions {
   readonly onBytes?: ((done: number) => void) | undefined;
 }
 
-export interface EncodeResult {
+export interface EncodeOptions extends Omit<EncodeRunsOptions, 'target'> {
+  readonly target: AsyncIterable<Uint8Array>;
+}
+
+export interface EncodeRunsResult {
   readonly targetSize: number;
-  readonly targetSha256: Sha256;
   readonly copies: number;
   readonly literalBytes: number;
 }
 
+export interface EncodeResult extends EncodeRunsResult {
+  readonly targetSha256: Sha256;
+}
+
 /**
  * Makes a delta such that `zstd -d | rdiff patch BASE - TARGET` gives the target. One pass over the
- * target, which is hashed meanwhile; memory does not grow with base or target. Deterministic.
+ * target; memory does not grow with base or target. Deterministic: how a target is cut into runs, and
+ * whether zeros come as such or as bytes, changes nothing.
  */
-export async function encodeDelta(options: EncodeOptions): Promise<EncodeResult> {
+export async function encodeRuns(options: EncodeRunsOptions): Promise<EncodeRunsResult> {
   const { base, target, signal, onBytes } = options;
   const index = options.index ?? (await indexBase(base, { signal }));
   const zstd = zstdSink(options.sink);
   try {
     const emitter = createEmitter(zstd, index.zeroRun);
     const matcher = createMatcher(base, index, emitter);
-    const hasher = createHasher();
-    for await (const chunk of target) {
+    let targetSize = 0;
+    for await (const run of target) {
       throwIfAborted(signal);
-      hasher.update(chunk);
-      matcher.push(chunk);
+      if (run.kind === 'zeros') matcher.zeros(run.length);
+      else matcher.push(run.bytes);
+      targetSize += run.kind === 'zeros' ? run.length : run.bytes.length;
       await emitter.flush();
-      onBytes?.(hasher.bytes);
+      onBytes?.(targetSize);
     }
     matcher.finish();
     const stats = await emitter.finish();
     await zstd.finish();
-    return { targetSize: hasher.bytes, targetSha256: hasher.digest(), ...stats };
+    return { targetSize, ...stats };
   } finally {
     zstd.abort();
   }
+}
+
+/** As {@link encodeRuns} for a target in bytes, which is hashed meanwhile. */
+export async function encodeDelta(options: EncodeOptions): Promise<EncodeResult> {
+  const hasher = createHasher();
+  async function* hashed() {
+    for await (const chunk of options.target) {
+      hasher.update(chunk);
+      yield chunk;
+    }
+  }
+  const made = await encodeRuns({ ...options, target: bytesToRuns(hashed()) });
+  return { ...made, targetSha256: hasher.digest() };
 }

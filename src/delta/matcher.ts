@@ -1,5 +1,5 @@
 import type { Source } from '../io/source.ts';
-import { isZero } from '../io/zero.ts';
+import { isZero, ZEROS } from '../io/zero.ts';
 import type { BaseIndex } from './base-index.ts';
 import { commonSuffix, firstDifference } from './compare.ts';
 import type { Emitter } from './emitter.ts';
@@ -18,6 +18,8 @@ const INITIAL_WINDOW = 4 << 20;
 export interface Matcher {
   /** Feeds the next bytes of the target. The chunk may be reused afterwards. */
   push(chunk: Uint8Array): void;
+  /** As `push` of `length` zeros, but a run of them costs nothing, nor do they where the base has a hole. */
+  zeros(length: number): void;
   finish(): void;
 }
 
@@ -69,6 +71,25 @@ export function createMatcher(base: Source, index: BaseIndex, emitter: Emitter):
     window.set(chunk, filled);
     filled += chunk.length;
     run(false);
+  }
+
+  function zeros(length: number): void {
+    for (let left = length; left > 0; ) {
+      const skipped = at === end() ? skippable(left) : 0;
+      const pushed = skipped > 0 ? 0 : Math.min(left, ZEROS.length);
+      if (pushed > 0) push(ZEROS.subarray(0, pushed));
+      else [at, windowStart, filled] = [at + skipped, at + skipped, 0];
+      left -= skipped + pushed;
+    }
+  }
+
+  /** How many of `length` zeros continue the run in work without a look at them. */
+  function skippable(length: number): number {
+    if (mode === 'zero') return length;
+    const start = at + displacement;
+    if (mode === 'search' || start < 0 || start >= base.size) return 0;
+    const hole = (base.nextData(start)?.start ?? base.size) - start;
+    return Math.min(length, hole);
   }
 
   function run(final: boolean): void {
@@ -246,6 +267,7 @@ export function createMatcher(base: Source, index: BaseIndex, emitter: Emitter):
 
   return {
     push,
+    zeros,
     finish() {
       run(true);
       endRun();

@@ -85,7 +85,7 @@ function startFrame(inner: Sink, level: number, size: number | undefined) {
 /** Decompresses a zstd stream chunk by chunk. Throws FormatError `DELTA_ZSTD` on damage. */
 export async function* unzstd(
   name: string,
-  compressed: AsyncIterable<Uint8Array>,
+  compressed: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   signal?: AbortSignal,
 ): AsyncGenerator<Buffer> {
   const zstd = createZstdDecompress({

@@ -1,7 +1,7 @@
 import type { Arch } from '../arch.ts';
 import type { BlobRef } from '../bundle/blobs.ts';
 import type { Bundle } from '../bundle/read.ts';
-import type { RecipeArtifact, Recipes } from '../bundle/recipes.ts';
+import { blobsOf, type RecipeArtifact, type Recipes } from '../bundle/recipes.ts';
 import { shortName } from '../stream/artifacts.ts';
 import { type Column, formatBytes, formatShare, renderTable } from './table.ts';
 
@@ -27,6 +27,7 @@ export interface ArchitectureReport {
     readonly size: number;
     /** Compressed as released, where known. */
     readonly releasedSize: number;
+    /** Deltas and the recipes of codecs together. */
     readonly deltaSize: number;
   };
 }
@@ -34,6 +35,8 @@ export interface ArchitectureReport {
 export interface ArtifactReport extends RecipeArtifact {
   /** Short name that `--platform` takes. */
   readonly label: string;
+  /** Of its delta and the recipes of its layers together. */
+  readonly deltaSize: number;
 }
 
 export function reportBundle({ path, recipes }: Bundle): BundleReport {
@@ -42,7 +45,7 @@ export function reportBundle({ path, recipes }: Bundle): BundleReport {
   for (const { iso, stream, artifacts } of recipes) {
     if (iso.embedded) count(iso);
     count(stream);
-    for (const { recipe } of artifacts) if (recipe.kind === 'delta') count(recipe.delta);
+    for (const { recipe } of artifacts) blobsOf(recipe).forEach(count);
   }
   const size = [...blobs.values()].reduce((sum, bytes) => sum + bytes, 0);
   return { path, size, architectures: recipes.map(reportArchitecture) };
@@ -60,6 +63,7 @@ export function reportArchitecture(recipes: Recipes): ArchitectureReport {
     bases,
     artifacts: artifacts.map((artifact) => ({
       label: shortName(artifact, artifacts),
+      deltaSize: deltaSize(artifact),
       ...artifact,
     })),
     missing,
@@ -104,7 +108,7 @@ export function renderArchitecture(report: ArchitectureReport): string {
     renderTable(COLUMNS, artifacts).trimEnd(),
     '',
     `${totals.artifacts} artifacts, ${formatBytes(totals.size)}` +
-      ` (released as ${formatBytes(totals.releasedSize)}), deltas ${formatBytes(totals.deltaSize)}`,
+      ` (released as ${formatBytes(totals.releasedSize)}), deltas and recipes ${formatBytes(totals.deltaSize)}`,
     ...missing.map((artifact) => `missing ${shortName(artifact, missing)}: ${artifact.reason}`),
   ];
   return `${lines.join('\n')}\n`;
@@ -129,18 +133,25 @@ const COLUMNS: readonly Column<ArtifactReport>[] = [
     title: 'DELTA',
     align: 'right',
     cell: (artifact) =>
-      artifact.recipe.kind === 'delta' ? formatBytes(deltaSize(artifact)) : 'none',
+      blobsOf(artifact.recipe).length > 0 ? formatBytes(artifact.deltaSize) : 'none',
   },
   {
     // Of what a mirror would have to carry otherwise: the file as released.
     title: 'RATIO',
     align: 'right',
-    cell: (artifact) => formatShare(deltaSize(artifact), artifact.released.size ?? artifact.size),
+    cell: (artifact) => formatShare(artifact.deltaSize, artifact.released.size ?? artifact.size),
   },
-  { title: 'BASE', cell: ({ recipe }) => (recipe.kind === 'iso' ? 'iso' : recipe.base) },
+  { title: 'MADE FROM', cell: madeFrom },
   { title: 'VERIFIED BY', cell: ({ attestation }) => HOW[attestation] },
 ];
 
+/** `metal`, or the layers around it, outermost first: `splice < vmdk < metal`. */
+function madeFrom({ recipe }: RecipeArtifact): string {
+  if (recipe.kind === 'iso') return 'iso';
+  const layers = recipe.kind === 'container' ? recipe.layers.map(({ codec }) => codec) : [];
+  return [...layers, recipe.base].join(' < ');
+}
+
 function deltaSize({ recipe }: RecipeArtifact): number {
-  return recipe.kind === 'delta' ? recipe.delta.size : 0;
+  return blobsOf(recipe).reduce((sum, { size }) => sum + size, 0);
 }

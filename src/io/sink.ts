@@ -112,3 +112,21 @@ export function hashingSink(inner: Sink, signal?: AbortSignal): HashingSink {
     },
   };
 }
+
+/** Passes everything on to `inner` and counts it. */
+export function countingSink(inner: Sink): Sink & { readonly bytes: number } {
+  let bytes = 0;
+  return {
+    async write(chunk) {
+      await inner.write(chunk);
+      bytes += chunk.length;
+    },
+    async zeros(length) {
+      await inner.zeros(length);
+      bytes += length;
+    },
+    get bytes() {
+      return bytes;
+    },
+  };
+}

@@ -1,8 +1,9 @@
 import type { BaseName } from '../../images/platforms.ts';
 import type { Arch } from '../arch.ts';
 import type { Bundle } from '../bundle/read.ts';
-import type { RecipeArtifact } from '../bundle/recipes.ts';
+import { blobsOf, type RecipeArtifact } from '../bundle/recipes.ts';
 import type { MetalCache } from '../cache/metal-cache.ts';
+import type { CodecPool } from '../codec/workers/pool.ts';
 import type { EngineReport, MetalEngine } from '../engine/engine.ts';
 import type { Sha256 } from '../io/digest.ts';
 import type { Sink } from '../io/sink.ts';
@@ -28,6 +29,7 @@ export interface ArchContext {
   readonly bundle: Bundle;
   readonly engine: MetalEngine;
   readonly cache: MetalCache;
+  readonly pool: CodecPool;
   readonly force: boolean;
   readonly signal: AbortSignal | undefined;
   readonly progress: Progress;
@@ -46,7 +48,7 @@ export async function rehydrateArch(
   { recipes, artifacts, files, isoPath }: ArchPlan,
   context: ArchContext,
 ): Promise<EngineReport | undefined> {
-  const { bundle, force, signal, progress, onResult, deliver } = context;
+  const { bundle, pool, force, signal, progress, onResult, deliver } = context;
   const present = new Set(files.filter((file) => file.present).map((file) => file.artifact));
   const needed = new Set<BaseName>();
   for (const artifact of artifacts) if (!present.has(artifact)) needed.add(baseOf(artifact));
@@ -62,8 +64,12 @@ export async function rehydrateArch(
     const base = bases.get(baseOf(artifact));
     const { seconds } = await step(
       progress,
-      { subject, phase: artifact.recipe.kind === 'delta' ? 'patch' : 'copy', total: artifact.size },
-      (onBytes) => writeArtifact({ artifact, bundle, base, sink, signal, onBytes }),
+      {
+        subject,
+        phase: blobsOf(artifact.recipe).length > 0 ? 'patch' : 'copy',
+        total: artifact.size,
+      },
+      (onBytes) => writeArtifact({ artifact, bundle, base, sink, pool, signal, onBytes }),
     );
     return seconds;
   };

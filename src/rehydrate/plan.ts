@@ -1,6 +1,7 @@
 import type { Arch } from '../arch.ts';
 import { type Bundle, recipesFor } from '../bundle/read.ts';
 import type { MissingArtifact, RecipeArtifact, Recipes } from '../bundle/recipes.ts';
+import { codecOf } from '../codec/registry.ts';
 import { UnsupportedError } from '../errors.ts';
 import type { Progress } from '../progress.ts';
 import { matchIsos } from './iso.ts';
@@ -42,7 +43,7 @@ export interface Plan {
 
 /**
  * Decides what is made and where it goes, for all architectures, before any work is done. Throws
- * UnsupportedError `ARCH_ABSENT`, what {@link selectArtifacts} and {@link planFiles} throw, and with
+ * UnsupportedError `ARCH_ABSENT` or `CODEC_UNKNOWN`, what {@link selectArtifacts} and {@link planFiles} throw, and with
  * `all` architectures `PLATFORM_ABSENT` or `FORMAT_ABSENT` only if none of them has it.
  */
 export async function planRehydration(request: PlanRequest, progress: Progress): Promise<Plan> {
@@ -70,6 +71,7 @@ export async function planRehydration(request: PlanRequest, progress: Progress):
   }
 
   const everything = wanted.flatMap(({ artifacts }) => artifacts);
+  refuseUnknownCodecs(everything);
   const output =
     typeof request.output === 'function' ? await request.output(everything.length) : request.output;
   if (output.kind === 'stream') refuseClashes(everything.map(({ name }) => name));
@@ -86,6 +88,13 @@ export async function planRehydration(request: PlanRequest, progress: Progress):
     isoPath: isos.get(recipes.architecture),
   }));
   return { output, architectures, leftOut };
+}
+
+/** Said now rather than after minutes of booting. */
+function refuseUnknownCodecs(artifacts: readonly RecipeArtifact[]): void {
+  for (const { recipe, name } of artifacts) {
+    if (recipe.kind === 'container') for (const layer of recipe.layers) codecOf(layer, name);
+  }
 }
 
 /** A name that means nothing anywhere is a mistake, however lenient one is. */

@@ -2,6 +2,7 @@ import type { Arch } from '../arch.ts';
 import { headline } from '../arch-failures.ts';
 import type { MissingArtifact } from '../bundle/recipes.ts';
 import type { MetalCache } from '../cache/metal-cache.ts';
+import { type CodecPool, workerPool } from '../codec/workers/pool.ts';
 import type { EngineReport, MetalEngine } from '../engine/engine.ts';
 import { CancelledError, throwIfAborted } from '../errors.ts';
 import { forArch, type Progress, silent } from '../progress.ts';
@@ -50,6 +51,7 @@ export interface ArchOutcome {
 export async function rehydrate(options: RehydrateOptions): Promise<RehydrateReport> {
   const { jobs = 1, signal, progress = silent } = options;
   const plan = await planRehydration(options, progress);
+  await using pool = workerPool();
   // What breaks the one stream that all write to ends them all.
   const stop = new AbortController();
   await using stream =
@@ -57,7 +59,7 @@ export async function rehydrate(options: RehydrateOptions): Promise<RehydrateRep
       ? streamDelivery(plan.output.stream, count(plan), (reason) => stop.abort(reason))
       : undefined;
   const either = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
-  const run = { ...options, stream, signal: either, several: plan.architectures.length > 1 };
+  const run = { ...options, pool, stream, signal: either, several: plan.architectures.length > 1 };
   const settled = await sideBySide(plan.architectures, jobs, (one, earlier) =>
     rehydrateOne(one, { ...run, earlier }),
   );
@@ -68,6 +70,7 @@ export async function rehydrate(options: RehydrateOptions): Promise<RehydrateRep
 }
 
 interface Run extends RehydrateOptions {
+  readonly pool: CodecPool;
   readonly signal: AbortSignal;
   readonly stream: StreamDelivery | undefined;
   readonly several: boolean;

@@ -35,7 +35,7 @@ const artifacts = [
   artifact('qemu', 'qcow2.xz'),
 ];
 const RECIPES: Recipes = {
-  schemaVersion: 1,
+  schemaVersion: 2,
   architecture: 'x86_64',
   release: '1',
   stream: { name: 's', sha256, size: 1 },

@@ -2,7 +2,7 @@ import type { Arch } from '../arch.ts';
 import { FormatError, UnsupportedError } from '../errors.ts';
 import type { Sha256 } from '../io/digest.ts';
 import { type Compression, nameOfLocation, splitCompression } from './names.ts';
-import type { Stream } from './schema.ts';
+import type { Stream, StreamFile } from './schema.ts';
 
 export const FILE_ROLES = ['disk', 'kernel', 'initramfs', 'rootfs'] as const;
 export type FileRole = (typeof FILE_ROLES)[number];
@@ -63,7 +63,7 @@ export function listArtifacts(stream: Stream, arch: Arch): StreamArtifact[] {
         if (file === undefined) continue;
         const id = { platform, format, file: role };
         const releasedName = nameOfLocation(file.location, idText(id));
-        const { name, compression } = splitCompression(releasedName);
+        const { name, compression } = splitReleased(releasedName, file);
         artifacts.push({
           ...id,
           release,
@@ -79,6 +79,13 @@ export function listArtifacts(stream: Stream, arch: Arch): StreamArtifact[] {
   }
   refuseClashes(artifacts);
   return artifacts;
+}
+
+/** A zip is taken for compression only where the stream knows what is in it; else it is the target. */
+function splitReleased(name: string, file: StreamFile): ReturnType<typeof splitCompression> {
+  const split = splitCompression(name);
+  const isTarget = split.compression === 'zip' && file['uncompressed-sha256'] === undefined;
+  return isTarget ? { name, compression: 'none' } : split;
 }
 
 function attest(

@@ -1,7 +1,7 @@
 import { FormatError } from '../errors.ts';
 import { FILE_NAME } from '../json/fields.ts';
 
-export const COMPRESSIONS = ['xz', 'gz', 'zst'] as const;
+export const COMPRESSIONS = ['xz', 'gz', 'zst', 'zip'] as const;
 /** How the released file is wrapped; `none` is served as is. */
 export type Compression = (typeof COMPRESSIONS)[number] | 'none';
 
@@ -29,7 +29,7 @@ export function nameOfLocation(location: string, where: string): string {
   return name;
 }
 
-/** `x.qcow2.xz` → `x.qcow2` and `xz`. Only .xz, .gz and .zst are compression; .zip is a container. */
+/** `x.qcow2.xz` → `x.qcow2` and `xz`; also .gz, .zst and .zip (for Windows, coreos-assembler zips). */
 export function splitCompression(name: string): { name: string; compression: Compression } {
   for (const compression of COMPRESSIONS) {
     const suffix = `.${compression}`;

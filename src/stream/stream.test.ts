@@ -42,8 +42,12 @@ test('what attests a target', () => {
     attestation: 'computed',
     sha256: undefined,
   });
-  // .zip is a container, not a compression: served as is.
-  expect(of('hyperv')).toMatchObject({ compression: 'none', attestation: 'sha256' });
+  // A zip is compression where the stream knows what is in it.
+  expect(of('hyperv')).toMatchObject({
+    compression: 'zip',
+    attestation: 'uncompressed-sha256',
+    name: expect.stringMatching(/\.vhdx$/),
+  });
 });
 
 test('an absent architecture is named with those that are there', () => {
@@ -126,7 +130,7 @@ test('only compressions are stripped', () => {
   expect(splitCompression('a.qcow2.xz')).toEqual({ name: 'a.qcow2', compression: 'xz' });
   expect(splitCompression('a.tar.gz')).toEqual({ name: 'a.tar', compression: 'gz' });
   expect(splitCompression('a.raw.zst')).toEqual({ name: 'a.raw', compression: 'zst' });
-  expect(splitCompression('a.vhdx.zip')).toEqual({ name: 'a.vhdx.zip', compression: 'none' });
+  expect(splitCompression('a.vhdx.zip')).toEqual({ name: 'a.vhdx', compression: 'zip' });
   expect(splitCompression('.xz')).toEqual({ name: '.xz', compression: 'none' });
 });
 

@@ -103,7 +103,7 @@ export async function writeSyntheticBundle(
 
   const [architecture = 'x86_64'] = arches;
   const recipes: Recipes = {
-    schemaVersion: 1,
+    schemaVersion: 2,
     architecture,
     release: '42.1',
     stream: { name: 'test', ...stream },

@@ -2,11 +2,13 @@ import { mkdir, open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { execa } from 'execa';
+import { pack } from 'tar-stream';
 import type { Arch } from '../../src/arch.ts';
 import type { MetalEngine } from '../../src/engine/engine.ts';
 import { memorySource } from '../../src/io/memory-source.ts';
 import { readLiveIso } from '../../src/iso/open.ts';
 import { golden } from '../golden/load.ts';
+import { writeFootedVmdk } from '../golden/vmdk/footed.ts';
 import { noise, sha256Of } from './synthetic-bundle.ts';
 
 export interface SyntheticRelease {
@@ -22,6 +24,8 @@ export interface SyntheticReleaseOptions {
   /** The engine's disk instead of the one that is promised. */
   readonly regenerates?: (disk: Buffer) => Buffer;
   readonly arches?: readonly ('x86_64' | 's390x')[];
+  /** Add `aws`, a VMDK as .gz, and `vmware`, an OVA of one: both of small changes to the disk. */
+  readonly containers?: boolean;
 }
 
 export interface StreamFileJson {
@@ -41,13 +45,17 @@ export type Artifacts = Record<
  */
 export async function writeSyntheticRelease(
   folder: string,
-  { regenerates = (disk) => disk, arches = ['x86_64'] }: SyntheticReleaseOptions = {},
+  {
+    regenerates = (disk) => disk,
+    arches = ['x86_64'],
+    containers = false,
+  }: SyntheticReleaseOptions = {},
 ): Promise<SyntheticRelease> {
   await mkdir(folder, { recursive: true });
   const disks = new Map<Arch, Buffer>();
   const architectures: Partial<Record<Arch, { artifacts: Artifacts }>> = {};
   for (const arch of arches) {
-    const { disk, artifacts } = await writeArchitecture(folder, arch);
+    const { disk, artifacts } = await writeArchitecture(folder, arch, containers);
     disks.set(arch, regenerates(disk));
     architectures[arch] = { artifacts };
   }
@@ -68,6 +76,7 @@ export async function writeSyntheticRelease(
 async function writeArchitecture(
   folder: string,
   arch: 'x86_64' | 's390x',
+  containers: boolean,
 ): Promise<{ disk: Buffer; artifacts: Artifacts }> {
   const iso = golden('iso/live.iso');
   if (arch === 's390x') makeS390x(iso);
@@ -116,7 +125,23 @@ async function writeArchitecture(
   await add('gcp', 'tar.gz', 'disk', 'gcp.tar.gz', edited('gcp'), false);
   const own = arch === 'x86_64' ? 'nutanix' : 'ibmcloud';
   await add(own, 'qcow2', 'disk', `${own}.qcow2`, edited('QFI'));
+  if (containers) {
+    const vmdk = await writeFootedVmdk(edited('ignition.platform.id=aws'), 'ascending');
+    await add('aws', 'vmdk.gz', 'disk', 'aws.vmdk.gz', vmdk);
+    await add('vmware', 'ova', 'disk', 'vmware.ova', await ova(vmdk));
+  }
   return { disk, artifacts };
+}
+
+/** A tar of an OVF and a VMDK. */
+async function ova(vmdk: Buffer): Promise<Buffer> {
+  const tar = pack();
+  tar.entry({ name: 'coreos.ovf', mtime: new Date(0) }, '<Envelope/>');
+  tar.entry({ name: 'disk.vmdk', mtime: new Date(0) }, vmdk);
+  tar.finalize();
+  const pieces: Uint8Array[] = [];
+  for await (const piece of tar as AsyncIterable<Uint8Array>) pieces.push(piece);
+  return Buffer.concat(pieces);
 }
 
 /**

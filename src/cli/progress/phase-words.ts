@@ -9,6 +9,7 @@ export const PHASE_WORDS: Readonly<Record<Phase, string>> = {
   poweroff: 'powering off',
   'check-base': 'checking the disk',
   index: 'indexing',
+  read: 'reading',
   match: 'matching',
   copy: 'copying',
   patch: 'patching',

@@ -1,6 +1,6 @@
 import { throwIfAborted } from '../../errors.ts';
+import type { DiskRun } from '../../io/disk-run.ts';
 import type { Source } from '../../io/source.ts';
-import type { DiskRun } from '../disk-run.ts';
 import { mapInOrder } from '../workers/map-in-order.ts';
 import type { CodecPool } from '../workers/pool.ts';
 import { findCodecs } from './candidates.ts';

@@ -8,10 +8,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { golden } from '../../../test/golden/load.ts';
 import { survive } from '../../../test/golden/mutate.ts';
 import { writeFootedVmdk } from '../../../test/golden/vmdk/footed.ts';
+import { memorySink } from '../../../test/support/memory-sink.ts';
 import { FormatError } from '../../errors.ts';
+import { runsToBytes } from '../../io/disk-run.ts';
 import { memorySource } from '../../io/memory-source.ts';
 import type { Sink } from '../../io/sink.ts';
-import { runsToBytes } from '../disk-run.ts';
 import { type CodecPool, inlinePool, workerPool } from '../workers/pool.ts';
 import {
   decodeVmdk,
@@ -35,15 +36,6 @@ afterAll(async () => {
   await workers[Symbol.asyncDispose]();
   rmSync(folder, { recursive: true, force: true });
 });
-
-function memorySink(): Sink & { bytes(): Buffer } {
-  const pieces: Buffer[] = [];
-  return {
-    write: async (chunk) => void pieces.push(Buffer.from(chunk)),
-    zeros: async (length) => void pieces.push(Buffer.alloc(length)),
-    bytes: () => Buffer.concat(pieces),
-  };
-}
 
 async function decode(file: Uint8Array, pool = inline) {
   const decoding = await decodeVmdk(memorySource(file, 'test.vmdk'), { pool });

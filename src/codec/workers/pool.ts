@@ -40,11 +40,15 @@ interface Settle {
 /** More threads would gain less than the memory that each takes. */
 const MAX_WORKERS = 4;
 
-/** Starts `workers` threads. Which thread does a task never shows in its result. */
+/**
+ * Runs tasks on `workers` threads, which start with the first task. Which thread does a task never
+ * shows in its result.
+ */
 export function workerPool(
   workers: number = Math.min(availableParallelism(), MAX_WORKERS),
 ): CodecPool {
-  const lanes = Array.from({ length: Math.max(1, workers) }, startLane);
+  const count = Math.max(1, workers);
+  const lanes: Lane[] = [];
   let nextId = 0;
 
   async function run<N extends TaskName>(
@@ -52,6 +56,7 @@ export function workerPool(
     input: TaskInput<N>,
     transfer: readonly ArrayBuffer[] = [],
   ): Promise<TaskOutput<N>> {
+    while (lanes.length < count) lanes.push(startLane());
     const lane = lanes.reduce((a, b) => (b.pending.size < a.pending.size ? b : a));
     if (lane.failed) throw lane.failed;
     const id = nextId++;
@@ -64,7 +69,7 @@ export function workerPool(
   }
 
   return {
-    depth: 2 * lanes.length + 1,
+    depth: 2 * count + 1,
     run,
     async [Symbol.asyncDispose]() {
       await Promise.all(lanes.map(({ worker }) => worker.terminate()));

@@ -11,15 +11,16 @@ export async function sha256sum(path: string): Promise<string> {
 }
 
 export const hasImageFormat = ({ format }: Pick<Promised, 'format'>): boolean =>
-  /^(qcow2|vmdk)/.test(format);
+  /^(qcow2|vmdk|vhdx)/.test(format);
 
 /**
  * `qemu-img compare` of an image with the released one, and `qemu-img check` where the format has it:
  * their output, one after the other. `scratch` is a path of the caller's for the unpacked release.
  */
 export async function qemuImg(ours: string, artifact: Promised, scratch: string): Promise<string> {
-  const driver = artifact.format.startsWith('vmdk') ? 'vmdk' : 'qcow2';
-  const unpack = 'case "$1" in *.xz) xz -dc "$1";; *.gz) gzip -dc "$1";; *) cat "$1";; esac > "$2"';
+  const driver = artifact.format.replace(/\..*$/, '');
+  const unpack =
+    'case "$1" in *.xz) xz -dc "$1";; *.gz) gzip -dc "$1";; *.zip) unzip -p "$1";; *) cat "$1";; esac > "$2"';
   await output('sh', ['-c', unpack, 'sh', artifact.released, scratch]);
   const compared = await output('qemu-img', [
     ...['compare', '-s', '-f', driver, '-F', driver, scratch, ours],

@@ -70,6 +70,9 @@ const Artifact = v.object({
     kind: v.string(),
     base: v.optional(v.picklist(['iso', 'metal', 'metal4k'])),
     delta: v.optional(Blob),
+    /** Of a container: what the delta makes, and what is put around it. */
+    payload: v.optional(v.object({ size: v.number(), sha256: v.optional(v.string()) })),
+    layers: v.optional(v.array(v.object({ codec: v.string(), recipe: Blob }))),
   }),
 });
 const Inspection = v.object({

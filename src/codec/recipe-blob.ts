@@ -1,0 +1,39 @@
+import { unzstd, zstdSink } from '../delta/zstd-frame.ts';
+import { FormatError } from '../errors.ts';
+import type { Sink } from '../io/sink.ts';
+
+/** Of a codec's recipe before compression: the largest has 16 MiB of literals and a byte per grain. */
+export const MAX_RECIPE_BYTES = 64 << 20;
+
+/** Writes a serialised recipe as one zstd frame. */
+export async function writeRecipe(recipe: Uint8Array, sink: Sink): Promise<void> {
+  const zstd = zstdSink(sink);
+  try {
+    await zstd.write(recipe);
+    await zstd.finish();
+  } finally {
+    zstd.abort();
+  }
+}
+
+/** Reads it back. Throws FormatError `DELTA_ZSTD`, or `TOO_LARGE` for what would fill the memory. */
+export async function readRecipe(
+  blob: Uint8Array,
+  name: string,
+  signal?: AbortSignal,
+): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  let size = 0;
+  for await (const piece of unzstd(name, [blob], signal)) {
+    size += piece.length;
+    if (size > MAX_RECIPE_BYTES) {
+      throw new FormatError(`${name} unpacks to more than ${MAX_RECIPE_BYTES} bytes`, {
+        code: 'TOO_LARGE',
+        context: { recipe: name, limit: MAX_RECIPE_BYTES },
+        hint: 'fetch the bundle again; this recipe is damaged',
+      });
+    }
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces);
+}

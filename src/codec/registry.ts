@@ -1,0 +1,27 @@
+import { UnsupportedError } from '../errors.ts';
+import type { Codec } from './codec.ts';
+import { IMPLEMENTATIONS } from './deflate/implementations.ts';
+import { splice } from './splice/codec.ts';
+import { vmdk } from './vmdk/codec.ts';
+
+/** All codecs, in the order in which a file is offered to them. */
+export const CODECS: readonly Codec[] = [vmdk, splice];
+
+/** What a bundle says of a layer of an artifact. */
+export interface LayerNeeds {
+  readonly codec: string;
+  readonly requires: readonly string[];
+}
+
+/** Throws UnsupportedError `CODEC_UNKNOWN` if this version cannot put the layer around anything. */
+export function codecOf({ codec: name, requires }: LayerNeeds, artifact: string): Codec {
+  const codec = CODECS.find((known) => known.name === name);
+  const deflaters: readonly string[] = IMPLEMENTATIONS;
+  const unknown = codec === undefined ? name : requires.find((one) => !deflaters.includes(one));
+  if (codec !== undefined && unknown === undefined) return codec;
+  throw new UnsupportedError(`${artifact} needs the codec ${unknown}, which this version lacks`, {
+    code: 'CODEC_UNKNOWN',
+    context: { artifact, codec: name, unknown },
+    hint: 'use the version of iso-rehydrate that made the bundle, or a newer one',
+  });
+}

@@ -1,0 +1,271 @@
+import { setImmediate as breathe } from 'node:timers/promises';
+import type { Container } from '../../images/platforms.ts';
+import type { BlobRef } from '../bundle/blobs.ts';
+import type { Recipe, RecipeLayer, RecipePayload } from '../bundle/recipes.ts';
+import type { BundleWriter } from '../bundle/write.ts';
+import { HEAD_BYTES, MAX_LAYERS } from '../codec/codec.ts';
+import { writeRecipe } from '../codec/recipe-blob.ts';
+import type { CodecPool } from '../codec/workers/pool.ts';
+import { encodeDelta, encodeRuns } from '../delta/encode.ts';
+import { FormatError, UnsupportedError } from '../errors.ts';
+import { createHasher, type Hasher, type Sha256 } from '../io/digest.ts';
+import { type DiskRun, runsToSink, sourceRuns } from '../io/disk-run.ts';
+import { hashingSink, nullSink } from '../io/sink.ts';
+import { openSource, type Source } from '../io/source.ts';
+import type { Phase, Progress } from '../progress.ts';
+import { step } from '../step.ts';
+import type { OpenBase } from './artifact.ts';
+import { containerProbe } from './probe.ts';
+import { type ReleasedFile, readReleased } from './released.ts';
+import { detectCodec, type TakenApart, takeApart } from './take-apart.ts';
+
+/** Hashing a larger payload, mostly zeros, would take minutes and prove nothing that is not proved. */
+const MAX_HASHED_PAYLOAD = 16 * 2 ** 30;
+/** Zeros hashed between two turns of the event loop. */
+const ZERO_STRIDE = 64 << 20;
+
+export interface EncodeFileOptions {
+  readonly file: ReleasedFile;
+  readonly base: OpenBase;
+  readonly writer: BundleWriter;
+  readonly pool: CodecPool;
+  readonly signal?: AbortSignal | undefined;
+  readonly progress: Progress;
+  /** For progress. */
+  readonly subject: string;
+  /** Throws if the file is not the released one; called before anything of it is in the bundle. */
+  readonly prove: (found: FoundFile) => void;
+}
+
+/** What a file turned out to be. */
+export interface FoundFile {
+  /** As it lies there. */
+  readonly file: BlobRef;
+  /** Uncompressed. */
+  readonly target: BlobRef;
+}
+
+export interface EncodedFile extends FoundFile {
+  readonly recipe: Recipe;
+  readonly container: Container;
+}
+
+/**
+ * Makes recipe and blobs of a released file. A file that begins like a container that a codec knows is
+ * unpacked (once, if it is compressed) and taken apart; any other is matched while it is read.
+ */
+export async function encodeFile(options: EncodeFileOptions): Promise<EncodedFile> {
+  const reader = readReleased(options.file, options.signal);
+  const probe = containerProbe(reader.target);
+  const { head, chunks } = await peek(probe.chunks);
+  const ends = { ...reader, container: probe.container };
+  const known = detectCodec(head) !== undefined;
+  return (known ? encodeContainer : encodeStream)(options, { ...ends, target: chunks });
+}
+
+interface Reading {
+  readonly target: AsyncIterable<Uint8Array>;
+  fileDigest(): BlobRef;
+  container(): Container;
+}
+
+async function encodeStream(options: EncodeFileOptions, reading: Reading): Promise<EncodedFile> {
+  const { base, writer, signal, prove } = options;
+  const index = await base.index();
+  const { blob, result } = await writer.addStream(async (sink) => {
+    const { targetSize, targetSha256 } = await inPhase(options, 'match', (onBytes) =>
+      encodeDelta({ base: base.source, index, target: reading.target, sink, signal, onBytes }),
+    );
+    const found = {
+      file: reading.fileDigest(),
+      target: { size: targetSize, sha256: targetSha256 },
+    };
+    prove(found);
+    return found;
+  });
+  const recipe = { kind: 'delta', base: base.name, delta: blob } as const;
+  return { ...result, recipe, container: reading.container() };
+}
+
+async function encodeContainer(options: EncodeFileOptions, reading: Reading): Promise<EncodedFile> {
+  const { file, subject, progress, prove } = options;
+  await using unpacked = await unpack(options, reading);
+  const { source, found } = unpacked;
+  prove(found);
+  const container = reading.container();
+  for (let maxLayers = MAX_LAYERS; maxLayers > 0; ) {
+    let depth = 0;
+    try {
+      const recipe = await encodeLayers(options, source, maxLayers, (layers) => {
+        depth = layers;
+      });
+      return { ...found, recipe, container };
+    } catch (error) {
+      // The file is the released one, so whatever a codec has against it is no fault of the release.
+      if (!(error instanceof UnsupportedError || error instanceof FormatError)) throw error;
+      const reason = error.message.replaceAll(`${file.path} `, 'it ');
+      progress({ type: 'note', subject, message: `not taken apart: ${reason}` });
+      maxLayers = depth - 1;
+    }
+  }
+  return { ...found, recipe: await encodeWhole(options, source), container };
+}
+
+/** Reads all of the file, hashing it both ways; one that is compressed goes to a scratch file. */
+async function unpack(
+  options: EncodeFileOptions,
+  { target, fileDigest }: Reading,
+): Promise<AsyncDisposable & { readonly source: Source; readonly found: FoundFile }> {
+  const { file, writer, signal } = options;
+  const read = async (sink = nullSink()): Promise<BlobRef> =>
+    inPhase(options, 'read', async (onBytes) => {
+      const out = hashingSink(sink, signal);
+      for await (const chunk of target) {
+        await out.write(chunk);
+        onBytes(out.bytes);
+      }
+      return { sha256: out.digest(), size: out.bytes };
+    });
+  if (file.compression === 'none') {
+    const found = { target: await read(), file: fileDigest() };
+    return opened(await openSource(file.path), found);
+  }
+  const scratch = await writer.addScratch(read);
+  return opened(
+    { ...scratch.source, name: file.path },
+    { target: scratch.result, file: fileDigest() },
+  );
+}
+
+function opened(source: Source, found: FoundFile) {
+  return { source, found, [Symbol.asyncDispose]: () => source.close() };
+}
+
+async function encodeWhole(options: EncodeFileOptions, source: Source): Promise<Recipe> {
+  const { base, writer, signal } = options;
+  const index = await base.index();
+  const { blob } = await writer.addStream((sink) =>
+    inPhase(options, 'match', (onBytes) => {
+      const target = sourceRuns(source, signal);
+      return encodeRuns({ base: base.source, index, target, sink, signal, onBytes });
+    }),
+  );
+  return { kind: 'delta', base: base.name, delta: blob };
+}
+
+/** Throws FormatError or UnsupportedError if a codec does not like what it finds. */
+async function encodeLayers(
+  options: EncodeFileOptions,
+  file: Source,
+  maxLayers: number,
+  onLayers: (count: number) => void,
+): Promise<Recipe> {
+  const { writer, signal, pool } = options;
+  const kept: Source[] = [];
+  const keep = async (runs: AsyncIterable<DiskRun>) => {
+    const { source } = await writer.addScratch((sink) => runsToSink(runs, sink));
+    kept.push(source);
+    return { ...source, name: file.name };
+  };
+  try {
+    const apart = await takeApart(file, { pool, signal, maxLayers, keep, onLayers });
+    return await (apart.layers.length === 0
+      ? encodeWhole(options, file)
+      : encodeApart(options, apart));
+  } finally {
+    for (const source of kept) await source.close();
+  }
+}
+
+async function encodeApart(
+  options: EncodeFileOptions,
+  { layers, payload }: TakenApart,
+): Promise<Recipe> {
+  const { writer, signal, base } = options;
+  const index = await base.index();
+  const { blob, result } = await writer.addStream(async (sink) => {
+    const hasher = payload.size <= MAX_HASHED_PAYLOAD ? createHasher() : undefined;
+    const target = hashed(payload.runs(), hasher);
+    await inPhase(options, 'match', (onBytes) =>
+      encodeRuns({ base: base.source, index, target, sink, signal, onBytes }),
+    );
+    // A codec may give up as late as here: then nothing of this is in the bundle yet.
+    return { sha256: hasher?.digest(), recipes: await recipesOf(layers) };
+  });
+  const described: RecipeLayer[] = [];
+  for (const { codec, requires, bytes } of result.recipes) {
+    const recipe = await writer.addStream((sink) => writeRecipe(bytes, sink));
+    described.push({ codec, requires, recipe: recipe.blob });
+  }
+  return {
+    kind: 'container',
+    base: base.name,
+    delta: blob,
+    payload: payloadOf(payload.size, result.sha256),
+    layers: described,
+  };
+}
+
+const payloadOf = (size: number, sha256: Sha256 | undefined): RecipePayload =>
+  sha256 === undefined ? { size } : { size, sha256 };
+
+async function recipesOf(layers: TakenApart['layers']) {
+  const recipes = [];
+  for (const { codec, opened } of layers) {
+    recipes.push({ codec: codec.name, ...(await opened.recipe()) });
+  }
+  return recipes;
+}
+
+async function* hashed(
+  runs: AsyncIterable<DiskRun>,
+  hasher: Hasher | undefined,
+): AsyncGenerator<DiskRun> {
+  for await (const run of runs) {
+    if (run.kind === 'data') hasher?.update(run.bytes);
+    else if (hasher) {
+      for (let left = run.length; left > 0; left -= ZERO_STRIDE) {
+        hasher.zeros(Math.min(left, ZERO_STRIDE));
+        if (left > ZERO_STRIDE) await breathe();
+      }
+    }
+    yield run;
+  }
+}
+
+/** Looks at the first bytes of a stream and gives it back whole. */
+async function peek(chunks: AsyncIterable<Uint8Array>) {
+  const iterator = chunks[Symbol.asyncIterator]();
+  const first: Uint8Array[] = [];
+  let length = 0;
+  let ended = false;
+  while (length < HEAD_BYTES && !ended) {
+    const next = await iterator.next();
+    ended = next.done === true;
+    if (next.done) break;
+    first.push(next.value);
+    length += next.value.length;
+  }
+  async function* whole() {
+    try {
+      for (const chunk of first.splice(0)) yield chunk;
+      while (!ended) {
+        const next = await iterator.next();
+        if (next.done) return;
+        yield next.value;
+      }
+    } finally {
+      await iterator.return?.();
+    }
+  }
+  return { head: Buffer.concat(first).subarray(0, HEAD_BYTES), chunks: whole() };
+}
+
+/** How long the file will be is not known before its end. */
+async function inPhase<T>(
+  { progress, subject }: EncodeFileOptions,
+  phase: Phase,
+  body: (onBytes: (done: number) => void) => Promise<T>,
+): Promise<T> {
+  return (await step(progress, { subject, phase }, body)).result;
+}
