@@ -1,4 +1,5 @@
-import type { LiveIso, OsmetEntry } from '../iso/live-iso.ts';
+import type { Sha256 } from '../io/digest.ts';
+import type { LiveIso, MetalVariant, OsmetEntry } from '../iso/live-iso.ts';
 import type { Progress } from '../progress.ts';
 
 /** One metal disk to regenerate. The engine creates `output`; it must not exist before. */
@@ -22,6 +23,11 @@ export interface EngineReport {
   readonly detail: string;
   /** Wall-clock seconds of each phase: boot, login, unpack, poweroff… */
   readonly seconds: Readonly<Record<string, number>>;
+  /**
+   * SHA-256 of outputs that this very process read back from the file after it was complete there.
+   * Never what a program of the ISO's says.
+   */
+  readonly digests?: Readonly<Partial<Record<MetalVariant, Sha256>>>;
 }
 
 /**
