@@ -18,7 +18,8 @@ export interface RegenerateRequest {
 }
 
 export interface EngineReport {
-  readonly engine: 'qemu' | 'native';
+  /** Who made the disks; `both` did, with the same result. */
+  readonly engine: 'qemu' | 'native' | 'both';
   /** e.g. `qemu 10.0.2, tcg (kvm failed: …)`. For people. */
   readonly detail: string;
   /** Wall-clock seconds of each phase: boot, login, unpack, poweroff… */
@@ -32,9 +33,10 @@ export interface EngineReport {
 
 /**
  * Turns a live ISO into metal disks. Resolves once every `output` is complete and flushed. The
- * caller checks the SHA-256 (`osmet.checksum`) with one read of its own: an engine is never trusted.
+ * caller checks the SHA-256 (`osmet.checksum`) with one read of its own, unless the engine has read
+ * the disk back in this process (`digests`): what happens in a guest is never trusted.
  */
 export interface MetalEngine {
-  readonly name: 'qemu' | 'native';
+  readonly name: 'qemu' | 'native' | 'both' | 'auto';
   regenerate(request: RegenerateRequest): Promise<EngineReport>;
 }
