@@ -10,9 +10,9 @@ import { openSquashfs } from './squashfs/index.ts';
  *
  * @throws UnsupportedError `ROOT_IMAGE_KIND`, and what the readers throw.
  */
-export async function openRootFiles(source: Source, extent: IsoExtent): Promise<RootFiles> {
+export function openRootFiles(source: Source, extent: IsoExtent): RootFiles {
   const head = new Uint8Array(Math.min(SUPERBLOCKS_SIZE, extent.length));
-  await source.read(head, extent.offset);
+  source.readSync(head, extent.offset);
   switch (decodeSuperblock(head)?.kind) {
     case 'squashfs':
       return openSquashfs(source, extent);

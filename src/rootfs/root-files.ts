@@ -29,7 +29,7 @@ export interface RootFile {
    * The pieces that hold bytes of `[start, end)`, in order; the first and the last may reach beyond. What
    * none holds is zero. Units are the same for all files that share them: compare `offset`.
    */
-  pieces(start: number, end: number): AsyncIterable<Piece>;
+  pieces(start: number, end: number): Iterable<Piece>;
 }
 
 /** The files of a root image, read in place inside the ISO. */
@@ -40,8 +40,8 @@ export interface RootFiles {
    * The regular file at an absolute path without leading slash; undefined if there is none. Asking for
    * neighbours one after the other is fast.
    */
-  find(path: string): Promise<RootFile | undefined>;
-  hasFolder(path: string): Promise<boolean>;
+  find(path: string): RootFile | undefined;
+  hasFolder(path: string): boolean;
 }
 
 /** Largest file that is believed; objects of an OS image are far smaller. Bytes. */

@@ -49,6 +49,25 @@ const MIN_MATCH = 2;
 /** First state that follows a match. */
 const AFTER_MATCH = 7;
 const INT_MIN = -0x80000000;
+/** State after a match and a long repeat; another long repeat leaves it. */
+const AFTER_REPEATS = 11;
+const MAX_MATCH = MIN_MATCH + 16 + 255;
+
+/**
+ * The bits of a repeat of {@link MAX_MATCH} bytes at the last distance, in state
+ * {@link AFTER_REPEATS}: where the probability is (from bit 2), whether the position adds to that
+ * (bit 1), and the bit itself (bit 0).
+ */
+const LONG_REPEAT = Int32Array.from([
+  ...[(IS_MATCH + AFTER_REPEATS * POSITIONS) * 4 + 3, (IS_REP + AFTER_REPEATS) * 4 + 1],
+  ...[(IS_REP_G0 + AFTER_REPEATS) * 4, (IS_REP0_LONG + AFTER_REPEATS * POSITIONS) * 4 + 3],
+  ...[REP_LENGTH * 4 + 1, (REP_LENGTH + 1) * 4 + 1],
+  ...[1, 3, 7, 15, 31, 63, 127, 255].map((node) => (REP_LENGTH + LENGTH_HIGH + node) * 4 + 1),
+]);
+
+/** Whether decoding this bit leaves the probability (of a zero) as it is: as certain as it gets. */
+const isSettled = (probability: number, bit: number) =>
+  bit === 0 ? 2048 - probability < 1 << MOVE_BITS : probability < 1 << MOVE_BITS;
 
 /**
  * A decoder of LZMA chunks, as LZMA2 has them: the state lives on from one chunk to the next unless
@@ -106,11 +125,11 @@ export class LzmaDecoder {
   /** Decodes a whole chunk into `unpacked` bytes of output. Throws FormatError `XZ_BAD`. */
   chunk(input: Uint8Array, unpacked: number): void {
     this.#start(input);
-    const window = this.#window;
     const probabilities = this.#probabilities;
     const positionMask = (1 << this.#properties.pb) - 1;
-    let left = unpacked;
-    while (left > 0) {
+    for (let left = unpacked; left > 0; ) {
+      left -= this.#longRepeats(left);
+      if (left === 0) break;
       const position = this.#position & positionMask;
       const state = this.#state;
       let length = 1;
@@ -122,10 +141,7 @@ export class LzmaDecoder {
         } else {
           length = this.#repeat(probabilities, position);
         }
-        if (length > left) throw badLzma('a match goes beyond its chunk');
-        if (!window.match(this.#rep0 + 1, length)) {
-          throw badLzma('a match reaches back beyond the start');
-        }
+        this.#emit(length, left);
       }
       if (this.#at > input.length) throw badLzma('a chunk ends too early');
       left -= length;
@@ -134,6 +150,74 @@ export class LzmaDecoder {
     this.#normalize();
     if (this.#at !== input.length || this.#code !== 0)
       throw badLzma('a chunk does not end cleanly');
+  }
+
+  #emit(length: number, left: number): void {
+    if (length > left) throw badLzma('a match goes beyond its chunk');
+    if (!this.#window.match(this.#rep0 + 1, length)) {
+      throw badLzma('a match reaches back beyond the start');
+    }
+  }
+
+  /**
+   * Decodes repeats of the longest length at the last distance for as long as they come: what gigabytes
+   * of zeros are, four million times. Each takes 14 bits that are all but certain. The range coder is
+   * in local variables, and a symbol that turns out to be another is given back untouched, with the
+   * probabilities of its bits. Returns the bytes of output.
+   */
+  #longRepeats(left: number): number {
+    const state = AFTER_REPEATS;
+    if (this.#state !== state) return 0;
+    const probabilities = this.#probabilities;
+    const input = this.#input;
+    const path = LONG_REPEAT;
+    const positionMask = (1 << this.#properties.pb) - 1;
+    let done = 0;
+    let range = this.#range;
+    let code = this.#code;
+    let at = this.#at;
+    while (left - done >= MAX_MATCH) {
+      const position = (this.#position + done) & positionMask;
+      let r = range;
+      let c = code;
+      let a = at;
+      let certain = true;
+      for (let i = 0; i < path.length; i++) {
+        const step = path[i] ?? 0;
+        const bit = step & 1;
+        const probability = probabilities[(step >> 2) + ((step & 2) === 0 ? 0 : position)] ?? 0;
+        if (r >>> 24 === 0) {
+          r <<= 8;
+          c = (c << 8) | (input[a++] ?? 0);
+        }
+        const bound = Math.imul(r >>> PROBABILITY_BITS, probability);
+        const found = (c ^ INT_MIN) < (bound ^ INT_MIN) ? 0 : 1;
+        // Only probabilities that moving leaves as they are: there is nothing to give back then.
+        if (found !== bit || !isSettled(probability, bit)) {
+          certain = false;
+          break;
+        }
+        if (bit === 0) {
+          r = bound;
+        } else {
+          r = (r - bound) | 0;
+          c = (c - bound) | 0;
+        }
+      }
+      if (!certain) break;
+      range = r;
+      code = c;
+      at = a;
+      done += MAX_MATCH;
+    }
+    if (done === 0) return 0;
+    if (at > input.length) throw badLzma('a chunk ends too early');
+    this.#range = range;
+    this.#code = code;
+    this.#at = at;
+    this.#position = (this.#position + done) | 0;
+    this.#emit(done, left);
+    return done;
   }
 
   #start(input: Uint8Array): void {

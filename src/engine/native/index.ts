@@ -38,7 +38,7 @@ async function regenerate(
   if (disks.length === 0) throw new UsageError('no disk to regenerate', { code: 'NO_DISKS' });
   phases.enter('read');
   await using source = await openSource(iso.path);
-  const root = await openRootFiles(source, iso.rootImage);
+  const root = openRootFiles(source, iso.rootImage);
   const osmets = await Promise.all(
     disks.map(({ osmet: { offset: start, length, name } }) =>
       readOsmet(source, { start, length, name, signal }),

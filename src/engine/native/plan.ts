@@ -1,3 +1,4 @@
+import { setImmediate as breathe } from 'node:timers/promises';
 import { FormatError, throwIfAborted, UnsupportedError } from '../../errors.ts';
 import { type Osmet, type OsmetMappings, objectName } from '../../iso/osmet.ts';
 import type { RootFiles, Unit } from '../../rootfs/root-files.ts';
@@ -19,6 +20,7 @@ export interface PlannedUnit extends Unit {
 
 /** A mapping of one of the disks, on its way to the copies that make it. */
 interface MappingRef {
+  readonly object: string;
   readonly disk: number;
   /** Of its partition, bytes. */
   readonly start: number;
@@ -46,21 +48,25 @@ export async function planUnits(
   const refs = sortedByObject(osmets);
   const units = new Map<number, PlannedUnit>();
   let copies = 0;
+  let objects = 0;
   for (let i = 0; i < refs.length; ) {
-    if (i % BREATH === 0) throwIfAborted(signal);
-    const object = nameOf(refs[i]);
+    if (++objects % BREATH === 0) {
+      await breathe(); // reads of metadata block
+      throwIfAborted(signal);
+    }
+    const object = refs[i]?.object ?? '';
     const path = `ostree/repo/objects/${object.slice(0, 2)}/${object.slice(2)}.file`;
-    const file = await root.find(path);
-    if (file === undefined) throw await objectMissing(root, object, path);
+    const file = root.find(path);
+    if (file === undefined) throw objectMissing(root, object, path);
     // All extents of the object, in whatever disk they are.
-    for (; i < refs.length && nameOf(refs[i]) === object; i++) {
+    for (; refs[i]?.object === object; i++) {
       const ref = refs[i];
       if (ref === undefined) break;
       const { disk, start, mappings, index } = ref;
       const logical = mappings.logical[index] ?? 0;
       const end = logical + (mappings.length[index] ?? 0);
       const physical = start + (mappings.physical[index] ?? 0);
-      for await (const piece of file.pieces(logical, end)) {
+      for (const piece of file.pieces(logical, end)) {
         const from = Math.max(piece.start, logical);
         const to = Math.min(piece.start + piece.length, end);
         if (from >= to) continue;
@@ -95,21 +101,20 @@ function unitOf(units: Map<number, PlannedUnit>, unit: Unit, object: string): Pl
   });
 }
 
+/** Neighbours in a folder of the repository come one after the other, and all extents of an object. */
 function sortedByObject(osmets: readonly Osmet[]): MappingRef[] {
   const refs = osmets.flatMap(({ partitions }, disk) =>
     partitions.flatMap(({ start, mappings }) =>
-      Array.from({ length: mappings.count }, (_, index) => ({ disk, start, mappings, index })),
+      Array.from({ length: mappings.count }, (_, index) => {
+        return { object: objectName(mappings, index), disk, start, mappings, index };
+      }),
     ),
   );
-  const key = ({ mappings, index }: MappingRef) =>
-    mappings.objects.subarray(index * 32, index * 32 + 32);
-  return refs.sort((a, b) => Buffer.compare(key(a), key(b)));
+  return refs.sort((a, b) => (a.object < b.object ? -1 : a.object > b.object ? 1 : 0));
 }
 
-const nameOf = (ref: MappingRef | undefined) => (ref ? objectName(ref.mappings, ref.index) : '');
-
-async function objectMissing(root: RootFiles, object: string, path: string): Promise<Error> {
-  if (!(await root.hasFolder('ostree/repo/objects'))) {
+function objectMissing(root: RootFiles, object: string, path: string): Error {
+  if (!root.hasFolder('ostree/repo/objects')) {
     return new UnsupportedError('the root image has no ostree/repo/objects', {
       code: 'ROOT_NO_REPO',
       context: { image: root.description },

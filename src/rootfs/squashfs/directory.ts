@@ -11,27 +11,27 @@ const MAX_NAME = 256;
 const MAX_LISTING = 32 << 20;
 
 /** Reads a whole listing. Names are data; the caller compares them only. */
-export async function readDirectory(
+export function readDirectory(
   metadata: Metadata,
   { directoryTable, bytesUsed }: Superblock,
   { block, offset, size }: DirectoryInode,
-): Promise<Map<string, InodeRef>> {
+): Map<string, InodeRef> {
   const entries = new Map<string, InodeRef>();
   const at = directoryTable + block;
   if (size > MAX_LISTING) throw badSquashfs(`a directory of ${size} bytes`, at);
   const cursor = metadata.cursor(at, offset, bytesUsed);
   for (let left = size; left > 0; ) {
-    const header = await cursor.take(HEADER_SIZE);
+    const header = cursor.take(HEADER_SIZE);
     const count = header.readUInt32LE(0) + 1;
     const inodeBlock = header.readUInt32LE(4);
     if (count > MAX_RUN) throw badSquashfs(`a directory header with ${count} entries`, at);
     left -= HEADER_SIZE;
     for (let i = 0; i < count; i++) {
-      const entry = await cursor.take(ENTRY_SIZE);
+      const entry = cursor.take(ENTRY_SIZE);
       const inodeOffset = entry.readUInt16LE(0);
       const length = entry.readUInt16LE(6) + 1;
       if (length > MAX_NAME) throw badSquashfs(`a name of ${length} bytes`, at);
-      const name = (await cursor.take(length)).toString('latin1');
+      const name = cursor.take(length).toString('latin1');
       left -= ENTRY_SIZE + length;
       if (left < 0) throw badSquashfs('a directory is longer than its inode says', at);
       entries.set(name, { block: inodeBlock, offset: inodeOffset });

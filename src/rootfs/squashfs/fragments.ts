@@ -13,21 +13,25 @@ export function fragmentLookup(
   start: number,
   superblock: Superblock,
   metadata: Metadata,
-): (index: number) => Promise<Unit> {
+): (index: number) => Unit {
   const { fragments, fragmentTable, bytesUsed } = superblock;
-  return async (index) => {
+  // The table is a list of metadata blocks, found by a list of their offsets.
+  let pointers: Buffer | undefined;
+  const readPointers = (): Buffer => {
+    const length = Math.ceil(fragments / PER_BLOCK) * 8;
+    if (fragmentTable + length > bytesUsed) {
+      throw badSquashfs('the fragment table is cut off', fragmentTable);
+    }
+    const bytes = Buffer.alloc(length);
+    source.readSync(bytes, start + fragmentTable);
+    return bytes;
+  };
+  return (index) => {
     if (index >= fragments) throw badSquashfs(`fragment ${index} of ${fragments}`, fragmentTable);
-    // The table is a list of metadata blocks, found by a list of their offsets.
-    const pointer = fragmentTable + Math.floor(index / PER_BLOCK) * 8;
-    if (pointer + 8 > bytesUsed) throw badSquashfs('the fragment table is cut off', pointer);
-    const bytes = Buffer.alloc(8);
-    await source.read(bytes, start + pointer);
-    const cursor = metadata.cursor(
-      number64(bytes, 0),
-      (index % PER_BLOCK) * ENTRY_SIZE,
-      fragmentTable,
-    );
-    const entry = await cursor.take(ENTRY_SIZE);
+    pointers ??= readPointers();
+    const block = number64(pointers, Math.floor(index / PER_BLOCK) * 8);
+    const cursor = metadata.cursor(block, (index % PER_BLOCK) * ENTRY_SIZE, fragmentTable);
+    const entry = cursor.take(ENTRY_SIZE);
     const unit = dataUnit(superblock, start, number64(entry, 0), entry.readUInt32LE(8));
     if (unit === undefined) throw badSquashfs(`fragment ${index} is empty`, fragmentTable);
     return { ...unit, length: superblock.blockSize, exact: false };

@@ -24,46 +24,44 @@ const MAX_BLOCKS = 1 << 20;
  *
  * @throws FormatError `SQUASHFS_BAD` (what and where), UnsupportedError `SQUASHFS_*`.
  */
-export async function openSquashfs(source: Source, extent: IsoExtent): Promise<RootFiles> {
+export function openSquashfs(source: Source, extent: IsoExtent): RootFiles {
   const { offset: start, length } = extent;
   const head = Buffer.alloc(Math.min(SUPERBLOCK_SIZE, length));
-  await source.read(head, start);
+  source.readSync(head, start);
   const superblock = decodeSuperblock(head, length);
   const metadata = openMetadata(source, start, superblock.codec, superblock.bytesUsed);
   const fragment = fragmentLookup(source, start, superblock, metadata);
-  // Listings of the folders that were walked last: a path shares all but its end with its neighbour.
-  const folders: { path: string; entries: Map<string, InodeRef> }[] = [];
+  // The folder that was asked for last: the next path is mostly in the same one.
+  let folder: { path: string; entries: ReadonlyMap<string, InodeRef> } | undefined;
 
-  async function listing(depth: number, path: string, ref: InodeRef) {
-    const known = folders[depth];
-    if (known?.path === path) return known.entries;
-    const inode = await readInode(metadata, superblock, ref);
-    if (inode.kind !== 'directory') return undefined;
-    const entries = await readDirectory(metadata, superblock, inode);
-    folders.splice(depth, folders.length, { path, entries });
+  function entriesOf(path: string): ReadonlyMap<string, InodeRef> | undefined {
+    if (folder?.path === path) return folder.entries;
+    const ref = path === '' ? superblock.rootInode : refOf(path);
+    const inode = ref && readInode(metadata, superblock, ref);
+    if (inode?.kind !== 'directory') return undefined;
+    const entries = readDirectory(metadata, superblock, inode);
+    folder = { path, entries };
     return entries;
   }
 
-  async function walk(path: string): Promise<Inode | undefined> {
-    const names = path.split('/');
-    let ref = superblock.rootInode;
-    for (const [depth, name] of names.entries()) {
-      const entries = await listing(depth, names.slice(0, depth).join('/'), ref);
-      const found = entries?.get(name);
-      if (found === undefined) return undefined;
-      ref = found;
-    }
-    return readInode(metadata, superblock, ref);
+  function refOf(path: string): InodeRef | undefined {
+    const slash = path.lastIndexOf('/');
+    return entriesOf(path.slice(0, Math.max(slash, 0)))?.get(path.slice(slash + 1));
+  }
+
+  function walk(path: string): Inode | undefined {
+    const ref = refOf(path);
+    return ref && readInode(metadata, superblock, ref);
   }
 
   return {
     description: `squashfs, ${superblock.codec === 'zlib' ? 'gzip' : superblock.codec}`,
-    async find(path) {
-      const inode = await walk(path);
+    find(path) {
+      const inode = walk(path);
       return inode?.kind === 'file' ? rootFile(superblock, start, inode, fragment) : undefined;
     },
-    async hasFolder(path) {
-      return (await walk(path))?.kind === 'directory';
+    hasFolder(path) {
+      return walk(path)?.kind === 'directory';
     },
   };
 }
@@ -84,9 +82,9 @@ function rootFile(
   const offsets: number[] = [];
   let next = inode.start;
 
-  async function reach(index: number): Promise<void> {
+  function reach(index: number): void {
     while (sizes.length <= index) {
-      const bytes = await inode.blocks.take(4 * Math.min(SIZES, count - sizes.length));
+      const bytes = inode.blocks.take(4 * Math.min(SIZES, count - sizes.length));
       for (let at = 0; at < bytes.length; at += 4) {
         const field = bytes.readUInt32LE(at);
         sizes.push(field);
@@ -96,7 +94,7 @@ function rootFile(
     }
   }
 
-  async function* pieces(from: number, to: number): AsyncGenerator<Piece> {
+  function* pieces(from: number, to: number): Generator<Piece> {
     const end = Math.min(to, size);
     for (let index = Math.floor(from / blockSize); index * blockSize < end; index++) {
       const at = index * blockSize;
@@ -105,11 +103,11 @@ function rootFile(
         if (!fragment || fragment.offset + length > blockSize) {
           throw badSquashfs('a tail reaches beyond its fragment block', inode.start);
         }
-        const unit = await fragmentOf(fragment.index);
+        const unit = fragmentOf(fragment.index);
         yield { start: at, length, unit, unitOffset: fragment.offset };
         return;
       }
-      await reach(index);
+      reach(index);
       const unit = dataUnit(superblock, start, offsets[index] ?? 0, sizes[index] ?? 0);
       if (unit === undefined) continue;
       if (unit.codec === 'none' && unit.stored !== length) {

@@ -35,31 +35,31 @@ const NO_FRAGMENT = 0xffffffff;
 /** A listing counts three bytes more than it has, for `.` and `..`. */
 const DOTS = 3;
 
-export async function readInode(
+export function readInode(
   metadata: Metadata,
   { inodeTable, directoryTable, bytesUsed }: Superblock,
   { block, offset }: InodeRef,
-): Promise<Inode> {
+): Inode {
   const at = inodeTable + block;
   const cursor = metadata.cursor(at, offset, directoryTable);
-  const type = (await cursor.take(HEADER_SIZE)).readUInt16LE(0);
+  const type = cursor.take(HEADER_SIZE).readUInt16LE(0);
   switch (type) {
     case BASIC_DIRECTORY: {
-      const bytes = await cursor.take(16);
+      const bytes = cursor.take(16);
       const size = bytes.readUInt16LE(8);
       return directory(bytes.readUInt32LE(0), bytes.readUInt16LE(10), size, at);
     }
     case EXTENDED_DIRECTORY: {
-      const bytes = await cursor.take(24);
+      const bytes = cursor.take(24);
       const size = bytes.readUInt32LE(4);
       return directory(bytes.readUInt32LE(8), bytes.readUInt16LE(18), size, at);
     }
     case BASIC_FILE: {
-      const bytes = await cursor.take(16);
+      const bytes = cursor.take(16);
       return file(bytes.readUInt32LE(0), bytes.readUInt32LE(12), bytes.subarray(4, 12));
     }
     case EXTENDED_FILE: {
-      const bytes = await cursor.take(40);
+      const bytes = cursor.take(40);
       return file(number64(bytes, 0), number64(bytes, 8), bytes.subarray(28, 36));
     }
   }

@@ -17,30 +17,30 @@ interface Block {
 
 /** Metadata blocks of an image, unpacked once and kept. Offsets count from the start of the image. */
 export interface Metadata {
-  block(offset: number): Promise<Block>;
+  block(offset: number): Block;
   /** Reads on from a place in a table, across blocks. `end` is where the table ends. */
   cursor(block: number, offset: number, end: number): MetadataCursor;
 }
 
 export interface MetadataCursor {
   /** Exactly `length` bytes. Throws FormatError `SQUASHFS_BAD` where the table ends before. */
-  take(length: number): Promise<Buffer>;
+  take(length: number): Buffer;
 }
 
 /** `start` is where the image lies in the source. */
 export function openMetadata(source: Source, start: number, codec: Codec, end: number): Metadata {
-  const cache = new Map<number, Promise<Block>>();
+  const cache = new Map<number, Block>();
 
-  async function load(offset: number): Promise<Block> {
+  function load(offset: number): Block {
     if (!(offset >= 0 && offset + 2 <= end)) throw badSquashfs('metadata is out of bounds', offset);
     const head = Buffer.alloc(2);
-    await source.read(head, start + offset);
+    source.readSync(head, start + offset);
     const header = head.readUInt16LE(0);
     const size = header & ~STORED_AS_IS;
     const next = offset + 2 + size;
     if (size === 0 || next > end) throw badSquashfs(`metadata block of ${size} bytes`, offset);
     const stored = Buffer.alloc(size);
-    await source.read(stored, start + offset + 2);
+    source.readSync(stored, start + offset + 2);
     try {
       const how = (header & STORED_AS_IS) === 0 ? codec : 'none';
       const bytes = decompress(how, stored, BLOCK_SIZE);
@@ -51,7 +51,7 @@ export function openMetadata(source: Source, start: number, codec: Codec, end: n
     }
   }
 
-  async function block(offset: number): Promise<Block> {
+  function block(offset: number): Block {
     const known = cache.get(offset);
     if (known) return known;
     if (cache.size >= MAX_CACHED) cache.clear();
@@ -66,11 +66,11 @@ export function openMetadata(source: Source, start: number, codec: Codec, end: n
       let at = first;
       let within = offset;
       return {
-        async take(length) {
+        take(length) {
           const parts: Buffer[] = [];
           for (let left = length; left > 0; ) {
             if (at >= limit) throw badSquashfs('a table ends too early', at);
-            const { bytes, next } = await block(at);
+            const { bytes, next } = block(at);
             if (within >= bytes.length) {
               // Only a whole block has one behind it.
               if (bytes.length < BLOCK_SIZE || within > bytes.length) {
