@@ -96,6 +96,7 @@ function rootFile(
 
   function* pieces(from: number, to: number): Generator<Piece> {
     const end = Math.min(to, size);
+    if (from >= end) return;
     for (let index = Math.floor(from / blockSize); index * blockSize < end; index++) {
       const at = index * blockSize;
       const length = Math.min(blockSize, size - at);
