@@ -9,7 +9,9 @@ export {
   type DehydrateReport,
   dehydrate,
 } from './dehydrate/dehydrate.ts';
+export { type CreateEngineOptions, createEngine, type EngineChoice } from './engine/choose.ts';
 export type { EngineReport, MetalDisk, MetalEngine, RegenerateRequest } from './engine/engine.ts';
+export { createNativeEngine, type NativeEngineOptions } from './engine/native/index.ts';
 export { createQemuEngine, type QemuEngineOptions } from './engine/qemu/index.ts';
 export * from './errors.ts';
 export {

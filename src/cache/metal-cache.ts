@@ -1,4 +1,14 @@
-import { chmod, mkdir, mkdtemp, open, rename, rm, stat, utimes } from 'node:fs/promises';
+import {
+  chmod,
+  type FileHandle,
+  mkdir,
+  mkdtemp,
+  open,
+  rename,
+  rm,
+  stat,
+  utimes,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DerivedBase } from '../bundle/recipes.ts';
 import { IntegrityError } from '../errors.ts';
@@ -29,14 +39,16 @@ export interface MetalCache extends AsyncDisposable {
   /** The sealed disk, open, or undefined. */
   lookup(base: DerivedBase): Promise<Source | undefined>;
   /**
-   * Proves a freshly written disk with one read, digs holes meanwhile, takes the file over and opens
-   * it. Throws IntegrityError `BASE_DIGEST` or `BASE_SIZE`.
+   * Proves a freshly written disk with one read (unless its `digest` is known from one), digs holes
+   * meanwhile, takes the file over and opens it. Throws IntegrityError `BASE_DIGEST` or `BASE_SIZE`.
    */
   admit(path: string, base: DerivedBase, options?: AdmitOptions): Promise<Source>;
   evict(sha256: Sha256): Promise<void>;
 }
 
 export interface AdmitOptions {
+  /** SHA-256 of the file as this process has read it back already; saves the read. */
+  readonly digest?: Sha256 | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onBytes?: ((done: number) => void) | undefined;
 }
@@ -114,7 +126,7 @@ export async function openMetalCache({ dir, maxBytes }: MetalCacheOptions): Prom
 async function prove(
   path: string,
   { sha256, size }: DerivedBase,
-  { signal, onBytes }: AdmitOptions = {},
+  { digest, signal, onBytes }: AdmitOptions = {},
 ): Promise<void> {
   await using source = await openSource(path);
   if (source.size !== size) {
@@ -125,12 +137,7 @@ async function prove(
     });
   }
   await using handle = await open(path, 'r+');
-  const sink = hashingSink(holeDigger(handle), signal);
-  await copyRange(source, 0, source.size, sink, copyBuffers(), {
-    signal,
-    onBytes: () => onBytes?.(sink.bytes),
-  });
-  const found = sink.digest();
+  const found = digest ?? (await readBack(source, handle, { signal, onBytes }));
   if (found !== sha256) {
     throw new IntegrityError('the regenerated disk does not have the SHA-256 its osmet promises', {
       code: 'BASE_DIGEST',
@@ -139,4 +146,17 @@ async function prove(
     });
   }
   await handle.sync();
+}
+
+async function readBack(
+  source: Source,
+  handle: FileHandle,
+  { signal, onBytes }: AdmitOptions,
+): Promise<Sha256> {
+  const sink = hashingSink(holeDigger(handle), signal);
+  await copyRange(source, 0, source.size, sink, copyBuffers(), {
+    signal,
+    onBytes: () => onBytes?.(sink.bytes),
+  });
+  return sink.digest();
 }

@@ -2,7 +2,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import * as v from 'valibot';
 import type { DerivedBase } from '../bundle/recipes.ts';
-import type { EngineReport } from '../engine/engine.ts';
+import type { EngineReport, MetalEngine } from '../engine/engine.ts';
 import { writeAtomically } from '../io/atomic.ts';
 import type { Sha256 } from '../io/digest.ts';
 import { hashSource } from '../io/hash-file.ts';
@@ -23,7 +23,7 @@ import { closeAll, type MetalSources } from './regenerate.ts';
  * again all the same.
  */
 const runSchema = v.object({
-  engine: v.picklist(['qemu', 'native']),
+  engine: v.picklist(['qemu', 'native', 'both']),
   detail: textField(1024),
   disks: v.record(v.picklist(['metal', 'metal4k']), sha256Field),
 });
@@ -46,20 +46,28 @@ export async function rememberRun(
   );
 }
 
+export interface RecallOptions {
+  /** The one that would do it now. */
+  readonly engine: MetalEngine;
+  readonly signal?: AbortSignal | undefined;
+  readonly progress: Progress;
+}
+
 /**
- * The disks of an earlier run of this ISO, each proved by a fresh read; undefined if there was none,
- * or if a disk has left the cache or rotted there.
+ * The disks of an earlier run of this ISO, each proved by a fresh read; undefined if there was none
+ * by an engine like the one that is asked for, or if a disk has left the cache or rotted there.
  */
 export async function recallRun(
   cache: MetalCache,
   iso: Sha256,
   wanted: Wanted,
-  { signal, progress }: { readonly signal?: AbortSignal | undefined; readonly progress: Progress },
+  { engine, signal, progress }: RecallOptions,
 ): Promise<{ sources: MetalSources; report: EngineReport } | undefined> {
   const path = pathOf(cache, iso);
   const bytes = await readFile(path).catch(() => undefined);
   if (bytes === undefined) return undefined;
   const run = parseRun(bytes, path);
+  if (run === undefined || !serves(run.engine, engine.name)) return undefined;
   const sources: MetalSources = new Map();
   try {
     for (const [variant, base] of wanted) {
@@ -86,6 +94,20 @@ export async function recallRun(
   }
   await closeAll(sources);
   return undefined;
+}
+
+/** Whether a run by one engine is what a user asks for who has chosen another. */
+function serves(done: EngineReport['engine'], wanted: MetalEngine['name']): boolean {
+  switch (wanted) {
+    case 'both':
+      return done === 'both';
+    case 'qemu':
+      return done !== 'native';
+    case 'native':
+      return done !== 'qemu';
+    case 'auto':
+      return true;
+  }
 }
 
 /** A record of another version, or a damaged one, is no record. */

@@ -32,7 +32,7 @@ export function osmetOf(iso: LiveIso, variant: MetalVariant): OsmetEntry {
 }
 
 /**
- * Boots the ISO once for all `wanted` disks, proves each with one read and hands them to the cache.
+ * Runs the engine once for all `wanted` disks, has each proved and hands them to the cache.
  * The returned sources are the caller's to close. Throws IntegrityError `OSMET_DIFFERS` if the ISO
  * does not promise the disk that is wanted.
  */
@@ -64,7 +64,8 @@ export async function regenerate(
       const { result } = await step(
         progress,
         { subject: variant, phase: 'check-base', total: base.size },
-        (onBytes) => cache.admit(output, base, { signal, onBytes }),
+        (onBytes) =>
+          cache.admit(output, base, { digest: report.digests?.[variant], signal, onBytes }),
       );
       sources.set(variant, result);
     }

@@ -25,9 +25,9 @@ export function logFolder(env: Environment): string {
 }
 
 export function engineFor(options: EngineOptions, io: CliIo): MetalEngine {
-  const { accel, timeoutScale } = options;
+  const { engine, accel, timeoutScale } = options;
   const logDir = options.logDir ?? logFolder(io.env);
-  return io.createEngine({ accel, logDir, timeoutScale });
+  return io.createEngine({ engine, accel, logDir, timeoutScale });
 }
 
 /**

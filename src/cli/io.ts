@@ -1,6 +1,6 @@
 import type { Writable } from 'node:stream';
+import type { CreateEngineOptions } from '../engine/choose.ts';
 import type { MetalEngine } from '../engine/engine.ts';
-import type { QemuEngineOptions } from '../engine/qemu/index.ts';
 
 /** All that a command may touch of the outside world besides files. */
 export interface CliIo {
@@ -14,5 +14,5 @@ export interface CliIo {
   /** Width of that terminal; asked for at each drawing. */
   readonly columns: () => number;
   readonly signal: AbortSignal;
-  readonly createEngine: (options: QemuEngineOptions) => MetalEngine;
+  readonly createEngine: (options: CreateEngineOptions) => MetalEngine;
 }

@@ -1,5 +1,5 @@
 import process from 'node:process';
-import { createQemuEngine } from '../engine/qemu/index.ts';
+import { createEngine } from '../engine/choose.ts';
 import { CancelledError } from '../errors.ts';
 import { exitCodeOf } from './exit-code.ts';
 import { renderError } from './render-error.ts';
@@ -43,7 +43,7 @@ export async function runMain(): Promise<void> {
     isTerminal: process.stderr.isTTY === true && process.env.TERM !== 'dumb',
     columns: () => process.stderr.columns || 80, // some terminals say 0
     signal: controller.signal,
-    createEngine: createQemuEngine,
+    createEngine,
   });
   setTimeout(() => process.exit(), LINGER_MS).unref();
 }

@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type Arch, parseArch } from '../arch.ts';
+import { ENGINES, type EngineChoice } from '../engine/choose.ts';
 import { UsageError } from '../errors.ts';
 import { defaultJobs } from './jobs.ts';
 
@@ -12,6 +13,7 @@ export interface OutputOptions {
 
 /** Options of the commands that run the engine. */
 export interface EngineOptions extends OutputOptions {
+  readonly engine: EngineChoice;
   readonly accel: 'auto' | 'kvm' | 'tcg';
   readonly timeoutScale?: number;
   readonly logDir?: string;
@@ -31,6 +33,11 @@ export function addOutputOptions(command: Command): Command {
 
 export function addEngineOptions(command: Command): Command {
   command
+    .addOption(
+      new Option('--engine <kind>', 'what unpacks the ISO: itself in a VM, this program, …')
+        .choices(ENGINES)
+        .default('qemu'),
+    )
     .addOption(
       new Option('--accel <kind>', 'accelerator of the virtual machine')
         .choices(['auto', 'kvm', 'tcg'])

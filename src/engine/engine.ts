@@ -1,4 +1,5 @@
 import type { CpuTimes } from '../../vm/guest/unpack.ts';
+import type { Sha256 } from '../io/digest.ts';
 import type { LiveIso, MetalVariant, OsmetEntry } from '../iso/live-iso.ts';
 import type { Progress } from '../progress.ts';
 
@@ -18,20 +19,27 @@ export interface RegenerateRequest {
 }
 
 export interface EngineReport {
-  readonly engine: 'qemu' | 'native';
+  /** Who made the disks; `both` did, with the same result. */
+  readonly engine: 'qemu' | 'native' | 'both';
   /** e.g. `qemu 10.0.2, tcg (kvm failed: …)`. For people. */
   readonly detail: string;
   /** Wall-clock seconds of each phase: boot, login, unpack, poweroff… */
   readonly seconds: Readonly<Record<string, number>>;
   /** Processor time in the guest for each disk. An engine without a guest has none. */
   readonly guestCpu?: Readonly<Partial<Record<MetalVariant, CpuTimes>>>;
+  /**
+   * SHA-256 of outputs that this very process read back from the file after it was complete there.
+   * Never what a program of the ISO's says.
+   */
+  readonly digests?: Readonly<Partial<Record<MetalVariant, Sha256>>>;
 }
 
 /**
  * Turns a live ISO into metal disks. Resolves once every `output` is complete and flushed. The
- * caller checks the SHA-256 (`osmet.checksum`) with one read of its own: an engine is never trusted.
+ * caller checks the SHA-256 (`osmet.checksum`) with one read of its own, unless the engine has read
+ * the disk back in this process (`digests`): what happens in a guest is never trusted.
  */
 export interface MetalEngine {
-  readonly name: 'qemu' | 'native';
+  readonly name: 'qemu' | 'native' | 'both' | 'auto';
   regenerate(request: RegenerateRequest): Promise<EngineReport>;
 }

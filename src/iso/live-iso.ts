@@ -48,7 +48,7 @@ export interface LiveIso {
   readonly rootfs: IsoExtent;
   /** The ISO's own default kernel arguments, one string. */
   readonly kargs: string;
-  /** First member of rootfs.img: `root.squashfs` or `root.erofs`. */
-  readonly rootImage: string;
+  /** First member of rootfs.img: `root.squashfs` or `root.erofs`; where it lies in the ISO. */
+  readonly rootImage: IsoExtent;
   readonly osmets: readonly OsmetEntry[];
 }

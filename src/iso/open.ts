@@ -43,7 +43,7 @@ export async function readLiveIso(source: Source, signal?: AbortSignal): Promise
     initrd,
     rootfs,
     kargs,
-    rootImage: rootImage.path,
+    rootImage,
     osmets,
   };
 }

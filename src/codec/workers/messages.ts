@@ -1,4 +1,10 @@
-import { FormatError, IntegrityError, RehydrateError } from '../../errors.ts';
+import {
+  FormatError,
+  IntegrityError,
+  IoError,
+  RehydrateError,
+  UnsupportedError,
+} from '../../errors.ts';
 import type { TaskInput, TaskName, TaskOutput } from './tasks.ts';
 
 export interface Request {
@@ -13,7 +19,7 @@ export type Reply =
 
 /** An error on its way out of a worker: structured clone would lose the class. */
 export interface Failure {
-  readonly kind: 'format' | 'integrity' | 'bug';
+  readonly kind: keyof typeof CLASSES | 'bug';
   readonly message: string;
   readonly code: string;
   readonly context: RehydrateError['context'];
@@ -21,10 +27,20 @@ export interface Failure {
   readonly stack: string | undefined;
 }
 
+/** What a thread may throw on purpose. */
+const CLASSES = {
+  format: FormatError,
+  integrity: IntegrityError,
+  io: IoError,
+  unsupported: UnsupportedError,
+} as const;
+
+const isKind = (kind: string): kind is keyof typeof CLASSES => Object.hasOwn(CLASSES, kind);
+
 export function toFailure(error: unknown): Failure {
   const known = error instanceof RehydrateError ? error : undefined;
   return {
-    kind: known?.kind === 'format' || known?.kind === 'integrity' ? known.kind : 'bug',
+    kind: known && isKind(known.kind) ? known.kind : 'bug',
     message: error instanceof Error ? error.message : String(error),
     code: known?.code ?? 'BUG',
     context: known?.context ?? {},
@@ -35,7 +51,6 @@ export function toFailure(error: unknown): Failure {
 
 export function fromFailure({ kind, message, code, context, hint, stack }: Failure): Error {
   const options = { code, context, ...(hint === undefined ? {} : { hint }) };
-  if (kind === 'format') return new FormatError(message, options);
-  if (kind === 'integrity') return new IntegrityError(message, options);
-  return new Error(`codec worker: ${stack ?? message}`);
+  if (kind === 'bug') return new Error(`codec worker: ${stack ?? message}`);
+  return new CLASSES[kind](message, options);
 }

@@ -4,10 +4,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type VmSpec, vmArgs } from '../../../vm/argv.ts';
 import type { CpuTimes, GuestDisk } from '../../../vm/guest/unpack.ts';
 import type { Phase, Progress } from '../../progress.ts';
+import { createPhases } from '../phases.ts';
 import { findBadness } from './badness.ts';
 import { createConsole } from './console.ts';
 import { awaitReady, openShell, unpack } from './dialogue.ts';
-import { createPhases } from './phases.ts';
 import { type QemuProcess, spawnQemu } from './process.ts';
 import { listenForQmp, type Qmp, type QmpEvent, type QmpListener, queryStatus } from './qmp.ts';
 import { type Cause, createTermination, Terminated, type Termination } from './termination.ts';
@@ -62,7 +62,7 @@ export async function runAttempt(plan: AttemptPlan): Promise<Outcome> {
     stderr: join(plan.folder, `qemu-${accel}.stderr`),
     qmp: join(plan.folder, `qmp-${accel}.sock`),
   };
-  const phases = createPhases(plan.subject, plan.progress);
+  const phases = createPhases(plan.subject, plan.progress, 'boot');
   const total = plan.disks.reduce((sum, disk) => sum + disk.size, 0);
   using termination = createTermination(plan.signal);
   const watch = startWatch(termination, plan.limits, ({ written }) => {

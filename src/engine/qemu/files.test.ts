@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { LiveIso } from '../../iso/live-iso.ts';
 import type { MetalDisk } from '../engine.ts';
-import { createOutputs } from './outputs.ts';
+import { createOutputs } from '../outputs.ts';
 import { createWorkdir } from './workdir.ts';
 
 let folder: string;
@@ -56,7 +56,8 @@ async function iso(kernelLength: number, size: number): Promise<LiveIso> {
   const path = join(folder, 'live.iso');
   await writeFile(path, 'xxKERNELyyINITRDzz');
   return {
-    ...{ path, size, volumeId: 'v', arch: 'x86_64', kargs: '', rootImage: 'root.squashfs' },
+    ...{ path, size, volumeId: 'v', arch: 'x86_64', kargs: '' },
+    rootImage: { path: 'root.squashfs', offset: 0, length: 1 },
     kernel: { path: 'images/pxeboot/vmlinuz', offset: 2, length: kernelLength },
     initrd: { path: 'images/pxeboot/initrd.img', offset: 10, length: 6 },
     rootfs: { path: 'images/pxeboot/rootfs.img', offset: 0, length: 1 },

@@ -1,4 +1,4 @@
-import type { Phase, Progress } from '../../progress.ts';
+import type { Phase, Progress } from '../progress.ts';
 
 /** Reports the phases of a run and keeps their times. */
 export interface Phases {
@@ -9,9 +9,9 @@ export interface Phases {
   finish(): Record<string, number>;
 }
 
-export function createPhases(subject: string, progress: Progress): Phases {
+export function createPhases(subject: string, progress: Progress, first: Phase): Phases {
   const seconds: Record<string, number> = {};
-  let current: Phase = 'boot';
+  let current: Phase = first;
   let since = performance.now();
   let entered = false;
   const close = () => {

@@ -1,6 +1,6 @@
 import { type FileHandle, open, unlink } from 'node:fs/promises';
-import { osError } from '../../io/os-error.ts';
-import type { MetalDisk } from '../engine.ts';
+import { osError } from '../io/os-error.ts';
+import type { MetalDisk } from './engine.ts';
 
 /** The raw disks to be, from creation to success or removal. */
 export interface Outputs extends AsyncDisposable {

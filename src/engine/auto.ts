@@ -1,0 +1,25 @@
+import { UnsupportedError } from '../errors.ts';
+import { silent } from '../progress.ts';
+import type { MetalEngine } from './engine.ts';
+
+/**
+ * Takes `preferred` where it understands the ISO, else `fallback`, and says so. An ISO that is damaged
+ * is an error all the same: the other engine would only take longer to find it.
+ */
+export function createAutoEngine(preferred: MetalEngine, fallback: MetalEngine): MetalEngine {
+  return {
+    name: 'auto',
+    async regenerate(request) {
+      try {
+        return await preferred.regenerate(request);
+      } catch (error) {
+        if (!(error instanceof UnsupportedError)) throw error;
+        const { progress = silent, iso } = request;
+        const message = `${error.message}: the ${fallback.name} engine takes over from the ${preferred.name} one`;
+        progress({ type: 'note', subject: `${iso.arch} engine`, message });
+        const report = await fallback.regenerate(request);
+        return { ...report, detail: `${report.detail} (${preferred.name}: ${error.message})` };
+      }
+    },
+  };
+}

@@ -1,0 +1,42 @@
+import { Worker } from 'node:worker_threads';
+import { fromFailure } from '../../../codec/workers/messages.ts';
+import type { HashRequest, Reply, Role, UnpackRequest } from './messages.ts';
+
+export interface Thread {
+  post(request: UnpackRequest | HashRequest): void;
+}
+
+/** The threads of one run. The first that fails ends all of it. */
+export interface Crew extends AsyncDisposable {
+  start(role: Role, onReply: (reply: Reply) => void): Thread;
+  /** Rejects with the error of the first thread that fails; never resolves. */
+  readonly failed: Promise<never>;
+}
+
+/** Beside this file, `.ts` in the sources and `.js` once built. */
+const ENTRY = new URL(
+  import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js',
+  import.meta.url,
+);
+
+export function createCrew(): Crew {
+  const workers: Worker[] = [];
+  const failure = Promise.withResolvers<never>();
+  failure.promise.catch(() => {}); // whoever waits for it hears of it
+  return {
+    failed: failure.promise,
+    start(role, onReply) {
+      const worker = new Worker(ENTRY, { workerData: role });
+      workers.push(worker);
+      worker.on('message', (reply: Reply) => {
+        if (reply.kind === 'failed') failure.reject(fromFailure(reply.failure));
+        else onReply(reply);
+      });
+      worker.on('error', (error) => failure.reject(error));
+      return { post: (request) => worker.postMessage(request) };
+    },
+    async [Symbol.asyncDispose]() {
+      await Promise.all(workers.map((worker) => worker.terminate()));
+    },
+  };
+}

@@ -1,0 +1,36 @@
+import { closeSync, openSync, writeSync } from 'node:fs';
+import { osError } from '../../../io/os-error.ts';
+import { zeroRuns } from '../../../io/zero.ts';
+
+/** Hole granularity: the block size of every file system in use. */
+const BLOCK = 4096;
+
+export interface DiskWriter {
+  /** Writes what is not zero: the disk is all holes before. Throws IoError. */
+  write(bytes: Uint8Array, position: number): void;
+  close(): void;
+}
+
+/** Opens a disk that exists, for writing here and there, blocking. */
+export function openDiskWriter(path: string): DiskWriter {
+  let fd: number;
+  try {
+    fd = openSync(path, 'r+');
+  } catch (error) {
+    throw osError(error, 'open', path);
+  }
+  return {
+    write(bytes, position) {
+      try {
+        for (const { zero, start, end } of zeroRuns(bytes, position, BLOCK)) {
+          for (let at = start; !zero && at < end; ) {
+            at += writeSync(fd, bytes, at, end - at, position + at);
+          }
+        }
+      } catch (error) {
+        throw osError(error, 'write', path);
+      }
+    },
+    close: () => closeSync(fd),
+  };
+}

@@ -1,0 +1,33 @@
+import type { Unit } from '../root-files.ts';
+import { badSquashfs, type Superblock } from './superblock.ts';
+
+/** Set in a size field if the block is stored as it is. */
+const AS_IS = 1 << 24;
+const SIZE_MASK = AS_IS - 1;
+/** Everything above is not defined. */
+const FIELD_MASK = AS_IS | SIZE_MASK;
+
+/** Stored bytes that a size field tells. */
+export const storedSize = (field: number): number => field & SIZE_MASK;
+
+/** The block at `offset` of the image, which lies at `start`; undefined if its size says: all zeros. */
+export function dataUnit(
+  { codec, blockSize, bytesUsed }: Superblock,
+  start: number,
+  offset: number,
+  field: number,
+): Unit | undefined {
+  const stored = storedSize(field);
+  if (stored === 0) return undefined;
+  if (field & ~FIELD_MASK || stored > blockSize || offset + stored > bytesUsed) {
+    throw badSquashfs(`a data block of ${stored} bytes`, offset);
+  }
+  const asIs = (field & AS_IS) !== 0;
+  return {
+    offset: start + offset,
+    stored,
+    length: asIs ? stored : blockSize,
+    exact: true,
+    codec: asIs ? 'none' : codec,
+  };
+}

@@ -1,0 +1,38 @@
+import { readFileSync } from 'node:fs';
+import { memorySource } from '../../src/io/memory-source.ts';
+import { decompress } from '../../src/rootfs/decompress.ts';
+import { openRootFiles } from '../../src/rootfs/index.ts';
+import type { RootFile, RootFiles } from '../../src/rootfs/root-files.ts';
+
+/** Some bytes in front of the image, as an ISO has them. */
+const START = 1000;
+
+/** Opens an image that lies somewhere inside a larger file. */
+export function openImage(image: Uint8Array): { root: RootFiles; iso: Uint8Array } {
+  const iso = Buffer.concat([Buffer.alloc(START, 0x55), image]);
+  const extent = { path: 'root.img', offset: START, length: image.length };
+  return { root: openRootFiles(memorySource(iso), extent), iso };
+}
+
+/** The bytes `[start, end)` of a file; zeros past its end. */
+export function readRootFile(iso: Uint8Array, file: RootFile, start = 0, end = file.size): Buffer {
+  const bytes = Buffer.alloc(end - start);
+  for (const { start: at, length, unit, unitOffset } of file.pieces(start, end)) {
+    const stored = iso.subarray(unit.offset, unit.offset + unit.stored);
+    const unpacked = decompress(unit.codec, stored, unit.length, unit.partial);
+    if (unit.exact && unpacked.length !== unit.length) throw new Error('a unit of another length');
+    for (let i = Math.max(at, start); i < Math.min(at + length, end); i++) {
+      bytes[i - start] = unpacked[unitOffset + i - at] ?? 0;
+    }
+  }
+  return bytes;
+}
+
+/** Path and SHA-256 of each file of the golden trees, by coreutils. */
+export function listedFiles(): [path: string, sha256: string][] {
+  const list = readFileSync(new URL('../golden/rootfs/tree.sha256', import.meta.url), 'utf8');
+  return list
+    .trim()
+    .split('\n')
+    .map((line) => [line.slice(68), line.slice(0, 64)]);
+}
