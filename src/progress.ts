@@ -7,7 +7,6 @@ export type Phase =
   | 'hash-iso'
   | 'boot'
   | 'login'
-  | 'read'
   | 'unpack'
   | 'hash'
   | 'poweroff'

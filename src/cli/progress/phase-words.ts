@@ -5,7 +5,6 @@ export const PHASE_WORDS: Readonly<Record<Phase, string>> = {
   'hash-iso': 'checking the ISO',
   boot: 'booting',
   login: 'waiting for login',
-  read: 'reading the ISO',
   unpack: 'unpacking the disk',
   hash: 'hashing the disk',
   poweroff: 'powering off',
