@@ -17,7 +17,7 @@ export default defineConfig({
           // Real VMs under TCG on two cores: one file at a time, generous ceilings.
           fileParallelism: false,
           testTimeout: 900_000,
-          hookTimeout: 1_800_000,
+          hookTimeout: 3_600_000,
         },
       },
     ],

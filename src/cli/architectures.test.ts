@@ -491,8 +491,8 @@ test('inspect groups by architecture, after an overview', async () => {
 test('jobs by the host’s cores and memory', () => {
   const GIB = 2 ** 30;
   expect(defaultJobs({ cores: 1, memory: 2 * GIB })).toBe(1);
-  expect(defaultJobs({ cores: 2, memory: 24 * GIB })).toBe(1);
-  expect(defaultJobs({ cores: 8, memory: 64 * GIB })).toBe(4);
+  expect(defaultJobs({ cores: 2, memory: 24 * GIB })).toBe(2);
+  expect(defaultJobs({ cores: 8, memory: 64 * GIB })).toBe(8);
   expect(defaultJobs({ cores: 64, memory: 8 * GIB })).toBe(2);
 });
 

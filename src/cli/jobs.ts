@@ -1,7 +1,7 @@
 import { availableParallelism, totalmem } from 'node:os';
 
-/** A machine under TCG keeps two host CPUs busy (two vCPUs), and patching keeps one. */
-const CORES_PER_JOB = 2;
+/** A machine under TCG has one vCPU, and so keeps one host CPU busy; patching and hashing keep one, too. */
+const CORES_PER_JOB = 1;
 /** A machine's memory and the little that is around it. */
 const BYTES_PER_JOB = 4 * 2 ** 30;
 
