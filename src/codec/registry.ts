@@ -1,11 +1,12 @@
 import { UnsupportedError } from '../errors.ts';
 import type { Codec } from './codec.ts';
 import { IMPLEMENTATIONS } from './deflate/implementations.ts';
+import { qcow2 } from './qcow2/codec.ts';
 import { splice } from './splice/codec.ts';
 import { vmdk } from './vmdk/codec.ts';
 
 /** All codecs, in the order in which a file is offered to them. */
-export const CODECS: readonly Codec[] = [vmdk, splice];
+export const CODECS: readonly Codec[] = [vmdk, qcow2, splice];
 
 /** What a bundle says of a layer of an artifact. */
 export interface LayerNeeds {

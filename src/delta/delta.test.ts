@@ -8,10 +8,11 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RehydrateError } from '../errors.ts';
 import { writeAtomically } from '../io/atomic.ts';
 import { createHasher } from '../io/digest.ts';
+import { bytesToRuns, type DiskRun } from '../io/disk-run.ts';
 import { nullSink } from '../io/sink.ts';
 import { openSource } from '../io/source.ts';
 import { applyDelta } from './apply.ts';
-import { encodeDelta } from './encode.ts';
+import { encodeDelta, encodeRuns } from './encode.ts';
 
 const run = promisify(execFile);
 let folder: string;
@@ -144,6 +145,49 @@ describe('round trip', () => {
     const again = await encode(base, target, 1000);
     expect(again.delta.equals(delta)).toBe(true);
   });
+});
+
+test('neither the cut of the target nor how its zeros or the holes of its base come matters', async () => {
+  const deltaOf = async (source: string, target: AsyncIterable<DiskRun>) => {
+    await using base = await openSource(source);
+    const pieces: Buffer[] = [];
+    const sink = {
+      write: async (chunk: Uint8Array) => void pieces.push(Buffer.from(chunk)),
+      zeros: async (length: number) => void pieces.push(Buffer.alloc(length)),
+    };
+    await encodeRuns({ base, target, sink });
+    return Buffer.concat(pieces);
+  };
+  async function* asRuns(target: Buffer, chunk: number): AsyncGenerator<DiskRun> {
+    for await (const bytes of chunksOf(target, chunk)) {
+      const zero = bytes.every((byte) => byte === 0);
+      yield zero ? { kind: 'zeros', length: bytes.length } : { kind: 'data', bytes };
+    }
+  }
+  await fc.assert(
+    fc.asyncProperty(scenario, fc.integer({ min: 50, max: 9000 }), async (one, cut) => {
+      const { base, target, chunk } = one;
+      await writeFile(path('dense'), base);
+      await run('cp', ['--sparse=always', path('dense'), path('sparse')]);
+      const delta = await deltaOf(path('dense'), bytesToRuns(chunksOf(target, chunk)));
+      const again = await deltaOf(path('sparse'), asRuns(target, cut));
+      expect(again.equals(delta)).toBe(true);
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test('a hole of a terabyte costs no time', async () => {
+  await writeFile(path('base'), noise(50_000, 2));
+  await truncate(path('base'), 2 ** 32);
+  await using base = await openSource(path('base'));
+  async function* target(): AsyncGenerator<DiskRun> {
+    yield { kind: 'data', bytes: noise(50_000, 2) };
+    yield { kind: 'zeros', length: 2 ** 40 };
+    yield { kind: 'data', bytes: noise(50_000, 2) };
+  }
+  const made = await encodeRuns({ base, target: target(), sink: nullSink() });
+  expect(made).toMatchObject({ targetSize: 2 ** 40 + 100_000, literalBytes: 0 });
 });
 
 describe('size', () => {

@@ -1,6 +1,6 @@
 import { instantiate } from './module.ts';
 
-/** Inflates small zlib streams (RFC 1950) without leaving garbage. Inflating has one right answer. */
+/** Inflates small zlib streams (RFC 1950) or raw ones (RFC 1951) without leaving garbage. Inflating has one right answer. */
 export interface Inflater {
   /** At most so many bytes of input, and of output. */
   readonly limit: number;
@@ -8,7 +8,7 @@ export interface Inflater {
    * The contents of the stream at the start of `input`; `undefined` if it is damaged, not complete
    * or longer than `room` bytes. A view that is valid until the next call.
    */
-  inflate(input: Uint8Array, room: number): Uint8Array | undefined;
+  inflate(input: Uint8Array, room: number, format?: 'zlib' | 'raw'): Uint8Array | undefined;
 }
 
 const WINDOW_BITS = 15;
@@ -18,10 +18,11 @@ export async function loadInflate(): Promise<Inflater> {
   const limit = wasm.bufferSize();
   return {
     limit,
-    inflate(input, room) {
+    inflate(input, room, format = 'zlib') {
       if (input.length > limit) return undefined;
       new Uint8Array(wasm.memory.buffer, wasm.input(), input.length).set(input);
-      const length = wasm.inflate?.(input.length, Math.min(room, limit), WINDOW_BITS) ?? -1;
+      const bits = format === 'raw' ? -WINDOW_BITS : WINDOW_BITS;
+      const length = wasm.inflate?.(input.length, Math.min(room, limit), bits) ?? -1;
       if (length < 0) return undefined;
       return new Uint8Array(wasm.memory.buffer, wasm.output(), length);
     },

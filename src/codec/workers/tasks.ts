@@ -1,9 +1,13 @@
+import { type CheckClusters, checkClusters } from '../qcow2/check-clusters.ts';
+import { type PackClusters, packClusters } from '../qcow2/pack-clusters.ts';
 import { type CheckGrains, checkGrains } from '../vmdk/check-grains.ts';
 import { type PackGrains, packGrains } from '../vmdk/pack-grains.ts';
 
 export interface TaskTypes {
   readonly packGrains: PackGrains;
   readonly checkGrains: CheckGrains;
+  readonly packClusters: PackClusters;
+  readonly checkClusters: CheckClusters;
 }
 export type TaskName = keyof TaskTypes;
 export type TaskInput<N extends TaskName> = TaskTypes[N]['input'];
@@ -23,7 +27,12 @@ export type Task<T extends { readonly input: unknown; readonly output: unknown }
  * The work that a codec hands to its pool, by name. A task takes and gives plain data; the buffers of a
  * message move along with it rather than being copied.
  */
-const TASKS: { readonly [N in TaskName]: Task<TaskTypes[N]> } = { packGrains, checkGrains };
+const TASKS: { readonly [N in TaskName]: Task<TaskTypes[N]> } = {
+  packGrains,
+  checkGrains,
+  packClusters,
+  checkClusters,
+};
 
 export function runTask<N extends TaskName>(
   name: N,

@@ -1,0 +1,32 @@
+import type { Codec } from '../codec.ts';
+import { decodeQcow2 } from './decode.ts';
+import { qcow2Encoder } from './encode.ts';
+import { isQcow2 } from './header.ts';
+import { computeLayout } from './layout.ts';
+import { parseRecipe, serializeRecipe } from './recipe.ts';
+
+/** Qcow2 as `qemu-img convert` writes it, with or without `-c`; the payload is the raw disk. */
+export const qcow2: Codec = {
+  name: 'qcow2',
+  detect: isQcow2,
+  async open(source, context) {
+    const decoding = await decodeQcow2(source, context);
+    return {
+      payload: { kind: 'disk', size: decoding.size, runs: () => decoding.disk() },
+      async recipe() {
+        const recipe = await decoding.recipe();
+        const requires = new Set(recipe.codecs.map(({ implementation }) => implementation));
+        return { bytes: serializeRecipe(recipe), requires: [...requires].sort() };
+      },
+    };
+  },
+  parse(bytes) {
+    const recipe = parseRecipe(bytes);
+    computeLayout(recipe); // throws if it makes no sense
+    return {
+      payloadSize: recipe.diskSize,
+      containerSize: recipe.fileSize,
+      encoder: (sink, context) => qcow2Encoder(recipe, sink, context),
+    };
+  },
+};

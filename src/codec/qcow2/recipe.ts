@@ -1,0 +1,157 @@
+import * as v from 'valibot';
+import { FormatError } from '../../errors.ts';
+import { sizeField } from '../../json/fields.ts';
+import { type DeflateParams, deflateParamsField } from '../deflate/params.ts';
+import { decodeFrame, encodeFrame, type FrameType } from '../recipe-frame.ts';
+import { type VarintReader, varintReader, varintWriter } from '../varint.ts';
+import { checkGeometry, clusterBytes, clusterCount, type Geometry, tableCount } from './header.ts';
+import { MAX_ALLOCATED } from './metadata.ts';
+
+/**
+ * All that a qcow2 is besides its raw disk: what lies in the file, front to back. L2 tables are
+ * computed from where the clusters are; the other tables are small and literal.
+ */
+export interface Qcow2Recipe extends Geometry {
+  /** Bytes of the qcow2. */
+  readonly fileSize: number;
+  /** Deflate parameters that segments refer to. */
+  readonly codecs: readonly DeflateParams[];
+  /** In file order. */
+  readonly segments: readonly Segment[];
+  /** Bytes in the file of each compressed cluster, in file order. */
+  readonly lengths: Uint32Array;
+  /** Contents of all literal segments, one after the other. */
+  readonly literals: Uint8Array;
+}
+
+export type Segment =
+  /** `length` bytes of `literals`: header, L1, reference counts, padding. */
+  | { readonly kind: 'literal'; readonly length: number }
+  | { readonly kind: 'zeros'; readonly length: number }
+  /** An L2 table. */
+  | { readonly kind: 'table'; readonly index: number }
+  /** Clusters `first` to `first + count - 1` of the disk as they are. */
+  | { readonly kind: 'clusters'; readonly first: number; readonly count: number }
+  /** The same, deflated with `codecs[codec]`, without gaps. */
+  | {
+      readonly kind: 'deflated';
+      readonly first: number;
+      readonly count: number;
+      readonly codec: number;
+    }
+  /** Compressed clusters, kept as they are in `literals`. */
+  | { readonly kind: 'literal-deflated'; readonly first: number; readonly count: number };
+
+const KINDS = ['literal', 'zeros', 'table', 'clusters', 'deflated', 'literal-deflated'] as const;
+
+/** More than any real file has: bounds what a hostile recipe costs. */
+const MAX_SEGMENTS = 1 << 20;
+
+const FRAME = {
+  codec: 'qcow2',
+  version: 1,
+  columns: 4,
+  header: v.object({
+    fileSize: sizeField,
+    clusterBits: sizeField,
+    diskSize: sizeField,
+    codecs: v.pipe(v.array(deflateParamsField), v.maxLength(16, 'expected at most 16 codecs')),
+  }),
+} satisfies FrameType<unknown>;
+
+/** Compact, but not compressed: zstd takes out what is left. The same recipe gives the same bytes. */
+export function serializeRecipe(recipe: Qcow2Recipe): Uint8Array {
+  const { segments, lengths, literals, ...header } = recipe;
+  const list = varintWriter();
+  let next = 0;
+  for (const segment of segments) {
+    list.unsigned(KINDS.indexOf(segment.kind));
+    if ('length' in segment) list.unsigned(segment.length);
+    else if ('index' in segment) list.unsigned(segment.index);
+    else {
+      list.signed(segment.first - next);
+      list.unsigned(segment.count);
+      if (segment.kind === 'deflated') list.unsigned(segment.codec);
+      next = segment.first + segment.count;
+    }
+  }
+  // The low bytes are noise, the others are not: apart, the latter compress.
+  const low = Uint8Array.from(lengths, (length) => length & 0xff);
+  const high = varintWriter();
+  for (const length of lengths) high.unsigned(length >>> 8);
+  return encodeFrame(FRAME, { header, columns: [list.bytes(), low, high.bytes(), literals] });
+}
+
+/** Checks all that `computeLayout` does not. Throws FormatError. */
+export function parseRecipe(bytes: Uint8Array): Qcow2Recipe {
+  const { header, columns } = decodeFrame(FRAME, bytes);
+  const [list, low, high, literals] = columns;
+  if (!list || !low || !high || !literals) throw new RangeError('four columns were asked for');
+  checkGeometry(header, 'qcow2 recipe');
+  const segments = parseSegments(varintReader(list, 'qcow2 recipe'), header, header.codecs.length);
+  const compressed = segments.reduce((sum, segment) => sum + compressedIn(segment), 0);
+  if (compressed !== low.length) throw bad('another number of lengths than of clusters');
+  const reader = varintReader(high, 'qcow2 recipe');
+  const lengths = new Uint32Array(compressed);
+  for (let i = 0; i < compressed; i++) {
+    const length = reader.unsigned() * 0x100 + (low[i] ?? 0);
+    if (length === 0 || length > 2 * clusterBytes(header)) throw bad('impossible length');
+    lengths[i] = length;
+  }
+  if (!reader.done) throw bad('more lengths than clusters');
+  return { ...header, segments, lengths, literals };
+}
+
+export function compressedIn(segment: Segment): number {
+  return segment.kind === 'deflated' || segment.kind === 'literal-deflated' ? segment.count : 0;
+}
+
+export function bad(problem: string): FormatError {
+  return new FormatError(`qcow2 recipe: ${problem}`, {
+    code: 'QCOW2_RECIPE',
+    hint: 'fetch the bundle again; this recipe is damaged',
+  });
+}
+
+function parseSegments(list: VarintReader, geometry: Geometry, codecs: number): Segment[] {
+  const segments: Segment[] = [];
+  const clusters = clusterCount(geometry);
+  const tables = tableCount(geometry);
+  let next = 0;
+  let allocated = 0;
+  const below = (value: number, limit: number) => {
+    if (value < 0 || value >= limit) throw bad(`${value} is out of range`);
+    return value;
+  };
+  const range = () => {
+    const first = below(next + list.signed(), clusters);
+    const count = list.unsigned();
+    next = below(first + count, clusters + 1);
+    allocated += count;
+    if (allocated > MAX_ALLOCATED) throw bad('too many clusters');
+    return { first, count };
+  };
+  while (!list.done) {
+    if (segments.length === MAX_SEGMENTS) throw bad('too many segments');
+    const kind = KINDS[list.unsigned()];
+    switch (kind) {
+      case 'literal':
+      case 'zeros':
+        segments.push({ kind, length: list.unsigned() });
+        break;
+      case 'table':
+        segments.push({ kind, index: below(list.unsigned(), tables) });
+        break;
+      case 'clusters':
+      case 'literal-deflated':
+        segments.push({ kind, ...range() });
+        break;
+      case 'deflated':
+        segments.push({ kind, ...range(), codec: below(list.unsigned(), codecs) });
+        break;
+      case undefined:
+        throw bad('unknown segment');
+    }
+  }
+  return segments;
+}
