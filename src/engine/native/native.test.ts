@@ -16,27 +16,30 @@ function disksOf(iso: LiveIso, folder: string) {
   return iso.osmets.map((osmet) => ({ osmet, output: join(folder, `${osmet.variant}.raw`) }));
 }
 
-test.each(['squashfs-objects'])('%s: both disks, byte for byte, sparse', async (image) => {
-  await using folder = await temporaryFolder();
-  const { iso, disks } = await nativeIso(folder.path, { image });
-  const events: ProgressEvent[] = [];
-  const report = await createNativeEngine().regenerate({
-    iso,
-    disks: disksOf(iso, folder.path),
-    progress: (event) => events.push(event),
-  });
-  for (const { variant, checksum } of iso.osmets) {
-    const path = join(folder.path, `${variant}.raw`);
-    expect((await readFile(path)).equals(disks.get(variant) ?? Buffer.alloc(0))).toBe(true);
-    expect(report.digests?.[variant]).toBe(checksum);
-    expect((await stat(path)).blocks * 512).toBeLessThan(4 << 20);
-  }
-  expect(report).toMatchObject({ engine: 'native', detail: expect.stringMatching(/^native \(/) });
-  expect(Object.keys(report.seconds)).toEqual(['read', 'unpack', 'hash']);
-  const phases = events.flatMap((event) => (event.type === 'phase' ? [event.phase] : []));
-  expect(phases).toEqual(['read', 'unpack', 'hash']);
-  expect(events.at(-1)).toMatchObject({ type: 'done', subject: 'x86_64 native' });
-});
+test.each(['squashfs-objects', 'erofs-objects'])(
+  '%s: both disks, byte for byte, sparse',
+  async (image) => {
+    await using folder = await temporaryFolder();
+    const { iso, disks } = await nativeIso(folder.path, { image });
+    const events: ProgressEvent[] = [];
+    const report = await createNativeEngine().regenerate({
+      iso,
+      disks: disksOf(iso, folder.path),
+      progress: (event) => events.push(event),
+    });
+    for (const { variant, checksum } of iso.osmets) {
+      const path = join(folder.path, `${variant}.raw`);
+      expect((await readFile(path)).equals(disks.get(variant) ?? Buffer.alloc(0))).toBe(true);
+      expect(report.digests?.[variant]).toBe(checksum);
+      expect((await stat(path)).blocks * 512).toBeLessThan(4 << 20);
+    }
+    expect(report).toMatchObject({ engine: 'native', detail: expect.stringMatching(/^native \(/) });
+    expect(Object.keys(report.seconds)).toEqual(['read', 'unpack', 'hash']);
+    const phases = events.flatMap((event) => (event.type === 'phase' ? [event.phase] : []));
+    expect(phases).toEqual(['read', 'unpack', 'hash']);
+    expect(events.at(-1)).toMatchObject({ type: 'done', subject: 'x86_64 native' });
+  },
+);
 
 test('one disk alone, by one thread', async () => {
   await using folder = await temporaryFolder();
