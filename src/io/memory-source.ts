@@ -1,4 +1,5 @@
-import { type Source, shortRead } from './source.ts';
+import { shortRead } from './short-read.ts';
+import type { Source } from './source.ts';
 
 /** A {@link Source} over bytes in memory, without holes: for small decoded blobs and for tests. */
 export function memorySource(data: Uint8Array, name = 'memory'): Source {

@@ -3,6 +3,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { FormatError } from '../errors.ts';
 import { seekData } from './libc.ts';
 import { osError } from './os-error.ts';
+import { shortRead } from './short-read.ts';
 
 /** A half-open byte range. */
 export interface Range {
@@ -24,17 +25,6 @@ export interface Source {
   nextData(position: number): Range | undefined;
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
-}
-
-export function shortRead(name: string, size: number, position: number, length: number) {
-  return new FormatError(
-    `${name} is truncated: wanted ${length} bytes at offset ${position}, it ends at ${size}`,
-    {
-      code: 'SHORT_READ',
-      context: { file: name, offset: position, length, size },
-      hint: 'fetch the file again',
-    },
-  );
 }
 
 /** Opens a regular file for reading. Throws IoError if the system refuses. */

@@ -3,7 +3,8 @@ import { golden } from '../../test/golden/load.ts';
 import { survive } from '../../test/golden/mutate.ts';
 import { RehydrateError } from '../errors.ts';
 import { memorySource } from '../io/memory-source.ts';
-import { type Source, shortRead } from '../io/source.ts';
+import { shortRead } from '../io/short-read.ts';
+import type { Source } from '../io/source.ts';
 import { type IsoNode, openIso9660 } from './iso9660.ts';
 
 const open = (bytes: Uint8Array) => openIso9660(memorySource(bytes, 'an.iso'));

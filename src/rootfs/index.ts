@@ -2,6 +2,7 @@ import { UnsupportedError } from '../errors.ts';
 import type { Source } from '../io/source.ts';
 import type { IsoExtent } from '../iso/live-iso.ts';
 import { decodeSuperblock, SUPERBLOCKS_SIZE } from '../iso/superblock.ts';
+import { openErofs } from './erofs/index.ts';
 import type { RootFiles } from './root-files.ts';
 import { openSquashfs } from './squashfs/index.ts';
 
@@ -16,6 +17,8 @@ export function openRootFiles(source: Source, extent: IsoExtent): RootFiles {
   switch (decodeSuperblock(head)?.kind) {
     case 'squashfs':
       return openSquashfs(source, extent);
+    case 'erofs':
+      return openErofs(source, extent);
     default:
       throw new UnsupportedError(`${extent.path} is no root image that the native engine reads`, {
         code: 'ROOT_IMAGE_KIND',

@@ -11,6 +11,8 @@ export interface Unit {
   readonly codec: Codec;
   /** It may hold more than `length` bytes, which are of no use to any file. */
   readonly partial?: boolean;
+  /** So many of the first stored bytes, at most, may be zeros that are not part of the data. */
+  readonly padding?: number;
 }
 
 /** A part of a file: `length` bytes at `start` of it are those at `unitOffset` of the unpacked unit. */

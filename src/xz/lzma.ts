@@ -122,8 +122,11 @@ export class LzmaDecoder {
     this.#position += length;
   }
 
-  /** Decodes a whole chunk into `unpacked` bytes of output. Throws FormatError `XZ_BAD`. */
-  chunk(input: Uint8Array, unpacked: number): void {
+  /**
+   * Decodes a chunk into `unpacked` bytes of output: all of it, or the first part. Throws FormatError
+   * `XZ_BAD`.
+   */
+  chunk(input: Uint8Array, unpacked: number, extent: 'whole' | 'part' = 'whole'): void {
     this.#start(input);
     const probabilities = this.#probabilities;
     const positionMask = (1 << this.#properties.pb) - 1;
@@ -141,12 +144,14 @@ export class LzmaDecoder {
         } else {
           length = this.#repeat(probabilities, position);
         }
+        if (extent === 'part') length = Math.min(length, left);
         this.#emit(length, left);
       }
       if (this.#at > input.length) throw badLzma('a chunk ends too early');
       left -= length;
       this.#position = (this.#position + length) | 0;
     }
+    if (extent === 'part') return;
     this.#normalize();
     if (this.#at !== input.length || this.#code !== 0)
       throw badLzma('a chunk does not end cleanly');

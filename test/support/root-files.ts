@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { memorySource } from '../../src/io/memory-source.ts';
-import { decompress } from '../../src/rootfs/decompress.ts';
 import { openRootFiles } from '../../src/rootfs/index.ts';
 import type { RootFile, RootFiles } from '../../src/rootfs/root-files.ts';
+import { unpackUnit } from '../../src/rootfs/unpack-unit.ts';
 
 /** Some bytes in front of the image, as an ISO has them. */
 const START = 1000;
@@ -19,8 +19,7 @@ export function readRootFile(iso: Uint8Array, file: RootFile, start = 0, end = f
   const bytes = Buffer.alloc(end - start);
   for (const { start: at, length, unit, unitOffset } of file.pieces(start, end)) {
     const stored = iso.subarray(unit.offset, unit.offset + unit.stored);
-    const unpacked = decompress(unit.codec, stored, unit.length, unit.partial);
-    if (unit.exact && unpacked.length !== unit.length) throw new Error('a unit of another length');
+    const unpacked = unpackUnit(unit, stored);
     for (let i = Math.max(at, start); i < Math.min(at + length, end); i++) {
       bytes[i - start] = unpacked[unitOffset + i - at] ?? 0;
     }

@@ -13,6 +13,10 @@ export interface Copy {
 
 /** A unit of the root image and all that is to be taken out of it. */
 export interface PlannedUnit extends Unit {
+  // Change while more files are found to share the unit.
+  length: number;
+  exact: boolean;
+  partial: boolean;
   /** One of the objects in it, for messages. */
   readonly object: string;
   readonly copies: Copy[];
@@ -86,12 +90,19 @@ export async function planUnits(
 function unitOf(units: Map<number, PlannedUnit>, unit: Unit, object: string): PlannedUnit {
   const known = units.get(unit.offset);
   if (known === undefined) {
-    const planned = { ...unit, object, copies: [] };
+    const planned = { ...unit, partial: unit.partial ?? false, object, copies: [] };
     units.set(unit.offset, planned);
     return planned;
   }
-  if (known.stored === unit.stored && known.length === unit.length && known.codec === unit.codec) {
-    return known;
+  if (known.stored === unit.stored && known.codec === unit.codec) {
+    if (known.length === unit.length) return known;
+    // One refers to a part of what the other one has.
+    if (known.partial || unit.partial) {
+      known.length = Math.max(known.length, unit.length);
+      known.exact = false;
+      known.partial = true;
+      return known;
+    }
   }
   // The same stored bytes cannot unpack to two things.
   throw new FormatError('two files of the root image disagree about a block', {

@@ -1,9 +1,12 @@
+import { type FileHandle, open } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { cancelled, throwIfAborted } from '../../errors.ts';
 import { isSha256, type Sha256 } from '../../io/digest.ts';
+import { osError } from '../../io/os-error.ts';
 import type { Osmet } from '../../iso/osmet.ts';
 import type { MetalDisk } from '../engine.ts';
 import { batches } from './batches.ts';
+import { dataRanges } from './data-ranges.ts';
 import { type PlannedUnit, unmappedRanges } from './plan.ts';
 import { createWatermark, type Watermark } from './watermark.ts';
 import { type Crew, createCrew, type Thread } from './workers/crew.ts';
@@ -44,7 +47,8 @@ export async function writeDisks(options: WriteDisksOptions): Promise<Sha256[]> 
   const orElse = <T>(work: Promise<T>) => Promise.race([work, crew.failed, stop]);
   throwIfAborted(signal);
 
-  const hashers = startHashers(crew, options);
+  await using files = await openAll(disks);
+  const hashers = startHashers(crew, files.descriptors, options);
   const fillers = disks.map(async ({ osmet, output }, disk) => {
     const read = osmets[disk];
     if (read === undefined) throw new Error(`no osmet for disk ${disk}`);
@@ -110,7 +114,11 @@ interface Hashers {
 }
 
 /** One hashing thread for each disk, told how far it may go. */
-function startHashers(crew: Crew, { disks, onHashed }: WriteDisksOptions): Hashers {
+function startHashers(
+  crew: Crew,
+  descriptors: readonly number[],
+  { disks, onHashed }: WriteDisksOptions,
+): Hashers {
   const ends = disks.map(() => Promise.withResolvers<Sha256>());
   const hashed = disks.map(() => 0);
   const told = disks.map(() => 0);
@@ -128,9 +136,11 @@ function startHashers(crew: Crew, { disks, onHashed }: WriteDisksOptions): Hashe
   const tell = () => {
     for (const [disk, thread] of threads.entries()) {
       const upTo = watermark?.of(disk) ?? 0;
-      if (upTo <= (told[disk] ?? 0)) continue;
+      const before = told[disk] ?? 0;
+      if (upTo <= before) continue;
       told[disk] = upTo;
-      thread.post({ upTo });
+      const end = Math.min(upTo, disks[disk]?.osmet.diskSize ?? 0);
+      thread.post({ upTo, data: dataRanges(descriptors[disk] ?? -1, before, end) });
     }
   };
   return {
@@ -150,4 +160,19 @@ function startHashers(crew: Crew, { disks, onHashed }: WriteDisksOptions): Hashe
     },
     digests: Promise.all(ends.map(({ promise }) => promise)),
   };
+}
+
+/** The disks, open for asking where they have data. */
+async function openAll(disks: readonly MetalDisk[]) {
+  const handles: FileHandle[] = [];
+  const close = async () => {
+    for (const handle of handles.splice(0)) await handle.close();
+  };
+  try {
+    for (const { output } of disks) handles.push(await open(output, 'r'));
+  } catch (error) {
+    await close();
+    throw osError(error, 'open', disks[handles.length]?.output ?? '');
+  }
+  return { descriptors: handles.map(({ fd }) => fd), [Symbol.asyncDispose]: close };
 }

@@ -87,25 +87,26 @@ export function pick(platform: string, format: string, file = 'disk', arch = 'x8
 }
 
 /**
- * A release with a part of the fixture's x86_64 in it, as links to its files: `metal` as it is (its
+ * A release with a part of one architecture of the fixture in it, as links to its files: `metal` (its
  * disks are not among the files: they are regenerated anyway) and some other platforms. Dehydrating it
  * takes a fraction of the time. Returns the arguments that name it.
  */
 export async function partialRelease(
   folder: string,
   platforms: readonly string[],
+  arch = 'x86_64',
 ): Promise<string[]> {
   const { stream: name, architectures } = stream();
-  const all = Object.entries(architectures.x86_64?.artifacts ?? {});
+  const all = Object.entries(architectures[arch]?.artifacts ?? {});
   const artifacts = Object.fromEntries(
     all.filter(([platform]) => platform === 'metal' || platforms.includes(platform)),
   );
   await mkdir(folder, { recursive: true });
-  for (const { platform, format, released } of promised()) {
+  for (const { platform, format, released } of promised(arch)) {
     if (!(platform in artifacts) || format.endsWith('raw.xz')) continue;
     await symlink(released, join(folder, basename(released)));
   }
   const path = join(folder, 'stream.json');
-  await writeFile(path, JSON.stringify({ stream: name, architectures: { x86_64: { artifacts } } }));
+  await writeFile(path, JSON.stringify({ stream: name, architectures: { [arch]: { artifacts } } }));
   return ['--stream', path, '--artifacts', folder];
 }

@@ -9,6 +9,7 @@ cd "$work"
 . "$here/tree.sh"
 make_tree tree
 make_many many
+make_objects objects tree
 (cd tree && find . -type f | sort | xargs sha256sum) >"$here/tree.sha256"
 
 keep() { # NAME TREE OPTIONS...
@@ -25,3 +26,4 @@ keep squashfs-no-fragments tree -comp zstd -no-fragments
 keep squashfs-always-fragments tree -comp gzip -always-use-fragments
 keep squashfs-stored tree -noI -noD -noF -b 65536
 keep squashfs-many many -comp zstd -b 4096
+keep squashfs-objects objects -comp zstd -b 65536

@@ -31,3 +31,13 @@ make_many() { # DIR
   mkdir -p "$dir"
   for i in $(seq 1 2500); do head -c $((800 + i % 300)) <(yes "file $i") >"$dir/$i.file"; done
 }
+
+# The same files by their SHA-256, as a repository names its objects.
+make_objects() { # DIR TREE
+  local file sum
+  find "$2" -type f | while read -r file; do
+    sum=$(sha256sum "$file" | cut -c1-64)
+    mkdir -p "$1/ostree/repo/objects/${sum:0:2}"
+    cp --sparse=always "$file" "$1/ostree/repo/objects/${sum:0:2}/${sum:2}.file"
+  done
+}

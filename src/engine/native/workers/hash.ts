@@ -1,8 +1,7 @@
 import { openSync, readSync } from 'node:fs';
 import { createHasher, type Sha256 } from '../../../io/digest.ts';
-import { seekData } from '../../../io/libc.ts';
 import { osError } from '../../../io/os-error.ts';
-import { shortRead } from '../../../io/source.ts';
+import { shortRead } from '../../../io/short-read.ts';
 import type { HashRole } from './messages.ts';
 
 const CHUNK = 1 << 20;
@@ -16,7 +15,7 @@ const STRIDE = 64 << 20;
 export function startHashing(
   { output, size }: HashRole,
   hashed: (upTo: number, sha256: Sha256 | undefined) => void,
-): (upTo: number) => void {
+): (upTo: number, data: Float64Array) => void {
   const hasher = createHasher();
   const buffer = Buffer.allocUnsafe(CHUNK);
   let fd: number;
@@ -41,18 +40,21 @@ export function startHashing(
     }
   };
 
-  return (upTo) => {
-    const end = Math.min(upTo, size);
+  const zeros = (end: number) => {
     while (hasher.bytes < end) {
-      const at = hasher.bytes;
-      const stop = Math.min(at + STRIDE, end);
-      // Asked anew each time: behind `stop` there are still others writing.
-      const found = seekData(fd, at, stop);
-      if (found === undefined) hasher.zeros(stop - at);
-      else if (found.start > at) hasher.zeros(found.start - at);
-      else data(at, found.end);
+      hasher.zeros(Math.min(STRIDE, end - hasher.bytes));
       hashed(hasher.bytes, undefined);
     }
+  };
+
+  return (upTo, ranges) => {
+    const end = Math.min(upTo, size);
+    for (let i = 0; i < ranges.length; i += 2) {
+      zeros(ranges[i] ?? end);
+      data(hasher.bytes, ranges[i + 1] ?? end);
+      hashed(hasher.bytes, undefined);
+    }
+    zeros(end);
     if (hasher.bytes === size) hashed(size, hasher.digest());
   };
 }

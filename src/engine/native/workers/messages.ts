@@ -43,6 +43,8 @@ export interface UnpackRequest {
 /** To a thread of role `hash`: everything in front of `upTo` is as it will be. */
 export interface HashRequest {
   readonly upTo: number;
+  /** Start and end of each region that is no hole, between the last `upTo` and this one. */
+  readonly data: Float64Array;
 }
 
 export type Reply =

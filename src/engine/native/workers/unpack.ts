@@ -1,5 +1,5 @@
 import { FormatError } from '../../../errors.ts';
-import { decompress } from '../../../rootfs/decompress.ts';
+import { unpackUnit } from '../../../rootfs/unpack-unit.ts';
 import type { PlannedUnit } from '../plan.ts';
 import { type DiskWriter, openDiskWriter } from './disk-writer.ts';
 import { type IsoReader, openIsoReader } from './iso-reader.ts';
@@ -28,7 +28,7 @@ export function unpackUnits(
   reader.read(stored, start);
   for (const unit of units) {
     const at = unit.offset - start;
-    const bytes = unpackUnit(unit, stored.subarray(at, at + unit.stored), iso);
+    const bytes = unpack(unit, stored.subarray(at, at + unit.stored), iso);
     for (const { unitOffset, length, disk, diskOffset } of unit.copies) {
       if (unitOffset + length > bytes.length) {
         throw badUnit(unit, iso, `it has ${bytes.length} bytes, ${unitOffset + length} are wanted`);
@@ -38,19 +38,13 @@ export function unpackUnits(
   }
 }
 
-function unpackUnit(unit: PlannedUnit, stored: Uint8Array, iso: string): Uint8Array {
-  const { codec, length, exact, partial } = unit;
-  let bytes: Uint8Array;
+function unpack(unit: PlannedUnit, stored: Uint8Array, iso: string): Uint8Array {
   try {
-    bytes = decompress(codec, stored, length, partial);
+    return unpackUnit(unit, stored);
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
     throw badUnit(unit, iso, error.message, error);
   }
-  if (exact && bytes.length !== length) {
-    throw badUnit(unit, iso, `it has ${bytes.length} bytes instead of ${length}`);
-  }
-  return bytes;
 }
 
 function badUnit(unit: PlannedUnit, iso: string, why: string, cause?: unknown): FormatError {

@@ -37,7 +37,7 @@ guarded(() => {
       return;
     case 'hash': {
       const hash = startHashing(role, (upTo, sha256) => send({ kind: 'hashed', upTo, sha256 }));
-      port.on('message', ({ upTo }: HashRequest) => guarded(() => hash(upTo)));
+      port.on('message', ({ upTo, data }: HashRequest) => guarded(() => hash(upTo, data)));
       return;
     }
   }

@@ -1,0 +1,16 @@
+import { seekData } from '../../io/libc.ts';
+
+/**
+ * Where a file has data within `[from, to)`: start and end of each region, in order. Asked in the main
+ * thread: a thread that is ended while it loads the binding to lseek(2) takes the process along.
+ */
+export function dataRanges(fd: number, from: number, to: number): Float64Array {
+  const bounds: number[] = [];
+  for (let at = from; at < to; ) {
+    const found = seekData(fd, at, to);
+    if (found === undefined) break;
+    bounds.push(found.start, found.end);
+    at = found.end;
+  }
+  return Float64Array.from(bounds);
+}

@@ -1,0 +1,105 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { golden } from '../../../test/golden/load.ts';
+import { survive } from '../../../test/golden/mutate.ts';
+import { listedFiles, openImage, readRootFile } from '../../../test/support/root-files.ts';
+import { sha256Of } from '../../../test/support/synthetic-bundle.ts';
+
+const files = listedFiles();
+
+describe.each([
+  'erofs-plain',
+  'erofs-chunks',
+  'erofs-lz4',
+  'erofs-lz4-big',
+  'erofs-lz4-full-index',
+  'erofs-lz4-tails',
+  'erofs-zstd',
+  'erofs-zstd-fragments',
+  'erofs-zstd-dedupe',
+  'erofs-deflate',
+  'erofs-deflate-tails',
+  'erofs-lzma',
+])('%s of mkfs.erofs', (name) => {
+  const { root, iso } = openImage(golden(`rootfs/${name}`));
+
+  test.each(files)('%s', (path, sha256) => {
+    const file = root.find(path);
+    expect(file && sha256Of(readRootFile(iso, file))).toBe(sha256);
+  });
+
+  test('a part of a file is that part, and its pieces do not overlap', () => {
+    const file = root.find('ostree/repo/objects/ab/tail.file');
+    if (file === undefined) throw new Error('no such file');
+    const whole = readRootFile(iso, file);
+    const range = fc.tuple(fc.nat(file.size - 1), fc.nat(70_000));
+    fc.assert(
+      fc.property(range, ([start, length]) => {
+        const end = Math.min(start + length, file.size);
+        expect(readRootFile(iso, file, start, end).equals(whole.subarray(start, end))).toBe(true);
+        let last = 0;
+        for (const piece of file.pieces(start, end)) {
+          expect(piece.start).toBeGreaterThanOrEqual(last);
+          last = piece.start + piece.length;
+        }
+      }),
+      { numRuns: 20 },
+    );
+  });
+
+  test('what is no regular file is not found', () => {
+    expect(root.find('ostree/repo/objects/ff/link.file')).toBeUndefined();
+    expect(root.find('ostree/repo/objects/ff')).toBeUndefined();
+    expect(root.find('ostree/repo/objects/ff/none.file')).toBeUndefined();
+    expect(root.hasFolder('ostree/repo/objects')).toBe(true);
+    expect(root.hasFolder('sysroot')).toBe(false);
+  });
+});
+
+test('what it does not know is told apart from damage', () => {
+  const image = golden('rootfs/erofs-plain');
+  const edited = (at: number, value: number) => {
+    const copy = Buffer.from(image);
+    copy[at] = value;
+    return () => openImage(copy);
+  };
+  expect(edited(1024 + 81, 1)).toThrow(expect.objectContaining({ code: 'EROFS_FEATURE' }));
+  expect(edited(1024 + 86, 1)).toThrow(expect.objectContaining({ code: 'EROFS_FEATURE' }));
+  expect(edited(1024 + 12, 30)).toThrow(expect.objectContaining({ code: 'EROFS_BAD' }));
+});
+
+/** Goes through all files without unpacking them; returns how many pieces there were. */
+function walk(image: Uint8Array): number {
+  const { root } = openImage(image);
+  let pieces = 0;
+  for (const [path] of files) {
+    const file = root.find(path);
+    // A mutated size may claim a terabyte: look at the ends only, as an osmet's extents would.
+    for (const start of file ? [0, Math.max(0, file.size - 100_000)] : []) {
+      for (const { length } of file?.pieces(start, start + 100_000) ?? []) {
+        if (length > 0) pieces++;
+      }
+    }
+  }
+  return pieces;
+}
+
+// Inodes, folders and indexes lie in the first blocks.
+test.each([
+  ['erofs-zstd-dedupe', 4000],
+  ['erofs-lz4-tails', 3000],
+  ['erofs-lz4-full-index', 2000],
+  ['erofs-chunks', 1000],
+])('%s: any mutation of the metadata is survived', async (name, runs) => {
+  const image = golden(`rootfs/${name}`);
+  expect(walk(image)).toBeGreaterThan(10);
+  const data = Buffer.from(image.subarray(4096 * 8));
+  const head = Buffer.from(image.subarray(0, 4096 * 8));
+  const rejected = await survive(
+    head,
+    runs,
+    async (bytes) => walk(bytes.length === head.length ? Buffer.concat([bytes, data]) : bytes),
+    1024,
+  );
+  expect(rejected).toBeGreaterThan(runs / 50);
+});

@@ -1,0 +1,34 @@
+import { badLzma, decodeProperties, LzmaDecoder } from './lzma.ts';
+import { Window } from './window.ts';
+
+/**
+ * Decodes MicroLZMA, liblzma's format for erofs: LZMA without header, whose first byte is the inverted
+ * properties in place of the zero that a range coder begins with. It must hold exactly `length` bytes
+ * or, with `partial`, at least.
+ */
+export function decodeMicroLzma(stored: Uint8Array, length: number, partial = false): Uint8Array {
+  const properties = decodeProperties(~(stored[0] ?? 0) & 0xff);
+  const input = Uint8Array.from(stored);
+  input[0] = 0;
+  const output = new Uint8Array(length);
+  let end = 0;
+  const room = (bytes: number) => {
+    if (end + bytes > length) throw badLzma(`more than ${length} bytes of output`);
+  };
+  const window = new Window(Math.max(length, 1), {
+    data(bytes) {
+      room(bytes.length);
+      output.set(bytes, end);
+      end += bytes.length;
+    },
+    zeros(bytes) {
+      room(bytes);
+      end += bytes;
+    },
+  });
+  const lzma = new LzmaDecoder(window);
+  lzma.setProperties(properties);
+  lzma.chunk(input, length, partial ? 'part' : 'whole');
+  window.finish();
+  return output;
+}

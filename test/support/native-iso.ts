@@ -1,0 +1,134 @@
+import { createHash } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import type { Sha256 } from '../../src/io/digest.ts';
+import type { LiveIso, MetalVariant, OsmetEntry } from '../../src/iso/live-iso.ts';
+import { encodeOsmet, type OsmetMappings } from '../../src/iso/osmet.ts';
+import { golden } from '../golden/load.ts';
+import { listedFiles, openImage, readRootFile } from './root-files.ts';
+
+/** What the native engine reads of an ISO, put together from a golden root image. */
+export interface NativeIso {
+  readonly iso: LiveIso;
+  /** What each disk has to become. */
+  readonly disks: ReadonlyMap<MetalVariant, Buffer>;
+}
+
+export interface NativeIsoOptions {
+  /** A golden root image; `squashfs-objects` by default. */
+  readonly image?: string;
+  /** Changes the parts before they are put together. */
+  readonly edit?: (parts: { image: Buffer; osmet: Buffer; xz: Buffer }) => {
+    image?: Buffer;
+    osmet?: Buffer;
+    xz?: Buffer;
+  };
+  /** Changes what the osmet promises. */
+  readonly checksum?: string;
+  /** Changes the name of the object of the first mapping. */
+  readonly object?: string;
+}
+
+const DISK_SIZE = 12 << 20;
+const START = 1 << 20;
+const END = 10 << 20;
+
+/**
+ * Writes a file with a root image and an osmet for each variant: every golden file is mapped, some in
+ * two extents, some beyond the file's end; everything else of the disk comes from the xz stream.
+ */
+export async function nativeIso(
+  folder: string,
+  { image = 'squashfs-objects', edit = () => ({}), checksum, object }: NativeIsoOptions = {},
+): Promise<NativeIso> {
+  const bytes = golden(`rootfs/${image}`);
+  const { root, iso: holder } = openImage(bytes);
+  const contents = [...new Set(listedFiles().map(([, sha256]) => sha256))].map((sha256) => {
+    const file = root.find(`ostree/repo/objects/${sha256.slice(0, 2)}/${sha256.slice(2)}.file`);
+    if (file === undefined) throw new Error(`the golden image lacks ${sha256}`);
+    return { sha256, bytes: readRootFile(holder, file) };
+  });
+
+  const parts: Buffer[] = [bytes];
+  const osmets: OsmetEntry[] = [];
+  const disks = new Map<MetalVariant, Buffer>();
+  for (const [variant, sectorSize] of [
+    ['metal', 512],
+    ['metal4k', 4096],
+  ] as const) {
+    const { disk, mappings, unmapped } = layOut(contents, sectorSize);
+    if (object !== undefined) mappings.objects.set(Buffer.from(object, 'hex'), 0);
+    disks.set(variant, disk);
+    const name = `golden-${variant}.x86_64.osmet`;
+    const digest = checksum ?? createHash('sha256').update(disk).digest('hex');
+    const header = {
+      appVersion: '0.26.0',
+      sectorSize,
+      description: 'Golden',
+      architecture: 'x86_64',
+    };
+    const partitions = [{ start: START, end: END, mappings }];
+    const osmet = encodeOsmet({ header, partitions, checksum: digest, size: DISK_SIZE });
+    const { stdout } = await execa('xz', ['-0', '-c'], { input: unmapped, encoding: 'buffer' });
+    const made = { image: bytes, osmet, xz: Buffer.from(stdout) };
+    const { image: newImage, osmet: newOsmet, xz } = { ...made, ...edit(made) };
+    parts[0] = newImage;
+    const offset = parts.reduce((sum, part) => sum + part.length, 0);
+    parts.push(newOsmet, xz);
+    osmets.push({
+      ...{ name, variant, sectorSize, description: 'Golden', arch: 'x86_64', appVersion: '0.26.0' },
+      ...{ checksum: digest as Sha256, diskSize: DISK_SIZE, mappedBytes: 0, partitions: 1 },
+      ...{ mappings: mappings.count, offset, length: newOsmet.length + xz.length },
+    });
+  }
+  const path = join(folder, 'live.iso');
+  await writeFile(path, Buffer.concat(parts));
+  const none = { path: '', offset: 0, length: 0 };
+  const rootImage = { path: 'root.squashfs', offset: 0, length: parts[0]?.length ?? 0 };
+  const size = parts.reduce((sum, part) => sum + part.length, 0);
+  const iso: LiveIso = {
+    ...{ path, size, volumeId: 'golden', arch: 'x86_64', kargs: '', rootImage, osmets },
+    ...{ kernel: none, initrd: none, rootfs: none },
+  };
+  return { iso, disks };
+}
+
+/** A disk with the contents here and there, and what is in between. */
+function layOut(contents: readonly { sha256: string; bytes: Buffer }[], sectorSize: number) {
+  const disk = Buffer.alloc(DISK_SIZE);
+  disk.write('a partition table', 0);
+  disk.write('a file system', START + 100);
+  disk.write('its backup', DISK_SIZE - 100);
+  const extents: { logical: number; physical: number; length: number; object: string }[] = [];
+  let physical = 1 << 20;
+  for (const [index, { sha256, bytes }] of contents.entries()) {
+    const block = Math.ceil(bytes.length / sectorSize) * sectorSize;
+    // Every third file is in two pieces, the second one in front.
+    const cut = index % 3 === 0 ? Math.floor(block / 2 / sectorSize) * sectorSize : 0;
+    for (const [from, to] of [
+      [cut, block],
+      [0, cut],
+    ] as const) {
+      if (from === to) continue;
+      extents.push({ logical: from, physical, length: to - from, object: sha256 });
+      bytes.copy(disk, START + physical, from, to);
+      physical += to - from + (index % 2) * sectorSize;
+    }
+  }
+  const mappings: OsmetMappings = {
+    count: extents.length,
+    logical: Float64Array.from(extents, ({ logical }) => logical),
+    physical: Float64Array.from(extents, (extent) => extent.physical),
+    length: Float64Array.from(extents, ({ length }) => length),
+    objects: Buffer.concat(extents.map(({ object }) => Buffer.from(object, 'hex'))),
+  };
+  const gaps: Buffer[] = [];
+  let at = 0;
+  for (const extent of extents) {
+    gaps.push(disk.subarray(at, START + extent.physical));
+    at = START + extent.physical + extent.length;
+  }
+  gaps.push(disk.subarray(at));
+  return { disk, mappings, unmapped: Buffer.concat(gaps) };
+}
