@@ -1,4 +1,5 @@
-import { type Source, shortRead } from './source.ts';
+import { shortRead } from './short-read.ts';
+import type { Source } from './source.ts';
 
 /**
  * `length` bytes of a source from `start`, as a source of their own. Closing it does nothing: the
