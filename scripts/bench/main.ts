@@ -4,14 +4,16 @@
  * scratch folder.
  *
  *     npm run bench -- [--fixture DIR] [--arch A,B|all] [--skip-peers] [--peer-timeout SECONDS]
+ *                      [--native-only] [--coreos-installer FILE]
  */
-import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import * as v from 'valibot';
 import { ARCHITECTURES, type Arch, parseArch } from '../../src/arch.ts';
 import { type Measured, measure, shell } from './measure.ts';
+import { nativeTable } from './native.ts';
 import { PEERS, runPeer } from './peers.ts';
 import { bytes, mebibytes, seconds, table } from './table.ts';
 
@@ -23,6 +25,9 @@ const { values: options } = parseArgs({
     },
     arch: { type: 'string', default: 'x86_64' },
     'skip-peers': { type: 'boolean', default: false },
+    'native-only': { type: 'boolean', default: false },
+    /** To compare the native engine with; needs root. */
+    'coreos-installer': { type: 'string' },
     'peer-timeout': { type: 'string', default: '300' },
     'scratch-parent': { type: 'string', default: tmpdir() },
   },
@@ -70,10 +75,22 @@ try {
   await rm(scratch, { recursive: true, force: true });
 }
 
+/** The fixture's ISO of an architecture, by its name. */
+async function isoOf(arch: Arch): Promise<string> {
+  const names = await readdir(options.fixture);
+  const name = names.find((one) => one.endsWith(`live-iso.${arch}.iso`));
+  if (name === undefined) throw new Error(`the fixture has no ISO of ${arch}`);
+  return join(options.fixture, name);
+}
+
 async function bench(arch: Arch, work: string): Promise<void> {
   const bundle = join(work, 'bundle');
   const cache = join(work, 'cache');
   const out = join(work, 'out');
+
+  say(`# ${arch}\n\n## Without a VM\n`);
+  say(`${await nativeTable(await isoOf(arch), work, options['coreos-installer'])}\n`);
+  if (options['native-only']) return;
 
   const made = await measure([
     ...cli,
@@ -94,7 +111,7 @@ async function bench(arch: Arch, work: string): Promise<void> {
   const { architectures } = v.parse(Bundle, JSON.parse(made.stdout));
   const [{ iso, artifacts, totals, engine }] = architectures;
 
-  say(`# ${arch}\n\n## Engine (${engine.detail})\n`);
+  say(`## Engine (${engine.detail})\n`);
   const phases = Object.entries(engine.seconds);
   say(
     table(
