@@ -16,6 +16,7 @@ import { type Measured, measure, shell } from './measure.ts';
 import { nativeTable } from './native.ts';
 import { PEERS, runPeer } from './peers.ts';
 import { bytes, mebibytes, seconds, table } from './table.ts';
+import { vmTable } from './vm.ts';
 
 const { values: options } = parseArgs({
   options: {
@@ -26,6 +27,7 @@ const { values: options } = parseArgs({
     arch: { type: 'string', default: 'x86_64' },
     'skip-peers': { type: 'boolean', default: false },
     'native-only': { type: 'boolean', default: false },
+    'vm-only': { type: 'boolean', default: false },
     /** To compare the native engine with; needs root. */
     'coreos-installer': { type: 'string' },
     'peer-timeout': { type: 'string', default: '300' },
@@ -70,7 +72,12 @@ const say = (text = '') => console.log(text);
 const scratch = await mkdtemp(join(options['scratch-parent'], 'iso-rehydrate-bench-'));
 try {
   const wanted = options.arch === 'all' ? ARCHITECTURES : options.arch.split(',').map(parseArch);
-  for (const arch of wanted) await bench(arch, await mkdtemp(join(scratch, `${arch}-`)));
+  if (options['vm-only']) {
+    const isos = await Promise.all(wanted.map(async (arch) => [arch, await isoOf(arch)] as const));
+    say(await vmTable(new Map(isos), scratch));
+  } else {
+    for (const arch of wanted) await bench(arch, await mkdtemp(join(scratch, `${arch}-`)));
+  }
 } finally {
   await rm(scratch, { recursive: true, force: true });
 }
