@@ -4,7 +4,7 @@ import { execa } from 'execa';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { cli, filesBelow, output, qemusWith } from './support/cli.ts';
 import { partialRelease, pick } from './support/fixture.ts';
-import { inspected, releaseBundle } from './support/release-bundle.ts';
+import { inspected, RESTING, releaseBundle } from './support/release-bundle.ts';
 
 /** Damaged bundles, wrong ISOs, full disks and Ctrl-C: a clear error, and nothing left behind. */
 let folder: string;
@@ -143,7 +143,7 @@ describe('not covered', () => {
     const [missing = ''] = filesBelow(partial).filter((name) => name.includes('openstack'));
     await rm(join(partial, missing));
     const target = join(folder, 'partial-bundle');
-    const args = ['dehydrate', ...inputs, '--cache-dir', cache, '-q', '-o', target];
+    const args = ['dehydrate', ...inputs, ...RESTING, '--cache-dir', cache, '-q', '-o', target];
     const failed = await cli(args);
     expect(failed.stderr).toContain(`openstack: its file ${missing} is not among the artifacts`);
     expect(failed.exitCode).toBe(5);
@@ -183,7 +183,16 @@ describe('a full disk', () => {
   test('where the bundle is to be written', async () => {
     const inputs = await partialRelease(join(folder, 'for-small'), []);
     const target = join(small, 'bundle');
-    const result = await cli(['dehydrate', ...inputs, '--cache-dir', cache, '-q', '-o', target]);
+    const result = await cli([
+      'dehydrate',
+      ...inputs,
+      ...RESTING,
+      '--cache-dir',
+      cache,
+      '-q',
+      '-o',
+      target,
+    ]);
     await expectFailure(result, [7]);
     expect(filesBelow(small)).toEqual([]);
   });
@@ -230,7 +239,15 @@ describe('Ctrl-C', () => {
     async (phase) => {
       const inputs = await partialRelease(join(folder, `for-${phase}`), []);
       const before = filesBelow(cache);
-      const args = ['dehydrate', ...inputs, '--cache-dir', cache, '-o', join(out, 'bundle')];
+      const args = [
+        'dehydrate',
+        ...inputs,
+        ...RESTING,
+        '--cache-dir',
+        cache,
+        '-o',
+        join(out, 'bundle'),
+      ];
       const { exitCode } = await interrupted(phase, 'SIGINT', args);
       expect(exitCode).toBe(130);
       expect(filesBelow(out)).toEqual([]);

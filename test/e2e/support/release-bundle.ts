@@ -14,6 +14,9 @@ export interface ReleaseBundle {
   readonly result: CliResult;
 }
 
+/** Lets a later dehydrate rest on the disks that the bundle's has left in the cache. */
+export const RESTING = ['--engine', 'native'] as const;
+
 /** Everything that decides what `dehydrate` does: the built program and the release. */
 function fingerprint(): string {
   const hash = createHash('sha256');
@@ -26,22 +29,24 @@ function fingerprint(): string {
   return hash.digest('hex').slice(0, 16);
 }
 
-/** The whole fixture, all architectures in it, into one bundle. */
+/**
+ * The whole fixture, all architectures in it, into one bundle. By the engine that needs no boot:
+ * architectures.test.ts boots every ISO when it rehydrates, main-job.test.ts one when it dehydrates.
+ */
 export function dehydrateArgs(target: string, cache: string): string[] {
   return [
     'dehydrate',
     ...['--stream', join(fixtureDir(), 'stream.json'), '--artifacts', fixtureDir()],
-    ...['--arch', 'all', '--cache-dir', cache, '-o', target, '--quiet'],
+    ...['--arch', 'all', ...RESTING, '--cache-dir', cache, '-o', target, '--quiet'],
   ];
 }
 
 /**
- * The fixture's bundle, made once for all test files (a VM boot is minutes under emulation) and
- * again whenever the program or the fixture changes. Test files run one after the other.
+ * The fixture's bundle, made once for all test files and again whenever the program or the fixture changes. Test files run one after the other.
  */
 export async function releaseBundle(): Promise<ReleaseBundle> {
   const parent = resolve('.work/e2e');
-  // Outlives changes of the program: on a clean checkout it is empty and the ISOs are really booted.
+  // Outlives changes of the program: on a clean checkout it is empty.
   const cache = resolve('.work/e2e-cache');
   const home = join(parent, fingerprint());
   const log = join(home, 'result.json');
