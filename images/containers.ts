@@ -18,6 +18,7 @@ const MAGICS: readonly Magic[] = [
   { container: 'vmdk', at: 0, bytes: '# Disk DescriptorFile' },
   { container: 'vhdx', at: 0, bytes: 'vhdxfile' }, // MS-VHDX 2.2.1
   { container: 'zip', at: 0, bytes: 'PK\x03\x04' }, // APPNOTE 4.3.7
+  { container: 'gzip', at: 0, bytes: '\x1f\x8b\x08' }, // RFC 1952 2.3.1
   { container: 'bfb', at: 0, bytes: 'Bf\x02\x13' }, // BlueField boot stream image header
   { container: 'tar', at: 257, bytes: 'ustar' }, // POSIX and GNU alike
   { container: 'iso', at: 0x8001, bytes: 'CD001' }, // ECMA-119 8.1.2

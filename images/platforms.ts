@@ -19,6 +19,7 @@ export const CONTAINERS = [
   'vhdx',
   'zip',
   'tar',
+  'gzip',
   'iso',
   'iso-file',
   'bfb',

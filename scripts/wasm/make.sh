@@ -51,6 +51,9 @@ zlib_ng() { # NAME CRATE_VERSION FLAGS_AND_SOURCES...
 . "$here/sources.sh"
 
 zlib zlib-1.3.2 1.1.31
+cp -r "$work/libz-sys-1.1.31" "$work/libz-sys-gzip"
+patch --quiet -d "$work/libz-sys-gzip/src/zlib" -p1 <"$here/gzip.patch"
+zlib gzip gzip
 old=("$here/insert_string_crc32.c" SRC/cpu_features.c -DUNALIGNED_OK -DUNALIGNED64_OK)
 zlib_ng zlib-ng-2.1.6-x86_64 1.1.16 "${old[@]}" -DHASH_POLYNOMIAL=0x82f63b78u
 zlib_ng zlib-ng-2.1.6-aarch64 1.1.16 "${old[@]}" -DHASH_POLYNOMIAL=0xedb88320u

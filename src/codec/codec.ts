@@ -20,13 +20,16 @@ export interface Opened {
 /** What is in a container. Sizes in bytes. */
 export type Payload =
   /** A part of the container as it is, to be looked into further. */
-  | { readonly kind: 'source'; readonly source: Source }
-  /** Something else made of it, front to back, to be run once; a `file` may be a container again. */
   | {
-      readonly kind: 'disk' | 'file';
-      readonly size: number;
-      runs(): AsyncIterable<DiskRun>;
-    };
+      readonly kind: 'source';
+      readonly source: Source;
+      /** The codec that it is for, where its bytes alone do not tell. */
+      readonly next?: string;
+    }
+  /** A raw disk, front to back, to be run once. */
+  | { readonly kind: 'disk'; readonly size: number; runs(): AsyncIterable<DiskRun> }
+  /** Something else made of it, likewise; may be a container again. */
+  | { readonly kind: 'file'; runs(): AsyncIterable<DiskRun> };
 
 export interface CodecRecipe {
   /** Serialised, not compressed. The same container gives the same bytes. */

@@ -1,12 +1,16 @@
 import { UnsupportedError } from '../errors.ts';
 import type { Codec } from './codec.ts';
+import { deflate } from './deflate/codec.ts';
 import { IMPLEMENTATIONS } from './deflate/implementations.ts';
 import { qcow2 } from './qcow2/codec.ts';
 import { splice } from './splice/codec.ts';
 import { vmdk } from './vmdk/codec.ts';
 
 /** All codecs, in the order in which a file is offered to them. */
-export const CODECS: readonly Codec[] = [vmdk, qcow2, splice];
+export const CODECS: readonly Codec[] = [vmdk, qcow2, splice, deflate];
+
+export const codecNamed = (name: string): Codec | undefined =>
+  CODECS.find((codec) => codec.name === name);
 
 /** What a bundle says of a layer of an artifact. */
 export interface LayerNeeds {
@@ -16,7 +20,7 @@ export interface LayerNeeds {
 
 /** Throws UnsupportedError `CODEC_UNKNOWN` if this version cannot put the layer around anything. */
 export function codecOf({ codec: name, requires }: LayerNeeds, artifact: string): Codec {
-  const codec = CODECS.find((known) => known.name === name);
+  const codec = codecNamed(name);
   const deflaters: readonly string[] = IMPLEMENTATIONS;
   const unknown = codec === undefined ? name : requires.find((one) => !deflaters.includes(one));
   if (codec !== undefined && unknown === undefined) return codec;

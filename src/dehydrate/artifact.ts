@@ -60,7 +60,36 @@ export async function dehydrateArtifact(
   const available = new Set(bases.keys());
   const base = bases.get(chooseBase(expectedImage(platform, plainFormat(format)), available));
   if (base === undefined) throw new Error('there is always the ISO');
-  return fromDelta(artifact, base, file, context);
+  return (
+    (await fromServed(artifact, base, file, context)) ?? fromDelta(artifact, base, file, context)
+  );
+}
+
+/**
+ * Where the stream attests the compressed bytes only (gcp's tar.gz), these are the artifact, if they can
+ * be made again; else undefined, and the artifact is what they unpack to, attested by ourselves.
+ */
+async function fromServed(
+  artifact: StreamArtifact,
+  base: OpenBase,
+  file: ReleasedFile,
+  context: ArtifactContext,
+): Promise<RecipeArtifact | undefined> {
+  if (artifact.attestation !== 'computed' || file.compression !== 'gz') return undefined;
+  const served: StreamArtifact = {
+    ...artifact,
+    name: artifact.releasedName,
+    compression: 'none',
+    attestation: 'sha256',
+    sha256: artifact.releasedSha256,
+  };
+  try {
+    const asServed: ReleasedFile = { path: file.path, compression: 'none' };
+    return await fromDelta(served, base, asServed, context, true);
+  } catch (error) {
+    if (error instanceof UnsupportedError && error.code === 'NOT_APART') return undefined;
+    throw error;
+  }
 }
 
 export function refuseOtherRelease(artifact: StreamArtifact, release: string): void {
@@ -127,12 +156,14 @@ async function fromDelta(
   base: OpenBase,
   file: ReleasedFile,
   context: ArtifactContext,
+  onlyApart = false,
 ): Promise<RecipeArtifact> {
   let releasedSize: number | undefined;
   const { recipe, target, container } = await encodeFile({
     ...context,
     file,
     base,
+    onlyApart,
     prove(found) {
       releasedSize = checkFile(artifact, file, found.file);
       checkTarget(artifact, found.target.sha256);
@@ -140,7 +171,7 @@ async function fromDelta(
   });
   const expected = expectedImage(artifact.platform, plainFormat(artifact.format))?.container;
   const actual = expected === 'iso-file' ? expected : container;
-  if (expected !== undefined && expected !== actual) {
+  if (expected !== undefined && expected !== actual && !onlyApart) {
     context.progress({
       type: 'note',
       subject: context.subject,

@@ -59,13 +59,14 @@ describe('a release with containers', () => {
   test('the table shows the layers and what they cost', () => {
     expect(table).toMatch(/^aws +vmdk .* vmdk < metal +stream's uncompressed-sha256$/m);
     expect(table).toMatch(/^vmware +tar .* splice < vmdk < metal +stream's sha256$/m);
+    expect(table).toMatch(/^gcp +gzip .* splice < deflate < metal +stream's sha256$/m);
     expect(table).toMatch(/^qemu .* metal +stream's uncompressed-sha256$/m);
     expect(table).toContain('deltas and recipes');
   });
 
   test('every file comes back', async () => {
     const out = join(root.path, 'out/');
-    const { code, stdout, stderr } = await rehydrate(bundle, 'aws,vmware', out);
+    const { code, stdout, stderr } = await rehydrate(bundle, 'aws,vmware,gcp', out);
     expect(code, stderr).toBe(0);
     await execa('sha256sum', ['--check', '--strict'], { input: stdout });
     const released = (name: string) => readFile(join(release.folder, name));
@@ -73,10 +74,13 @@ describe('a release with containers', () => {
     expect((await readFile(join(out, 'x-aws.vmdk'))).equals(vmdk)).toBe(true);
     const ova = await released('x-vmware.ova');
     expect((await readFile(join(out, 'x-vmware.ova'))).equals(ova)).toBe(true);
+    // Of gcp only the compressed bytes are attested: these come back.
+    const gcp = await released('x-gcp.tar.gz');
+    expect((await readFile(join(out, 'x-gcp.tar.gz'))).equals(gcp)).toBe(true);
   });
 
   test('deltas and recipes are small', async () => {
-    for (const platform of ['aws', 'vmware']) {
+    for (const platform of ['aws', 'vmware', 'gcp']) {
       const { delta, layers } = await containerOf(bundle, platform);
       for (const { size } of [delta, ...layers.map(({ recipe }) => recipe)]) {
         expect(size).toBeLessThan(1000);

@@ -33,6 +33,8 @@ export interface EncodeFileOptions {
   readonly progress: Progress;
   /** For progress. */
   readonly subject: string;
+  /** A file that cannot be taken apart is an UnsupportedError `NOT_APART`. */
+  readonly onlyApart?: boolean | undefined;
   /** Throws if the file is not the released one; called before anything of it is in the bundle. */
   readonly prove: (found: FoundFile) => void;
 }
@@ -70,6 +72,7 @@ interface Reading {
 }
 
 async function encodeStream(options: EncodeFileOptions, reading: Reading): Promise<EncodedFile> {
+  if (options.onlyApart) throw notApart(options);
   const { base, writer, signal, prove } = options;
   const index = await base.index();
   const { blob, result } = await writer.addStream(async (sink) => {
@@ -101,6 +104,7 @@ async function encodeContainer(options: EncodeFileOptions, reading: Reading): Pr
       });
       return { ...found, recipe, container };
     } catch (error) {
+      if (error instanceof UnsupportedError && error.code === 'NOT_APART') throw error;
       // The file is the released one, so whatever a codec has against it is no fault of the release.
       if (!(error instanceof UnsupportedError || error instanceof FormatError)) throw error;
       const reason = error.message.replaceAll(`${file.path} `, 'it ');
@@ -109,6 +113,10 @@ async function encodeContainer(options: EncodeFileOptions, reading: Reading): Pr
     }
   }
   return { ...found, recipe: await encodeWhole(options, source), container };
+}
+
+function notApart({ file }: EncodeFileOptions): UnsupportedError {
+  return new UnsupportedError(`${file.path} cannot be taken apart`, { code: 'NOT_APART' });
 }
 
 /** Reads all of the file, hashing it both ways; one that is compressed goes to a scratch file. */
@@ -142,6 +150,7 @@ function opened(source: Source, found: FoundFile) {
 }
 
 async function encodeWhole(options: EncodeFileOptions, source: Source): Promise<Recipe> {
+  if (options.onlyApart) throw notApart(options);
   const { base, writer, signal } = options;
   const index = await base.index();
   const { blob } = await writer.addStream((sink) =>

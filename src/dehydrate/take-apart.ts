@@ -1,5 +1,5 @@
 import { type Codec, type CodecContext, HEAD_BYTES, type Opened } from '../codec/codec.ts';
-import { CODECS } from '../codec/registry.ts';
+import { CODECS, codecNamed } from '../codec/registry.ts';
 import { type DiskRun, sourceRuns } from '../io/disk-run.ts';
 import type { Source } from '../io/source.ts';
 
@@ -33,16 +33,18 @@ export function detectCodec(head: Uint8Array): Codec | undefined {
 export async function takeApart(file: Source, options: TakeApartOptions): Promise<TakenApart> {
   const layers: { codec: Codec; opened: Opened; around: Source }[] = [];
   let source = file;
+  let next: string | undefined;
   while (layers.length < options.maxLayers) {
     const head = new Uint8Array(Math.min(HEAD_BYTES, source.size));
     await source.read(head, 0);
-    const codec = detectCodec(head);
+    const codec = next === undefined ? detectCodec(head) : codecNamed(next);
     if (codec === undefined) break;
     options.onLayers(layers.length + 1);
     const opened = await codec.open(source, options);
     layers.push({ codec, opened, around: source });
     const { payload } = opened;
     if (payload.kind === 'disk') return { layers, payload };
+    next = payload.kind === 'source' ? payload.next : undefined;
     source = payload.kind === 'source' ? payload.source : await options.keep(payload.runs());
   }
   while (layers.at(-1)?.opened.payload.kind === 'source') source = layers.pop()?.around ?? file;

@@ -19,7 +19,8 @@ export interface ArtifactId {
  * Which digest says what the uncompressed file must be, and who says so:
  * - `uncompressed-sha256`: the stream's, of that name;
  * - `sha256`: the stream's, of a file that is served as is;
- * - `computed`: our own, where the stream attests the compressed file only.
+ * - `computed`: our own, where the stream attests the compressed file only and its compression cannot be
+ *   made again (dehydrate finds out; if it can, the artifact is that file, by `sha256`).
  */
 export const ATTESTATIONS = ['uncompressed-sha256', 'sha256', 'computed'] as const;
 export type Attestation = (typeof ATTESTATIONS)[number];

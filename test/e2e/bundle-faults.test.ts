@@ -37,12 +37,14 @@ const run = (...args: string[]) =>
 interface Blobs {
   readonly iso: string;
   readonly delta: string;
+  /** Of the VMDK codec. */
+  readonly recipe: string;
   readonly manifest: string;
 }
 /** Paths in the bundle at hand, each a file of its own that may be damaged. */
 async function blobs(): Promise<Blobs> {
   const { iso, artifacts } = await inspected(good);
-  const qemu = artifacts.find(({ platform }) => platform === 'qemu');
+  const find = (name: string) => artifacts.find(({ platform }) => platform === name)?.recipe;
   const index = JSON.parse(await readFile(join(good, 'index.json'), 'utf8'));
   const own = async (digest: string) => {
     const path = join(bundle, 'blobs/sha256', digest.replace('sha256:', ''));
@@ -52,7 +54,8 @@ async function blobs(): Promise<Blobs> {
   };
   return {
     iso: await own(iso.sha256),
-    delta: await own(qemu?.recipe.delta?.sha256 ?? ''),
+    delta: await own(find('qemu')?.delta?.sha256 ?? ''),
+    recipe: await own(find('aws')?.layers?.[0]?.recipe.sha256 ?? ''),
     manifest: await own(index.manifests[0].digest),
   };
 }
@@ -79,23 +82,31 @@ async function expectFailure(result: Awaited<ReturnType<typeof cli>>, codes: rea
   expect(filesBelow(out)).toEqual([]);
 }
 
+/** What is made from it. */
+const PLATFORM_OF: Readonly<Record<keyof Blobs, string>> = {
+  iso: 'metal/pxe/rootfs',
+  delta: 'qemu',
+  recipe: 'aws',
+  manifest: 'qemu',
+};
+
 describe('damage', () => {
   test.each([
     ['delta', 4096],
     ['delta', 100],
+    ['recipe', 500],
     ['manifest', 200],
     ['iso', 40_000_000],
   ] as const)('a flipped bit in the %s at %i', async (which, at) => {
     const path = (await blobs())[which];
     await flipBit(path, at);
-    const platform = which === 'iso' ? 'metal/pxe/rootfs' : 'qemu';
-    await expectFailure(await run('-p', platform), [3, 4]);
+    await expectFailure(await run('-p', PLATFORM_OF[which]), [3, 4]);
   });
 
-  test.each(['delta', 'manifest', 'iso'] as const)('a truncated %s', async (which) => {
+  test.each(['delta', 'recipe', 'manifest', 'iso'] as const)('a truncated %s', async (which) => {
     const path = (await blobs())[which];
     await truncate(path, 1000);
-    await expectFailure(await run('-p', which === 'iso' ? 'metal/pxe/rootfs' : 'qemu'), [3, 4]);
+    await expectFailure(await run('-p', PLATFORM_OF[which]), [3, 4]);
   });
 
   test.each(['index.json', 'oci-layout'])('no %s', async (name) => {

@@ -24,7 +24,10 @@ export interface SyntheticReleaseOptions {
   /** The engine's disk instead of the one that is promised. */
   readonly regenerates?: (disk: Buffer) => Buffer;
   readonly arches?: readonly ('x86_64' | 's390x')[];
-  /** Add `aws`, a VMDK as .gz, and `vmware`, an OVA of one: both of small changes to the disk. */
+  /**
+   * Add `aws`, a VMDK as .gz, and `vmware`, an OVA of one: both of small changes to the disk. And make
+   * `gcp` with the real gzip, which Node's bytes are not.
+   */
   readonly containers?: boolean;
 }
 
@@ -104,9 +107,10 @@ async function writeArchitecture(
     suffix: string,
     target: Buffer,
     attested = true,
+    realGzip = false,
   ) => {
     const name = `${arch === 'x86_64' ? 'x' : 'z'}-${suffix}`;
-    const released = await compress(name, target);
+    const released = realGzip ? await gzip(target) : await compress(name, target);
     await writeFile(join(folder, name), released);
     artifacts[platform] ??= { release: '42.1', formats: {} };
     const file: StreamFileJson = {
@@ -122,7 +126,7 @@ async function writeArchitecture(
   const kernelBytes = iso.subarray(kernel.offset, kernel.offset + kernel.length);
   await add('metal', 'pxe', 'kernel', 'live-kernel', kernelBytes);
   await add('qemu', 'raw.gz', 'disk', 'qemu.raw.gz', edited(`ignition.platform.id=qemu ${arch}`));
-  await add('gcp', 'tar.gz', 'disk', 'gcp.tar.gz', edited('gcp'), false);
+  await add('gcp', 'tar.gz', 'disk', 'gcp.tar.gz', edited('gcp'), false, containers);
   const own = arch === 'x86_64' ? 'nutanix' : 'ibmcloud';
   await add(own, 'qcow2', 'disk', `${own}.qcow2`, edited('QFI'));
   if (containers) {
@@ -172,6 +176,11 @@ function writerEngine(made: ReadonlyMap<Arch, Buffer>): MetalEngine {
       return { engine: 'qemu', detail: 'none: bytes at hand', seconds: {} };
     },
   };
+}
+
+async function gzip(target: Buffer): Promise<Buffer> {
+  const { stdout } = await execa('gzip', ['-9', '-n', '-c'], { input: target, encoding: 'buffer' });
+  return Buffer.from(stdout);
 }
 
 async function compress(name: string, target: Buffer): Promise<Buffer> {

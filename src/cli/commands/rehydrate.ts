@@ -45,7 +45,8 @@ or a longer name such as metal/4k.raw or metal/pxe/kernel chooses.
 With --arch all, architectures that have nothing of it are told and left out; one that
 fails does not stop the others.
 Prints a line for \`sha256sum -c\` for each file. Files that are there already are checked
-and kept. Images are not compressed: the file is what the released one unpacks to.`;
+and kept. Images are not compressed: the file is what the released one unpacks to, unless
+the stream attests nothing else than the compressed one (gcp).`;
 
 async function run(options: RehydrateCliOptions, io: CliIo): Promise<void> {
   if (options.platform === undefined) {

@@ -10,7 +10,7 @@ import { memorySource } from '../../io/memory-source.ts';
 import { decodeVmdk } from '../vmdk/index.ts';
 import { inlinePool } from '../workers/pool.ts';
 import { deflateStream, loadDeflate } from './deflater.ts';
-import { IMPLEMENTATIONS, type Implementation } from './implementations.ts';
+import { IMPLEMENTATIONS, type Implementation, LIBRARIES } from './implementations.ts';
 import { DEFAULT_PARAMS, type DeflateParams, deflateParamsField } from './params.ts';
 
 const here = new URL('.', import.meta.url);
@@ -57,7 +57,7 @@ function nativeDigests(): NativeDigest[] {
 }
 
 describe('byte for byte what native builds with all their SIMD make', () => {
-  test.each(IMPLEMENTATIONS)('%s', async (implementation) => {
+  test.each(LIBRARIES)('%s', async (implementation) => {
     const sample = await contentsOf('vmdk/zlib-ng-2.2.4.vmdk');
     const deflater = await loadDeflate(implementation);
     const native = nativeDigests().filter((line) => line.implementation === implementation);

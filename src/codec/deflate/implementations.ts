@@ -11,10 +11,14 @@
  *   everywhere; other SIMD never changes the output. (s390x with its deflate instruction is another
  *   matter altogether, but no VMDK is made there.)
  *
+ * - `gzip` is GNU gzip's and Info-ZIP's own, from which zlib's comes and which has not changed since
+ *   1993: zlib with what it left out put back (scripts/wasm/gzip.patch), at memLevel 9. For streams
+ *   only: no disk image is deflated with it.
+ *
  * A name is a promise: its bytes never change. A new release that differs gets a new name. The
  * modules are made by scripts/wasm/make.sh. Listed most likely first.
  */
-export const IMPLEMENTATIONS = [
+export const LIBRARIES = [
   'zlib-1.3.2',
   'zlib-ng-2.2.4',
   'zlib-ng-2.2.5',
@@ -22,5 +26,7 @@ export const IMPLEMENTATIONS = [
   'zlib-ng-2.1.6-x86_64',
   'zlib-ng-2.1.6-aarch64',
 ] as const;
+
+export const IMPLEMENTATIONS = [...LIBRARIES, 'gzip'] as const;
 
 export type Implementation = (typeof IMPLEMENTATIONS)[number];

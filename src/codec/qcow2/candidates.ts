@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Source } from '../../io/source.ts';
-import { IMPLEMENTATIONS } from '../deflate/implementations.ts';
+import { LIBRARIES } from '../deflate/implementations.ts';
 import type { DeflateParams } from '../deflate/params.ts';
 import type { CodecPool } from '../workers/pool.ts';
 import type { CheckClusters } from './check-clusters.ts';
@@ -36,12 +36,12 @@ export async function findCodecs(
     if (hits > 0) scores.push({ params, hits });
     if (hits === samples.length) break;
     // Nothing of a level that is right in part is worth the others.
-    if (scores.length > 0 && params.implementation === IMPLEMENTATIONS.at(-1)) break;
+    if (scores.length > 0 && params.implementation === LIBRARIES.at(-1)) break;
   }
   scores.sort((a, b) => b.hits - a.hits);
   const [best] = scores;
   const neighbours = best
-    ? IMPLEMENTATIONS.map((implementation) => ({ ...best.params, implementation }))
+    ? LIBRARIES.map((implementation) => ({ ...best.params, implementation }))
     : [];
   const codecs: DeflateParams[] = [];
   for (const params of [...scores.map((score) => score.params), ...neighbours]) {
@@ -52,7 +52,7 @@ export async function findCodecs(
 
 function* candidates(): Generator<DeflateParams> {
   for (const level of [6, 9, 1, 5, 4, 3, 2, 7, 8]) {
-    for (const implementation of IMPLEMENTATIONS) yield { ...QEMU, level, implementation };
+    for (const implementation of LIBRARIES) yield { ...QEMU, level, implementation };
   }
 }
 

@@ -1,29 +1,25 @@
 import { FormatError } from '../../errors.ts';
 import { sliceSource } from '../../io/slice-source.ts';
-import type { Codec } from '../codec.ts';
+import type { Source } from '../../io/source.ts';
+import { type Codec, HEAD_BYTES } from '../codec.ts';
 import { describeAround } from './around.ts';
 import { spliceEncoder } from './encode.ts';
+import { isGzip, readGzip } from './gzip.ts';
 import { parseSplice, serializeSplice, sizeOf } from './recipe.ts';
-import { isTar, readTar } from './tar.ts';
+import { isTar, readTar, type TarMember } from './tar.ts';
 
-/** Archives, of which the largest member is the payload. */
+/** Archives, of which the largest member is the payload; and gzip files, whose deflate stream is. */
 export const splice: Codec = {
   name: 'splice',
-  detect: isTar,
+  detect: (head) => isTar(head) || isGzip(head),
   async open(source, { signal }) {
-    const members = await readTar(source, signal);
-    const payload = members.reduce((a, b) => (b.length > a.length ? b : a), {
-      start: 0,
-      length: 0,
-    });
-    if (payload.length === 0) {
-      throw new FormatError(`${source.name} is an empty archive`, {
-        code: 'ARCHIVE_EMPTY',
-        context: { file: source.name },
-      });
-    }
+    const head = new Uint8Array(Math.min(HEAD_BYTES, source.size));
+    await source.read(head, 0);
+    const zipped = isGzip(head);
+    const payload = zipped ? await readGzip(source) : await largestMember(source, signal);
+    const inside = sliceSource(source, payload.start, payload.length);
     return {
-      payload: { kind: 'source', source: sliceSource(source, payload.start, payload.length) },
+      payload: { kind: 'source', source: inside, ...(zipped ? { next: 'deflate' } : {}) },
       async recipe() {
         const recipe = await describeAround(source, payload, signal);
         return { bytes: serializeSplice(recipe), requires: [] };
@@ -39,3 +35,13 @@ export const splice: Codec = {
     };
   },
 };
+
+async function largestMember(source: Source, signal: AbortSignal | undefined): Promise<TarMember> {
+  const members = await readTar(source, signal);
+  const largest = members.reduce((a, b) => (b.length > a.length ? b : a), { start: 0, length: 0 });
+  if (largest.length > 0) return largest;
+  throw new FormatError(`${source.name} is an empty archive`, {
+    code: 'ARCHIVE_EMPTY',
+    context: { file: source.name },
+  });
+}

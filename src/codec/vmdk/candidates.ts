@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Source } from '../../io/source.ts';
-import { IMPLEMENTATIONS } from '../deflate/implementations.ts';
+import { LIBRARIES } from '../deflate/implementations.ts';
 import { DEFAULT_PARAMS, type DeflateParams } from '../deflate/params.ts';
 import type { CodecPool } from '../workers/pool.ts';
 import type { PromisedGrain } from './check-grains.ts';
@@ -49,7 +49,7 @@ export async function findCodecs(
   scores.sort((a, b) => b.hits - a.hits);
   const [best] = scores;
   const neighbours = best
-    ? IMPLEMENTATIONS.map((implementation) => ({ ...best.params, implementation }))
+    ? LIBRARIES.map((implementation) => ({ ...best.params, implementation }))
     : [];
   const codecs: DeflateParams[] = [];
   for (const params of [...scores.map((score) => score.params), ...neighbours]) {
@@ -93,7 +93,7 @@ function* candidates(samples: readonly Sample[]): Generator<DeflateParams> {
     const windowBits = Math.min(15, Math.max(9, (cmf >> 4) + 8));
     for (const memLevel of [8, 9]) {
       for (const level of LEVELS[flg >> 6] ?? []) {
-        for (const implementation of IMPLEMENTATIONS) {
+        for (const implementation of LIBRARIES) {
           yield { ...DEFAULT_PARAMS, implementation, level, windowBits, memLevel };
         }
       }

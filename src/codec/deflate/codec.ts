@@ -1,0 +1,20 @@
+import type { Codec } from '../codec.ts';
+import { openDeflate } from './decode.ts';
+import { deflateEncoder } from './encode.ts';
+import { parseRecipe } from './recipe.ts';
+
+/** Raw deflate streams, such as gzip files hold; the payload is what they inflate to. */
+export const deflate: Codec = {
+  name: 'deflate',
+  // Nothing marks a raw stream: what holds one says so.
+  detect: () => false,
+  open: (source, { signal }) => openDeflate(source, signal),
+  parse(bytes) {
+    const recipe = parseRecipe(bytes);
+    return {
+      payloadSize: recipe.payloadSize,
+      containerSize: recipe.size,
+      encoder: (sink, { signal }) => deflateEncoder(recipe, sink, signal),
+    };
+  },
+};
