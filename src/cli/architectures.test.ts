@@ -28,7 +28,7 @@ beforeAll(async () => {
   bundle = join(root.path, 'bundle');
   const made = await dehydrate(bundle, release.engine);
   expect(made.code, made.stderr).toBe(0);
-});
+}, 60_000);
 afterAll(() => root[Symbol.asyncDispose]());
 beforeEach(async () => {
   out = join(root.path, 'out');

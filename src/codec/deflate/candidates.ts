@@ -1,6 +1,5 @@
 import { asBuffer } from '../../io/zero.ts';
 import { type DeflateStream, deflateStream } from './deflater.ts';
-import { LIBRARIES } from './implementations.ts';
 import type { DeflateParams } from './params.ts';
 
 /** Streams that are worth following to the end: neighbouring levels may part late. */
@@ -15,13 +14,14 @@ const LEVELS = [6, 9, 1, 5, 4, 3, 2, 7, 8] as const;
 
 const COMMON = { format: 'raw', windowBits: 15, strategy: 0 } as const;
 
-/** Groups, the likeliest first: within one, neighbours may agree on all of a sample. */
-function* groups(): Generator<readonly DeflateParams[]> {
-  yield LEVELS.map((level) => ({ ...COMMON, implementation: 'gzip', level, memLevel: 9 }));
-  for (const implementation of LIBRARIES) {
-    yield USUAL.map((level) => ({ ...COMMON, implementation, level, memLevel: 8 }));
-  }
-}
+/**
+ * Groups, the likeliest first: within one, neighbours may agree on all of a sample. Whole images are
+ * compressed by gzip, or by what links zlib; nobody is known to do so with zlib-ng.
+ */
+const GROUPS: readonly (readonly DeflateParams[])[] = [
+  LEVELS.map((level) => ({ ...COMMON, implementation: 'gzip', level, memLevel: 9 })),
+  USUAL.map((level) => ({ ...COMMON, implementation: 'zlib-1.3.2', level, memLevel: 8 })),
+];
 
 /** A deflater that has made the very bytes of a stream up to now. */
 export interface Follower {
@@ -37,7 +37,7 @@ export async function findDeflaters(
   raw: Uint8Array,
   deflated: Uint8Array,
 ): Promise<DeflateParams[]> {
-  for (const group of groups()) {
+  for (const group of GROUPS) {
     const found: DeflateParams[] = [];
     for (const params of group) {
       if (found.length < MAX_SURVIVORS && (await makes(params, raw, deflated))) found.push(params);
