@@ -28,7 +28,7 @@ as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 # What the program needs at run time, what the fixture builder needs, what the tests compare with.
 packages=(
   xz-utils zstd util-linux
-  mmdebstrap ostree squashfs-tools xorriso cpio gdisk fdisk dosfstools e2fsprogs xfsprogs mount kmod
+  mmdebstrap ostree squashfs-tools erofs-utils xorriso cpio gdisk fdisk dosfstools e2fsprogs xfsprogs mount kmod
   busybox-static isolinux syslinux-common mtools gpg debian-archive-keyring arch-test binfmt-support
   rdiff xdelta3 rsync python3 procps ca-certificates git
 )
