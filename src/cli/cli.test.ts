@@ -55,6 +55,7 @@ test.each([
   [['-p', 'a,,b'], 'separated by commas'],
   [['frob'], 'too many arguments'],
   [['-p', 'qemu', '--accel', 'warp'], 'kvm'],
+  [['-p', 'qemu', '--engine', 'steam'], 'native'],
   [['-p', 'qemu', '--cache-size', 'much'], '500MiB'],
   [['-p', 'qemu', '--timeout-scale', '0'], 'above 0'],
   [['dehydrate'], '--stream'],
