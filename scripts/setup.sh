@@ -30,7 +30,8 @@ as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
 # What the program needs at run time, what the fixture builder needs, what the tests compare with.
 packages=(
-  xz-utils zstd util-linux zip unzip mmdebstrap ostree squashfs-tools xorriso cpio gdisk fdisk dosfstools e2fsprogs xfsprogs mount kmod erofs-utils
+  xz-utils zstd util-linux zip unzip
+  mmdebstrap ostree squashfs-tools erofs-utils xorriso cpio gdisk fdisk dosfstools e2fsprogs xfsprogs mount kmod
   busybox-static isolinux syslinux-common mtools gpg debian-archive-keyring arch-test binfmt-support
   rdiff xdelta3 rsync python3 procps ca-certificates git
 )
