@@ -234,7 +234,10 @@ async function bench(arch: Arch, work: string): Promise<void> {
       lines.push(cells);
       await rm(join(out, artifact.name));
     }
-    const total = ['iso-rehydrate', ...names].map((name) => bytes(sums.get(name) ?? 0));
+    const total = ['iso-rehydrate', ...names].map((name) => {
+      const sum = sums.get(name) ?? 0;
+      return Number.isNaN(sum) ? 'not all' : bytes(sum);
+    });
     say(table(['artifact', 'iso-rehydrate', ...names], [...lines, ['sum', ...total]]));
   }
 
