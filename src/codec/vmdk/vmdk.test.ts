@@ -14,16 +14,10 @@ import { runsToBytes } from '../../io/disk-run.ts';
 import { memorySource } from '../../io/memory-source.ts';
 import type { Sink } from '../../io/sink.ts';
 import { type CodecPool, inlinePool, workerPool } from '../workers/pool.ts';
-import {
-  decodeVmdk,
-  diskSize,
-  encodeVmdk,
-  isSequential,
-  parseRecipe,
-  serializeRecipe,
-  type VmdkRecipe,
-  vmdkEncoder,
-} from './index.ts';
+import { decodeVmdk } from './decode.ts';
+import { encodeVmdk, isSequential, vmdkEncoder } from './encode.ts';
+import { diskSize } from './layout.ts';
+import { parseRecipe, serializeRecipe, type VmdkRecipe } from './recipe.ts';
 
 let folder: string;
 let workers: CodecPool;
