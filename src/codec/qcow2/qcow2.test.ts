@@ -5,14 +5,17 @@ import { join } from 'node:path';
 import { zstdCompressSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { golden } from '../../../test/golden/load.ts';
 import { memorySink } from '../../../test/support/memory-sink.ts';
-import { noise } from '../../../test/support/synthetic-bundle.ts';
+import { noise, sha256Of } from '../../../test/support/synthetic-bundle.ts';
 import { runsToBytes } from '../../io/disk-run.ts';
 import { memorySource } from '../../io/memory-source.ts';
 import { inlinePool } from '../workers/pool.ts';
 import { qcow2 } from './codec.ts';
 import { decodeQcow2 } from './decode.ts';
 import { parseRecipe, serializeRecipe } from './recipe.ts';
+
+const GOLDEN = new URL('../../../test/golden/qcow2/', import.meta.url);
 
 let folder: string;
 beforeAll(() => {
@@ -129,6 +132,21 @@ describe("qemu-img's files", () => {
     await encoder.zeros(100 * 2 ** 30);
     await encoder.finish();
     expect(sink.bytes().equals(readFileSync(image))).toBe(true);
+  });
+});
+
+describe('what qemu-img 7.2 and 10.0 made', () => {
+  const lines = readFileSync(new URL('digests.txt', GOLDEN), 'utf8').trim().split('\n');
+  const digests = new Map(lines.map((line) => [line.slice(66), line.slice(0, 64)]));
+  test.each(['plain', 'compressed', 'version-2', 'small-clusters'])('%s', async (name) => {
+    const file = golden(`qcow2/${name}.qcow2`);
+    for (const release of ['7.2', '10.0']) {
+      expect(digests.get(`${name} ${release}`), release).toBe(sha256Of(file));
+    }
+    const { disk, recipe, statistics } = await decode(file);
+    expect(sha256Of(disk)).toBe(digests.get('disk'));
+    expect(statistics.literalClusters).toBe(0);
+    expect((await encode(recipe, disk)).equals(file)).toBe(true);
   });
 });
 
