@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { addAudit } from './commands/audit.ts';
 import { addDehydrate } from './commands/dehydrate.ts';
 import { addInspect } from './commands/inspect.ts';
 import { addRehydrate } from './commands/rehydrate.ts';
@@ -26,6 +27,7 @@ export function createProgram(io: CliIo): Command {
   addRehydrate(program, io);
   addDehydrate(program, io);
   addInspect(program, io);
+  addAudit(program, io);
   return program;
 }
 
