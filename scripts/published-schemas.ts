@@ -1,5 +1,6 @@
 import { toJsonSchema } from '@valibot/to-json-schema';
 import { auditReportSchema } from '../src/audit/report.ts';
+import { planSchema } from '../src/plan/plan.ts';
 
 type Schema = Parameters<typeof toJsonSchema>[0];
 
@@ -7,6 +8,7 @@ type Schema = Parameters<typeof toJsonSchema>[0];
 export function publishedSchemas(): Record<string, object> {
   return {
     'audit-report': publish('iso-rehydrate audit report', auditReportSchema),
+    plan: publish('iso-rehydrate work plan', planSchema),
   };
 }
 

@@ -32,18 +32,27 @@ export function addOutputOptions(command: Command): Command {
     .option('--debug', 'show stack traces of errors');
 }
 
+interface SelectionUse {
+  /** All of the bundle unless told otherwise; else the platforms named, of this host's architecture. */
+  readonly everything: boolean;
+  /** Without the options of commands that make something. */
+  readonly plain?: boolean;
+}
+
 /** What a command is about: which bundle, and what of it. */
 export function addSelectionOptions(
   command: Command,
-  { everything }: { readonly everything: boolean },
+  { everything, plain = false }: SelectionUse,
 ): Command {
   const arches = everything ? '`all`, the default' : "`all` (default: this host's)";
   const platforms = everything ? '`all`, the default' : '`all`';
-  return command
+  command
     .option('-p, --platform <names>', `platforms, comma separated, or ${platforms}`, parseList)
     .option('-f, --format <names>', 'formats: raw, 4k.raw, iso, pxe, qcow2… or `all`', parseList)
     .option('-a, --arch <names>', `architectures, or ${arches}`, parseArches)
-    .option('-b, --bundle <dir>', 'bundle (default: $ISO_REHYDRATE_BUNDLE, else ./bundle)')
+    .option('-b, --bundle <dir>', 'bundle (default: $ISO_REHYDRATE_BUNDLE, else ./bundle)');
+  if (plain) return command;
+  return command
     .option('--shard <i/n>', 'only the i-th of n equal parts of it', parseShard)
     .option(
       '--iso <file>',
@@ -63,6 +72,10 @@ export function parseShard(text: string): Shard {
     );
   }
   return { index, of };
+}
+
+export function parseShards(text: string): number {
+  return parseShard(`1/${text}`).of;
 }
 
 export function addEngineOptions(command: Command): Command {
