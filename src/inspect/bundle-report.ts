@@ -148,7 +148,7 @@ const COLUMNS: readonly Column<ArtifactReport>[] = [
 ];
 
 /** `metal`, or the layers around it, outermost first: `splice < vmdk < metal`. */
-function madeFrom({ recipe }: RecipeArtifact): string {
+export function madeFrom({ recipe }: Pick<RecipeArtifact, 'recipe'>): string {
   if (recipe.kind === 'iso') return 'iso';
   const layers = recipe.kind === 'container' ? recipe.layers.map(({ codec }) => codec) : [];
   return [...layers, recipe.base].join(' < ');
@@ -167,6 +167,6 @@ function stored({ label, deltaSize, platform, format }: ArtifactReport): string 
   return `stored ${label}: ${formatBytes(deltaSize)} of it are in no base${why ? ` (${why})` : ''}`;
 }
 
-function deltaSize({ recipe }: RecipeArtifact): number {
+export function deltaSize({ recipe }: Pick<RecipeArtifact, 'recipe'>): number {
   return blobsOf(recipe).reduce((sum, { size }) => sum + size, 0);
 }

@@ -1,18 +1,19 @@
-import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { cli, qemusWith } from './support/cli.ts';
+import { cli, output, qemusWith } from './support/cli.ts';
 import { fixtureArches, pick, promised } from './support/fixture.ts';
 import { hasImageFormat, pairwise, qemuImg, rdiffPatch, sha256sum } from './support/judge.ts';
 import { inspected, releaseBundle } from './support/release-bundle.ts';
 
 /**
  * The main job on every architecture of the fixture: one bundle of all of them, and one command that
- * boots each ISO and makes every artifact. What comes out is judged by sha256sum, qemu-img, rdiff
+ * boots the ISOs and makes every artifact. What comes out is judged by sha256sum, qemu-img, rdiff
  * and OpenSSL, never by our own code.
  */
 const ARCHES = fixtureArches();
+/** Whose disk is not in the cache. main-job.test.ts boots the one that every run has. */
+const BOOTED = ARCHES.length > 1 ? ARCHES.filter((arch) => arch !== 'x86_64') : ARCHES;
 
 let folder: string;
 let images: string;
@@ -20,9 +21,13 @@ let bundle: string;
 let cache: string;
 let dehydrated: Awaited<ReturnType<typeof cli>>;
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'architectures-'));
+  await mkdir(resolve('.work'), { recursive: true });
+  folder = await mkdtemp(resolve('.work/architectures-')); // where hard links to the cache can be
   images = join(folder, 'images');
-  ({ bundle, cache, result: dehydrated } = await releaseBundle());
+  cache = join(folder, 'cache');
+  const made = await releaseBundle();
+  ({ bundle, result: dehydrated } = made);
+  await output('cp', ['-al', made.cache, cache]);
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
@@ -98,7 +103,7 @@ describe('rehydrate --arch all --platform all', () => {
   beforeAll(async () => {
     // dehydrate has left all disks in the cache. Emulation takes minutes for each, so only the disk
     // that nearly everything is made from leaves it; main-job.test.ts has both in one boot.
-    for (const arch of ARCHES) {
+    for (const arch of BOOTED) {
       await rm(join(cache, 'metal', `${pick('metal', 'raw.xz', 'disk', arch).sha256}.raw`));
     }
     run = await cli([
@@ -145,11 +150,11 @@ describe('rehydrate --arch all --platform all', () => {
 
   test('boots each ISO once whose disk is not in the cache, and leaves no machine', () => {
     const booted = events.filter(({ type, phase }) => type === 'phase' && phase === 'unpack');
-    expect(booted.map(({ subject }) => subject).sort()).toEqual(ARCHES.map(machine).sort());
+    expect(booted.map(({ subject }) => subject).sort()).toEqual(BOOTED.map(machine).sort());
     expect(qemusWith(cache)).toEqual([]);
   });
 
-  test.each(ARCHES)('%s: tells how far the disk is, not just 0 and 100 percent', (arch) => {
+  test.each(BOOTED)('%s: tells how far the disk is, not just 0 and 100 percent', (arch) => {
     const steps = events.filter(
       ({ type, phase, subject }) =>
         type === 'advance' && phase === 'unpack' && subject === machine(arch),
@@ -199,10 +204,10 @@ describe('rehydrate --arch all --platform all', () => {
     });
 
     test.each(promised(arch).filter(({ platform }) => platform === 'azure'))(
-      'a 16 GiB VHD is a sparse file',
+      'a large VHD is a sparse file',
       async ({ name }) => {
         const { size, blocks } = await stat(join(images, name));
-        expect(size).toBeGreaterThan(16 * 2 ** 30);
+        expect(size).toBeGreaterThan((arch === 'x86_64' ? 16 : 4) * 2 ** 30);
         expect(blocks * 512).toBeLessThan(2 ** 30);
       },
     );
