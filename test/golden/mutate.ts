@@ -46,7 +46,7 @@ export function mutations(data: Uint8Array, from = 0): fc.Arbitrary<Mutation> {
 
 /**
  * Runs `decode` on `runs` mutations of `data` (see {@link mutations}). It may succeed or throw a RehydrateError; anything
- * else fails, and so does one that takes seconds or half a gigabyte. Returns how many were rejected.
+ * else fails, and so does one that takes a second or half a gigabyte. Returns how many were rejected.
  */
 export async function survive(
   data: Uint8Array,
