@@ -3,6 +3,7 @@ import {
   CancelledError,
   EngineError,
   type ErrorKind,
+  type ErrorOptionsWithContext,
   FormatError,
   IntegrityError,
   IoError,
@@ -35,7 +36,16 @@ const CLASSES = {
   cancelled: CancelledError,
 } as const satisfies Record<ErrorKind, unknown>;
 
-const WORST_FIRST = Object.keys(CLASSES) as ErrorKind[];
+export const KINDS_WORST_FIRST = Object.keys(CLASSES) as ErrorKind[];
+
+/** A new error of a kind. */
+export function kindError(
+  kind: ErrorKind,
+  message: string,
+  options: ErrorOptionsWithContext,
+): RehydrateError {
+  return new CLASSES[kind](message, options);
+}
 
 /**
  * One error for the failures of several architectures, of the kind of the worst of them. Its cause is
@@ -49,9 +59,11 @@ export function architecturesFailed(
 ): RehydrateError | AggregateError {
   const parts = new AggregateError(failures.map(named), message);
   const kinds = failures.map(({ error }) => (error instanceof RehydrateError ? error.kind : 'bug'));
-  const worst = kinds.includes('bug') ? undefined : WORST_FIRST.find((k) => kinds.includes(k));
+  const worst = kinds.includes('bug')
+    ? undefined
+    : KINDS_WORST_FIRST.find((k) => kinds.includes(k));
   if (worst === undefined) return parts;
-  return new CLASSES[worst](message, {
+  return kindError(worst, message, {
     code: ARCHITECTURES_FAILED,
     context: { architectures: failures.map(({ architecture }) => architecture).join(', ') },
     ...(hint === undefined ? {} : { hint }),
@@ -65,7 +77,7 @@ function named({ architecture, error }: ArchFailure): Error {
   const message = `${architecture}: ${text}`;
   if (!(error instanceof RehydrateError)) return new Error(message, { cause: error });
   const { kind, code, context, hint, cause, stack } = error;
-  const same = new CLASSES[kind](message, {
+  const same = kindError(kind, message, {
     code,
     context: { architecture, ...context },
     ...(hint === undefined ? {} : { hint }),

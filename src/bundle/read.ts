@@ -2,6 +2,7 @@ import { open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Arch } from '../arch.ts';
 import { FormatError, IoError, UnsupportedError } from '../errors.ts';
+import { createHasher, type Sha256 } from '../io/digest.ts';
 import { osError } from '../io/os-error.ts';
 import { type BlobRef, blobPath, readBlob, readJsonBlob, readWholeBlob } from './blobs.ts';
 import { OCI_INDEX, OCI_MANIFEST, RECIPES_TYPE } from './media-types.ts';
@@ -18,6 +19,8 @@ import { blobsOf, decodeRecipes, type Recipes } from './recipes.ts';
 /** A bundle on disk. Opening reads and proves its small JSON documents and nothing else. */
 export interface Bundle {
   readonly path: string;
+  /** SHA-256 of the image index over all architectures: what a registry gets and a signature covers. */
+  readonly digest: Sha256;
   /** One per architecture, in the order of the index. */
   readonly recipes: readonly Recipes[];
   /** Where a blob lies; its content is not proven. */
@@ -64,7 +67,8 @@ export async function openBundle(path: string): Promise<Bundle> {
   }
   decodeLayout(await readSmall(join(path, 'oci-layout'), 4096), join(path, 'oci-layout'));
   const indexPath = join(path, 'index.json');
-  const index = decodeIndex(await readSmall(indexPath, MAX_INDEX_BYTES), indexPath);
+  const indexBytes = await readSmall(indexPath, MAX_INDEX_BYTES);
+  const index = decodeIndex(indexBytes, indexPath);
   const recipes: Recipes[] = [];
   for (const descriptor of await manifestsOf(path, index)) {
     const found = await readRecipes(path, descriptor);
@@ -86,6 +90,7 @@ export async function openBundle(path: string): Promise<Bundle> {
   }
   return {
     path,
+    digest: digestOf(index, indexBytes),
     recipes,
     blobPath: ({ sha256 }) => blobPath(path, sha256),
     readBlob: (ref, signal) => readBlob(path, ref, signal),
@@ -108,6 +113,15 @@ export function recipesFor(bundle: Bundle, arch: Arch): Recipes {
 }
 
 const MAX_INDEX_BYTES = 1 << 20;
+
+/** Of the one thing that index.json names; of index.json itself where a tool has put several there. */
+function digestOf(index: OciIndex, bytes: Uint8Array): Sha256 {
+  const [only, ...more] = index.manifests;
+  if (only && more.length === 0) return digestHex(only);
+  const hasher = createHasher();
+  hasher.update(bytes);
+  return hasher.digest();
+}
 
 /** index.json may list manifests or, as ours does, an image index over them: one level, no loops. */
 async function manifestsOf(path: string, index: OciIndex): Promise<Descriptor[]> {

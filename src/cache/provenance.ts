@@ -6,14 +6,14 @@ import type { EngineReport, MetalEngine } from '../engine/engine.ts';
 import { writeAtomically } from '../io/atomic.ts';
 import type { Sha256 } from '../io/digest.ts';
 import { hashSource } from '../io/hash-file.ts';
-import type { MetalVariant } from '../iso/live-iso.ts';
+import type { LiveIso, MetalVariant } from '../iso/live-iso.ts';
 import { canonicalJson } from '../json/canonical.ts';
 import { sha256Field, textField } from '../json/fields.ts';
 import { parseJson } from '../json/parse.ts';
 import type { Progress } from '../progress.ts';
 import { step } from '../step.ts';
 import type { MetalCache } from './metal-cache.ts';
-import { closeAll, type MetalSources } from './regenerate.ts';
+import { closeAll, type MetalSources, regenerate } from './regenerate.ts';
 
 /**
  * Which ISO an engine has really unpacked, and into what: `<dir>/runs/<SHA-256 of the ISO>.json`.
@@ -31,6 +31,27 @@ const runSchema = v.object({
 const pathOf = (cache: MetalCache, iso: Sha256) => join(cache.dir, 'runs', `${iso}.json`);
 
 type Wanted = ReadonlyMap<MetalVariant, DerivedBase>;
+
+export interface DisksOptions extends RecallOptions {
+  readonly cache: MetalCache;
+}
+
+/**
+ * The disks of an ISO by its engine, unless the cache holds what such an engine has made of this very
+ * ISO before. The sources are the caller's to close. Throws what {@link regenerate} throws.
+ */
+export async function disksOf(
+  iso: { readonly live: LiveIso; readonly sha256: Sha256 },
+  wanted: Wanted,
+  options: DisksOptions,
+): Promise<{ sources: MetalSources; report: EngineReport }> {
+  const { cache } = options;
+  const recalled = await recallRun(cache, iso.sha256, wanted, options);
+  if (recalled) return recalled;
+  const made = await regenerate(wanted, { ...options, iso: iso.live });
+  await rememberRun(cache, iso.sha256, wanted, made.report);
+  return made;
+}
 
 export async function rememberRun(
   cache: MetalCache,

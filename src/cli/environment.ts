@@ -1,11 +1,12 @@
 import { mkdtemp, rm, stat } from 'node:fs/promises';
-import { homedir, tmpdir } from 'node:os';
+import { homedir, release, tmpdir, type } from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
 import { type MetalCache, openMetalCache } from '../cache/metal-cache.ts';
 import type { MetalEngine } from '../engine/engine.ts';
 import { osError } from '../io/os-error.ts';
 import type { CliIo } from './io.ts';
 import type { EngineOptions } from './options.ts';
+import { version } from './version.ts';
 
 type Environment = CliIo['env'];
 
@@ -22,6 +23,18 @@ export function cacheFolder(env: Environment): string {
 
 export function logFolder(env: Environment): string {
   return join(xdg(env, 'XDG_STATE_HOME', '.local/state'), 'logs');
+}
+
+/** The bundle that a command is about. */
+export function bundleOf({ bundle }: { readonly bundle?: string }, { env }: CliIo): string {
+  return bundle ?? (env.ISO_REHYDRATE_BUNDLE || 'bundle');
+}
+
+/** What takes part in making images, with versions. QEMU's is in the engine's own report. */
+export function toolsOf({ versions, hostArch }: CliIo): Record<string, string> {
+  const { node = 'unknown', openssl = 'unknown', zlib = 'unknown', zstd = 'unknown' } = versions;
+  const system = `${type()} ${release()} ${hostArch}`;
+  return { 'iso-rehydrate': version(), node, openssl, zlib, zstd, system };
 }
 
 export function engineFor(options: EngineOptions, io: CliIo): MetalEngine {

@@ -9,6 +9,8 @@ export interface CliIo {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Node's `os.arch()` spelling or CoreOS's. */
   readonly hostArch: string;
+  /** Node and the libraries in it, as `process.versions` has them. */
+  readonly versions: Readonly<Record<string, string | undefined>>;
   /** Whether stderr is a terminal that understands cursor movement. */
   readonly isTerminal: boolean;
   /** Width of that terminal; asked for at each drawing. */

@@ -40,6 +40,7 @@ export async function runMain(): Promise<void> {
     stderr: process.stderr,
     env: process.env,
     hostArch: process.arch,
+    versions: process.versions,
     isTerminal: process.stderr.isTTY === true && process.env.TERM !== 'dumb',
     columns: () => process.stderr.columns || 80, // some terminals say 0
     signal: controller.signal,

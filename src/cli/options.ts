@@ -2,6 +2,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type Arch, parseArch } from '../arch.ts';
 import { ENGINES, type EngineChoice } from '../engine/choose.ts';
 import { UsageError } from '../errors.ts';
+import type { Shard } from '../plan/shard.ts';
 import { defaultJobs } from './jobs.ts';
 
 /** Options that every command has. */
@@ -29,6 +30,52 @@ export function addOutputOptions(command: Command): Command {
     .option('--json', 'results as JSON on stdout, progress as JSON lines on stderr')
     .option('-q, --quiet', 'no progress')
     .option('--debug', 'show stack traces of errors');
+}
+
+interface SelectionUse {
+  /** All of the bundle unless told otherwise; else the platforms named, of this host's architecture. */
+  readonly everything: boolean;
+  /** Without the options of commands that make something. */
+  readonly plain?: boolean;
+}
+
+/** What a command is about: which bundle, and what of it. */
+export function addSelectionOptions(
+  command: Command,
+  { everything, plain = false }: SelectionUse,
+): Command {
+  const arches = everything ? '`all`, the default' : "`all` (default: this host's)";
+  const platforms = everything ? '`all`, the default' : '`all`';
+  command
+    .option('-p, --platform <names>', `platforms, comma separated, or ${platforms}`, parseList)
+    .option('-f, --format <names>', 'formats: raw, 4k.raw, iso, pxe, qcow2… or `all`', parseList)
+    .option('-a, --arch <names>', `architectures, or ${arches}`, parseArches)
+    .option('-b, --bundle <dir>', 'bundle (default: $ISO_REHYDRATE_BUNDLE, else ./bundle)');
+  if (plain) return command;
+  return command
+    .option('--shard <i/n>', 'only the i-th of n equal parts of it', parseShard)
+    .option(
+      '--iso <file>',
+      'use this copy of the ISO, not the bundle’s (repeat per arch)',
+      collect,
+    );
+}
+
+const collect = (text: string, previous: readonly string[] = []) => [...previous, text];
+
+/** `2/4`: the second of four. */
+export function parseShard(text: string): Shard {
+  const [, index = 0, of = 0] = (/^(\d{1,4})\/(\d{1,4})$/.exec(text.trim()) ?? []).map(Number);
+  if (index < 1 || index > of || of > 4096) {
+    throw new InvalidArgumentError(
+      'Give a part and the number of parts, such as 2/4; 1/4 is the first.',
+    );
+  }
+  return { index, of };
+}
+
+export function parseShards(text: string): number {
+  return parseShard(`1/${text}`).of;
 }
 
 export function addEngineOptions(command: Command): Command {

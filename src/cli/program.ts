@@ -1,6 +1,8 @@
 import { Command } from 'commander';
+import { addAudit } from './commands/audit.ts';
 import { addDehydrate } from './commands/dehydrate.ts';
 import { addInspect } from './commands/inspect.ts';
+import { addPlan } from './commands/plan.ts';
 import { addRehydrate } from './commands/rehydrate.ts';
 import { EXIT_CODE_HELP } from './exit-code.ts';
 import type { CliIo } from './io.ts';
@@ -26,6 +28,8 @@ export function createProgram(io: CliIo): Command {
   addRehydrate(program, io);
   addDehydrate(program, io);
   addInspect(program, io);
+  addAudit(program, io);
+  addPlan(program, io);
   return program;
 }
 

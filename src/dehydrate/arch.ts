@@ -1,7 +1,6 @@
 import type { BaseName } from '../../images/platforms.ts';
 import type { BlobRef } from '../bundle/blobs.ts';
 import {
-  type DerivedBase,
   type MissingArtifact,
   RECIPES_VERSION,
   type RecipeArtifact,
@@ -9,8 +8,8 @@ import {
 } from '../bundle/recipes.ts';
 import type { BundleWriter } from '../bundle/write.ts';
 import type { MetalCache } from '../cache/metal-cache.ts';
-import { recallRun, rememberRun } from '../cache/provenance.ts';
-import { closeAll, type MetalSources, regenerate } from '../cache/regenerate.ts';
+import { disksOf } from '../cache/provenance.ts';
+import { closeAll } from '../cache/regenerate.ts';
 import type { CodecPool } from '../codec/workers/pool.ts';
 import { indexBase } from '../delta/base-index.ts';
 import type { EngineReport, MetalEngine } from '../engine/engine.ts';
@@ -27,7 +26,7 @@ import {
   reasonOf,
   refuseFailures,
 } from './failures.ts';
-import { type ReleasedIso, takeIso } from './iso.ts';
+import { takeIso } from './iso.ts';
 import type { Survey } from './survey.ts';
 
 export interface ArchContext {
@@ -58,7 +57,7 @@ export async function dehydrateArch(
 ): Promise<MadeArch> {
   const { folder, allowed, isoExternal } = context;
   const iso = await takeIso(found, { ...context, external: isoExternal });
-  const { sources: metal, report } = await metalOf(iso, wanted, context);
+  const { sources: metal, report } = await disksOf(iso, wanted, context);
   try {
     await using isoSource = await openSource(iso.path);
     const bases = new Map<BaseName, OpenBase>([['iso', openBase('iso', iso, isoSource, context)]]);
@@ -89,19 +88,6 @@ export async function dehydrateArch(
     await closeAll(metal);
     throw error;
   }
-}
-
-/** By booting the ISO, unless the cache holds what booting this very ISO has made before. */
-async function metalOf(
-  iso: ReleasedIso,
-  wanted: ReadonlyMap<MetalVariant, DerivedBase>,
-  context: ArchContext,
-): Promise<{ sources: MetalSources; report: EngineReport }> {
-  const recalled = await recallRun(context.cache, iso.sha256, wanted, context);
-  if (recalled) return recalled;
-  const made = await regenerate(wanted, { ...context, iso: iso.live });
-  await rememberRun(context.cache, iso.sha256, wanted, made.report);
-  return made;
 }
 
 /** Goes through all artifacts even if one fails, so that a run names every one that does. */

@@ -23,7 +23,12 @@ export interface ReleasedFile {
  */
 export async function findReleased(
   folder: string,
-  { releasedName, name, compression, attestation }: StreamArtifact,
+  {
+    releasedName,
+    name,
+    compression,
+    attestation,
+  }: Pick<StreamArtifact, 'releasedName' | 'name' | 'compression' | 'attestation'>,
 ): Promise<ReleasedFile | undefined> {
   const candidates: ReleasedFile[] = [{ path: join(folder, releasedName), compression }];
   if (attestation === 'uncompressed-sha256') {

@@ -28,6 +28,7 @@ export async function cli(
     stderr: stderr.stream,
     env: {},
     hostArch: 'x64',
+    versions: { node: '24.0.0' },
     isTerminal: false,
     columns: () => 80,
     signal: new AbortController().signal,

@@ -2,13 +2,14 @@ import type { Command } from 'commander';
 import { type Arch, parseArch } from '../../arch.ts';
 import { openBundle } from '../../bundle/read.ts';
 import { UsageError } from '../../errors.ts';
+import type { Shard } from '../../plan/shard.ts';
 import type { Rehydrated } from '../../rehydrate/arch.ts';
 import { failureOf } from '../../rehydrate/failure.ts';
 import { resolveOutput } from '../../rehydrate/output.ts';
 import { type RehydrateReport, rehydrate } from '../../rehydrate/rehydrate.ts';
-import { cacheFor, engineFor, existingFolder } from '../environment.ts';
+import { bundleOf, cacheFor, engineFor, existingFolder } from '../environment.ts';
 import type { CliIo } from '../io.ts';
-import { addEngineOptions, type EngineOptions, parseArches, parseList } from '../options.ts';
+import { addEngineOptions, addSelectionOptions, type EngineOptions } from '../options.ts';
 import { progressRenderer } from '../progress/renderer.ts';
 import { renderSummary, summaryEvent } from '../summary.ts';
 
@@ -17,6 +18,7 @@ interface RehydrateCliOptions extends EngineOptions {
   readonly arch?: Arch[] | 'all';
   readonly platform?: string[];
   readonly format?: string[];
+  readonly shard?: Shard;
   readonly output: string;
   readonly iso?: string[];
   readonly force?: true;
@@ -26,18 +28,12 @@ export function addRehydrate(program: Command, io: CliIo): void {
   const command = program
     .command('rehydrate', { isDefault: true })
     .description('make platform images from a bundle (the default command)')
-    .option('-p, --platform <names>', 'platforms, comma separated, or `all`', parseList)
-    .option('-f, --format <names>', 'formats: raw, 4k.raw, iso, pxe, qcow2… or `all`', parseList)
-    .option('-a, --arch <names>', "architectures, or `all` (default: this host's)", parseArches)
-    .option('-b, --bundle <dir>', 'bundle (default: $ISO_REHYDRATE_BUNDLE, else ./bundle)')
     .option('-o, --output <path>', 'file, folder, or - for stdout (several files: a tar)', '.')
-    .option('--iso <file>', 'use this copy of the ISO, not the bundle’s (repeat per arch)', collect)
     .option('--force', 'replace other files that are in the way')
     .addHelpText('after', HELP);
+  addSelectionOptions(command, { everything: false });
   addEngineOptions(command).action((options: RehydrateCliOptions) => run(options, io));
 }
-
-const collect = (text: string, previous: readonly string[] = []) => [...previous, text];
 
 const HELP = `
 A platform of several formats gives its raw disk (metal) or all of them, unless --format
@@ -56,7 +52,7 @@ async function run(options: RehydrateCliOptions, io: CliIo): Promise<void> {
     });
   }
   const { signal } = io;
-  const bundle = await openBundle(options.bundle ?? (io.env.ISO_REHYDRATE_BUNDLE || 'bundle'));
+  const bundle = await openBundle(bundleOf(options, io));
   const toStdout = options.output === '-';
   const beside = toStdout ? undefined : await existingFolder(options.output);
   await using cache = await cacheFor(options, io, beside);
@@ -65,15 +61,14 @@ async function run(options: RehydrateCliOptions, io: CliIo): Promise<void> {
   const lines = toStdout ? io.stderr : io.stdout;
   const onResult = (result: Rehydrated) =>
     progress.aside(() => {
-      lines.write(
-        options.json ? `${JSON.stringify({ type: 'result', ...result })}\n` : line(result),
-      );
+      lines.write(options.json ? `${JSON.stringify(resultEvent(result))}\n` : line(result));
     });
 
   const report = await rehydrate({
     bundle,
     arches: options.arch ?? [parseArch(io.hostArch)],
     selection: { platforms: options.platform, formats: options.format },
+    shard: options.shard,
     output: toStdout
       ? { kind: 'stream', stream: io.stdout }
       : (count) => resolveOutput(options.output, count),
@@ -94,6 +89,12 @@ async function run(options: RehydrateCliOptions, io: CliIo): Promise<void> {
 function summarize(report: RehydrateReport, options: RehydrateCliOptions, io: CliIo): void {
   if (options.json) io.stderr.write(`${JSON.stringify(summaryEvent(report))}\n`);
   else if (!options.quiet) io.stderr.write(renderSummary(report));
+}
+
+/** One artifact for machines. `reference` is its name as installers take it, with its digest. */
+export function resultEvent(result: Rehydrated): Record<string, unknown> {
+  const reference = `${encodeURIComponent(result.name)}?sha256=${result.sha256}`;
+  return { type: 'result', ...result, reference };
 }
 
 /** As sha256sum prints it, its escapes for odd paths included. */

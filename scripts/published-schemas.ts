@@ -1,0 +1,22 @@
+import { toJsonSchema } from '@valibot/to-json-schema';
+import { auditReportSchema } from '../src/audit/report.ts';
+import { planSchema } from '../src/plan/plan.ts';
+
+type Schema = Parameters<typeof toJsonSchema>[0];
+
+/** JSON Schemas of what the program prints for machines, by the names of their files. */
+export function publishedSchemas(): Record<string, object> {
+  return {
+    'audit-report': publish('iso-rehydrate audit report', auditReportSchema),
+    plan: publish('iso-rehydrate work plan', planSchema),
+  };
+}
+
+/** What is read is described; that a text becomes a branded type then is nobody else's business. */
+function publish(title: string, schema: Schema): object {
+  const { $schema: _draft, ...body } = toJsonSchema(schema, {
+    typeMode: 'input',
+    errorMode: 'ignore',
+  });
+  return { $schema: 'http://json-schema.org/draft-07/schema#', title, ...body };
+}
