@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { listArtifacts, plainFormat } from '../src/stream/artifacts.ts';
-import { decodeStream } from '../src/stream/schema.ts';
+import { decodeStream } from '../src/stream/read.ts';
 import { detectContainer, HEAD_BYTES } from './containers.ts';
 import { chooseBase, expectedImage, PLATFORMS } from './platforms.ts';
 

@@ -37,4 +37,5 @@ export {
 } from './rehydrate/rehydrate.ts';
 export type { Selection } from './rehydrate/select.ts';
 export { listArtifacts, type StreamArtifact } from './stream/artifacts.ts';
-export { decodeStream, readStream, type Stream } from './stream/schema.ts';
+export { decodeStream, readStream } from './stream/read.ts';
+export type { Stream } from './stream/schema.ts';

@@ -1,9 +1,11 @@
 import { Command } from 'commander';
 import { addAudit } from './commands/audit.ts';
 import { addDehydrate } from './commands/dehydrate.ts';
+import { addEstimate } from './commands/estimate.ts';
 import { addInspect } from './commands/inspect.ts';
 import { addPlan } from './commands/plan.ts';
 import { addRehydrate } from './commands/rehydrate.ts';
+import { addStream } from './commands/stream.ts';
 import { EXIT_CODE_HELP } from './exit-code.ts';
 import type { CliIo } from './io.ts';
 import { version } from './version.ts';
@@ -30,6 +32,8 @@ export function createProgram(io: CliIo): Command {
   addInspect(program, io);
   addAudit(program, io);
   addPlan(program, io);
+  addStream(program, io);
+  addEstimate(program, io);
   return program;
 }
 
