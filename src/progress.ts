@@ -4,6 +4,7 @@ import type { Arch } from './arch.ts';
  * Progress as data. The library reports, the CLI draws (TTY bars, plain lines, or `--json` events).
  */
 export type Phase =
+  | 'fetch'
   | 'hash-iso'
   | 'boot'
   | 'login'
