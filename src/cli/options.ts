@@ -61,7 +61,8 @@ export function addSelectionOptions(
     );
 }
 
-const collect = (text: string, previous: readonly string[] = []) => [...previous, text];
+/** An option that may be given several times. */
+export const collect = (text: string, previous: readonly string[] = []) => [...previous, text];
 
 /** `2/4`: the second of four. */
 export function parseShard(text: string): Shard {

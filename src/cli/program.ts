@@ -5,6 +5,7 @@ import { addEstimate } from './commands/estimate.ts';
 import { addInspect } from './commands/inspect.ts';
 import { addPlan } from './commands/plan.ts';
 import { addRehydrate } from './commands/rehydrate.ts';
+import { addServe } from './commands/serve.ts';
 import { addStream } from './commands/stream.ts';
 import { EXIT_CODE_HELP } from './exit-code.ts';
 import type { CliIo } from './io.ts';
@@ -34,6 +35,7 @@ export function createProgram(io: CliIo): Command {
   addPlan(program, io);
   addStream(program, io);
   addEstimate(program, io);
+  addServe(program, io);
   return program;
 }
 

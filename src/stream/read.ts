@@ -3,13 +3,13 @@ import * as v from 'valibot';
 import { FormatError } from '../errors.ts';
 import { osError } from '../io/os-error.ts';
 import { parseJson } from '../json/parse.ts';
-import { releaseSchema, streamOfRelease } from './release.ts';
+import { isReleaseDocument, releaseSchema, streamOfRelease } from './release.ts';
 import { type Stream, streamSchema } from './schema.ts';
 
 /** Real streams are some 60 KiB; this leaves room without letting one exhaust memory. */
 export const MAX_STREAM_BYTES = 16 << 20;
 
-/** As much of a document as tells which of the two it is: only releases say `release` at the top. */
+/** As much of a document as tells which of the two it is. */
 const kindSchema = v.looseObject({ release: v.optional(v.unknown()) });
 
 /**
@@ -18,7 +18,7 @@ const kindSchema = v.looseObject({ release: v.optional(v.unknown()) });
  */
 export function decodeStream(bytes: Uint8Array, source: string): Stream {
   const kind = parseJson(bytes, kindSchema, { what: 'stream JSON', source });
-  if (kind.release === undefined) {
+  if (!isReleaseDocument(kind)) {
     return parseJson(bytes, streamSchema, { what: 'stream JSON', source });
   }
   return streamOfRelease(parseJson(bytes, releaseSchema, { what: 'release JSON', source }));

@@ -29,3 +29,8 @@ export function streamOfRelease({ release, stream, architectures }: Release): St
   });
   return { stream, architectures: Object.fromEntries(entries) };
 }
+
+/** Tells release metadata from a stream's: only the former says `release` at the top. */
+export function isReleaseDocument(document: object): boolean {
+  return 'release' in document && document.release !== undefined;
+}
