@@ -5,6 +5,7 @@ import type { Arch } from './arch.ts';
  */
 export type Phase =
   | 'fetch'
+  | 'push'
   | 'hash-iso'
   | 'boot'
   | 'login'

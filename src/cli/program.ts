@@ -4,6 +4,7 @@ import { addDehydrate } from './commands/dehydrate.ts';
 import { addEstimate } from './commands/estimate.ts';
 import { addInspect } from './commands/inspect.ts';
 import { addPlan } from './commands/plan.ts';
+import { addPull, addPush } from './commands/registry.ts';
 import { addRehydrate } from './commands/rehydrate.ts';
 import { addServe } from './commands/serve.ts';
 import { addStream } from './commands/stream.ts';
@@ -36,6 +37,8 @@ export function createProgram(io: CliIo): Command {
   addStream(program, io);
   addEstimate(program, io);
   addServe(program, io);
+  addPush(program, io);
+  addPull(program, io);
   return program;
 }
 
