@@ -49,4 +49,7 @@ const EXAMPLES = `Examples:
   iso-rehydrate -p metal --format pxe -o pxe/           the PXE kernel, initramfs and rootfs
   iso-rehydrate -p all -o images/ | sha256sum -c -      everything, checked twice
   iso-rehydrate dehydrate --stream stream.json --artifacts release/ -o bundle
-  iso-rehydrate inspect bundle`;
+  iso-rehydrate inspect bundle
+  iso-rehydrate audit --bundle bundle --report audit    is it what was released?
+  iso-rehydrate serve --bundle bundle                   images by HTTP, made on demand
+  iso-rehydrate pull registry.example.com/coreos/bundle:stable --platform qemu`;
