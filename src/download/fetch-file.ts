@@ -13,6 +13,7 @@ import {
 } from '../errors.ts';
 import { syncFolder } from '../io/atomic.ts';
 import type { Sha256 } from '../io/digest.ts';
+import { hashFile } from '../io/hash-file.ts';
 import { osError } from '../io/os-error.ts';
 
 export interface FetchFileOptions {
@@ -90,7 +91,7 @@ async function fetchOnce(
     const resumed = response.status === 206 && startsAt(response, have);
     if (have > 0 && response.status === 416) {
       await response.body?.cancel();
-      return await hashOf(part, signal); // nothing is left to fetch, or the part is too long
+      return (await hashFile(part, { signal })).sha256; // nothing is left to fetch, or the part is too long
     }
     if (!response.ok || response.body === null) throw refused(response, url);
     const hash = createHash('sha256');
@@ -123,14 +124,6 @@ async function writeAll(handle: FileHandle, chunk: Uint8Array, position: number)
     const { bytesWritten } = await handle.write(chunk, at, chunk.length - at, position + at);
     at += bytesWritten;
   }
-}
-
-async function hashOf(path: string, signal: AbortSignal | undefined): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const chunk of createReadStream(path, signal ? { signal } : {})) {
-    hash.update(chunk as Buffer);
-  }
-  return hash.digest('hex');
 }
 
 /** RFC 9110, 14.4: a server may send another range than was asked for. */

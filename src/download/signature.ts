@@ -2,8 +2,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 import { execa } from 'execa';
-import { IntegrityError, IoError, ToolError, throwIfAborted } from '../errors.ts';
+import { IntegrityError, IoError, RehydrateError, ToolError, throwIfAborted } from '../errors.ts';
 import { checkUrl } from './fetch-file.ts';
+import { readBody } from './read-body.ts';
 
 /** Detached signatures are some hundred bytes for each key. */
 const MAX_SIGNATURE = 1 << 20;
@@ -70,18 +71,11 @@ async function fetchSmall(url: string, signal: AbortSignal | undefined): Promise
     });
   try {
     const response = await fetch(url, signal ? { signal } : {});
-    if (!response.ok || response.body === null) throw failed(`the server says ${response.status}`);
-    const pieces: Uint8Array[] = [];
-    let length = 0;
-    for await (const piece of response.body) {
-      length += piece.length;
-      if (length > MAX_SIGNATURE) throw failed('it is too long for a signature');
-      pieces.push(piece);
-    }
-    return Buffer.concat(pieces);
+    if (!response.ok) throw failed(`the server says ${response.status}`);
+    return await readBody(response, MAX_SIGNATURE, 'a signature');
   } catch (error) {
     throwIfAborted(signal);
-    if (error instanceof IoError) throw error;
+    if (error instanceof RehydrateError) throw error;
     throw failed(error instanceof Error ? error.message : String(error), error);
   }
 }

@@ -4,7 +4,8 @@ import * as v from 'valibot';
 import type { BlobRef } from '../bundle/blobs.ts';
 import { OCI_INDEX, OCI_MANIFEST } from '../bundle/media-types.ts';
 import { fetchFile } from '../download/fetch-file.ts';
-import { FormatError, IntegrityError, IoError, RehydrateError, throwIfAborted } from '../errors.ts';
+import { readBody } from '../download/read-body.ts';
+import { IntegrityError, IoError, RehydrateError, throwIfAborted } from '../errors.ts';
 import { createHasher, type Sha256 } from '../io/digest.ts';
 import { parseJson } from '../json/parse.ts';
 import { isLoopback, type Reference } from './reference.ts';
@@ -88,7 +89,7 @@ export function openRegistry(
     const headers = credentials === undefined ? {} : { authorization: credentials };
     const response = await fetch(url, { headers, ...(signal ? { signal } : {}) });
     if (!response.ok) throw loginNeeded();
-    const bytes = await readAll(response, MAX_MANIFEST, realm);
+    const bytes = await readBody(response, MAX_MANIFEST, realm);
     const { token, access_token: access } = parseJson(bytes, tokenSchema, {
       what: 'token of the registry',
       source: realm,
@@ -120,7 +121,7 @@ export function openRegistry(
       const accept = [OCI_INDEX, OCI_MANIFEST].join(', ');
       const response = await send(`${root}/manifests/${name}`, () => ({ headers: { accept } }));
       await expectOk(response, `give manifest ${name}`);
-      const bytes = await readAll(response, MAX_MANIFEST, `manifest ${name}`);
+      const bytes = await readBody(response, MAX_MANIFEST, `manifest ${name}`);
       const sha256 = digestOf(bytes);
       if (name.startsWith('sha256:') && name !== `sha256:${sha256}`) {
         throw wrong(name, sha256);
@@ -130,7 +131,7 @@ export function openRegistry(
     async smallBlob({ sha256, size }) {
       const response = await send(`${root}/blobs/sha256:${sha256}`, () => ({}));
       await expectOk(response, `give blob ${sha256}`);
-      const bytes = await readAll(response, size, `blob ${sha256}`);
+      const bytes = await readBody(response, size, `blob ${sha256}`);
       if (digestOf(bytes) !== sha256) throw wrong(`blob ${sha256}`, digestOf(bytes));
       return bytes;
     },
@@ -224,20 +225,4 @@ function digestOf(bytes: Uint8Array): Sha256 {
   const hasher = createHasher();
   hasher.update(bytes);
   return hasher.digest();
-}
-
-async function readAll(response: Response, limit: number, what: string): Promise<Buffer> {
-  const pieces: Uint8Array[] = [];
-  let length = 0;
-  for await (const piece of response.body ?? []) {
-    length += piece.length;
-    if (length > limit) {
-      throw new FormatError(`the registry sends too much for ${what}`, {
-        code: 'TOO_LARGE',
-        context: { limit },
-      });
-    }
-    pieces.push(piece);
-  }
-  return Buffer.concat(pieces);
 }

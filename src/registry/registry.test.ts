@@ -6,6 +6,7 @@ import { cli } from '../../test/support/cli.ts';
 import { type RegistryServer, registryServer } from '../../test/support/registry-server.ts';
 import {
   type SyntheticBundle,
+  sha256Of,
   temporaryFolder,
   writeSyntheticBundle,
 } from '../../test/support/synthetic-bundle.ts';
@@ -47,14 +48,23 @@ test('what is pushed is pulled again, byte for byte, and is what skopeo sees', a
   const by = await cli(['pull', first.stdout.toString().trim(), '-o', copy, '--json']);
   expect(JSON.parse(by.stdout.toString())).toMatchObject({ type: 'pulled', blobs: 0 });
 
-  // skopeo copies it into a layout that is a bundle, too.
+  // skopeo sees the same index, and copies all of it into a layout that is a bundle, too. Debian 12's
+  // writes the index anew on the way, without members that it does not know.
+  const tls = '--tls-verify=false';
+  const raw = await execa('skopeo', ['inspect', '--raw', tls, `docker://${reference}`], {
+    encoding: 'buffer',
+    stripFinalNewline: false,
+  });
+  expect(sha256Of(raw.stdout)).toBe(digest);
   const theirs = join(folder.path, 'skopeo');
   await execa('skopeo', [
     ...['copy', '--all', '--insecure-policy', '--src-tls-verify=false'],
     ...[`docker://${reference}`, `oci:${theirs}`],
   ]);
-  expect((await openBundle(theirs)).digest).toBe(digest);
-  expect(await blobsIn(theirs)).toEqual(await blobsIn(bundle.path));
+  expect((await openBundle(theirs)).recipes).toEqual((await openBundle(bundle.path)).recipes);
+  expect(await blobsIn(theirs)).toEqual(
+    expect.arrayContaining((await blobsIn(bundle.path)).filter((name) => name !== digest)),
+  );
 });
 
 test('a part: only the blobs that it needs, under the same index; more can be added', async () => {
