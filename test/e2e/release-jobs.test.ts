@@ -220,6 +220,7 @@ test('estimate and stream: the fixture’s own metadata, in and out', async () =
   }
   const printed = await execa(process.execPath, ['dist/src/cli/bin.js', 'stream', '-b', bundle], {
     encoding: 'buffer',
+    stripFinalNewline: false,
   });
   expect(Buffer.from(printed.stdout)).toEqual(await readFile(stream));
 });
@@ -286,11 +287,9 @@ test('serve: an installer’s way through the stream to an image, and Ctrl-C', a
   const images = join(folder, 'served');
   const args = ['serve', '-b', bundle, '--listen', '0', '--images', images, '--json', ...engine()];
   const server = execa(process.execPath, ['dist/src/cli/bin.js', ...args], { reject: false });
-  let url = '';
-  for await (const line of server.iterable()) {
-    url = JSON.parse(line).url;
-    break;
-  }
+  const { promise, resolve: ready } = Promise.withResolvers<string>();
+  server.stdout.once('data', (line: Buffer) => ready(JSON.parse(line.toString()).url));
+  const url = await promise;
   expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
   const stream = JSON.parse((await execa('curl', ['-sf', `${url}/stream.json`])).stdout);
   const { disk } = stream.architectures[arch].artifacts.qemu.formats['qcow2.xz'];
