@@ -1,25 +1,39 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { PLATFORMS as FIXTURE } from '../scripts/fixture/platforms.ts';
+import { ARCHITECTURES } from '../src/arch.ts';
 import { listArtifacts, plainFormat } from '../src/stream/artifacts.ts';
 import { decodeStream } from '../src/stream/read.ts';
 import { detectContainer, HEAD_BYTES } from './containers.ts';
 import { chooseBase, expectedImage, PLATFORMS } from './platforms.ts';
 
-test('every platform of the real streams has a row', () => {
-  for (const [name, arches] of [
-    ['fcos-stable.json', ['x86_64', 's390x']],
-    ['rhcos-4.16.json', ['ppc64le', 's390x']],
-  ] as const) {
-    const path = join(import.meta.dirname, '../test/golden/streams', name);
-    const stream = decodeStream(readFileSync(path), name);
-    for (const arch of arches) {
-      for (const { platform } of listArtifacts(stream, arch)) {
-        expect(Object.keys(PLATFORMS), platform).toContain(platform);
-      }
+const GOLDEN = join(import.meta.dirname, '../test/golden/streams');
+
+const realStreams = readdirSync(GOLDEN)
+  .filter((name) => name.endsWith('.json'))
+  .map((name) => [name, decodeStream(readFileSync(join(GOLDEN, name)), name)] as const);
+
+test.each(realStreams)('%s: every platform has a row', (_name, stream) => {
+  const arches = ARCHITECTURES.filter((arch) => arch in stream.architectures);
+  expect(arches).not.toEqual([]);
+  for (const arch of arches) {
+    for (const { platform } of listArtifacts(stream, arch)) {
+      expect(Object.keys(PLATFORMS), platform).toContain(platform);
     }
   }
 });
+
+test.each(realStreams)('%s: the fixture makes every platform and format', (_name, stream) => {
+  const plain = ({ platform, format }: { platform: string; format: string }) =>
+    `${platform}/${plainFormat(format)}`;
+  const made = new Set([...FIXTURE, ...METAL].map(plain));
+  for (const arch of ARCHITECTURES.filter((each) => each in stream.architectures)) {
+    for (const artifact of listArtifacts(stream, arch)) expect(made).toContain(plain(artifact));
+  }
+});
+
+const METAL = ['iso', 'pxe', 'raw', '4k.raw'].map((format) => ({ platform: 'metal', format }));
 
 test('bases: format first, then platform, then metal', () => {
   const all = new Set(['iso', 'metal', 'metal4k'] as const);

@@ -3,7 +3,7 @@ import { execa } from 'execa';
 
 export interface Measured {
   readonly seconds: number;
-  /** Peak resident set of the process itself (VmHWM; its children do not count), bytes. */
+  /** See {@link watchPeak}. */
   readonly peakRss: number;
   readonly stdout: string;
 }
@@ -18,17 +18,19 @@ export async function measure(command: readonly string[], timeout?: number): Pro
     maxBuffer: 1 << 26,
     ...(timeout === undefined ? {} : { timeout }),
   });
-  let peakRss = 0;
+  using peak = watchPeak(child.pid);
+  const { stdout } = await child;
+  return { seconds: (performance.now() - started) / 1000, peakRss: peak.rss(), stdout };
+}
+
+/** Watches the peak resident set of a process (VmHWM; its children do not count) until disposed of. Bytes. */
+export function watchPeak(pid: number | undefined): Disposable & { rss(): number } {
+  let peak = 0;
   // The high-water mark only grows: the last look before the end is the peak, but for the last 20 ms.
   const sampler = setInterval(() => {
-    peakRss = Math.max(peakRss, highWater(child.pid));
+    peak = Math.max(peak, highWater(pid));
   }, 20);
-  try {
-    const { stdout } = await child;
-    return { seconds: (performance.now() - started) / 1000, peakRss, stdout };
-  } finally {
-    clearInterval(sampler);
-  }
+  return { rss: () => peak, [Symbol.dispose]: () => clearInterval(sampler) };
 }
 
 function highWater(pid: number | undefined): number {

@@ -1,4 +1,4 @@
-import { unzstd, zstdSink } from '../delta/zstd-frame.ts';
+import { unzstdAtOnce, zstdSink } from '../delta/zstd-frame.ts';
 import { FormatError } from '../errors.ts';
 import type { Sink } from '../io/sink.ts';
 
@@ -17,23 +17,12 @@ export async function writeRecipe(recipe: Uint8Array, sink: Sink): Promise<void>
 }
 
 /** Reads it back. Throws FormatError `DELTA_ZSTD`, or `TOO_LARGE` for what would fill the memory. */
-export async function readRecipe(
-  blob: Uint8Array,
-  name: string,
-  signal?: AbortSignal,
-): Promise<Buffer> {
-  const pieces: Buffer[] = [];
-  let size = 0;
-  for await (const piece of unzstd(name, [blob], signal)) {
-    size += piece.length;
-    if (size > MAX_RECIPE_BYTES) {
-      throw new FormatError(`${name} unpacks to more than ${MAX_RECIPE_BYTES} bytes`, {
-        code: 'TOO_LARGE',
-        context: { recipe: name, limit: MAX_RECIPE_BYTES },
-        hint: 'fetch the bundle again; this recipe is damaged',
-      });
-    }
-    pieces.push(piece);
-  }
-  return Buffer.concat(pieces);
+export function readRecipe(blob: Uint8Array, name: string): Buffer {
+  const recipe = unzstdAtOnce(name, blob, MAX_RECIPE_BYTES);
+  if (recipe !== undefined) return recipe;
+  throw new FormatError(`${name} unpacks to more than ${MAX_RECIPE_BYTES} bytes`, {
+    code: 'TOO_LARGE',
+    context: { recipe: name, limit: MAX_RECIPE_BYTES },
+    hint: 'fetch the bundle again; this recipe is damaged',
+  });
 }

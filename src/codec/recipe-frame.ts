@@ -44,15 +44,20 @@ export function encodeFrame<H>(type: FrameType<H>, { header, columns }: Frame<H>
   return Buffer.concat([fixed, json, ...columns]);
 }
 
+/** Makes the errors of what reads a codec's recipe. */
+export const damagedRecipe =
+  (what: string, code: string, context: Readonly<Record<string, number>> = {}) =>
+  (problem: string) =>
+    new FormatError(`${what}: ${problem}`, {
+      code,
+      context,
+      hint: 'fetch the bundle again; this recipe is damaged',
+    });
+
 /** Columns are views of `bytes`. Throws FormatError `RECIPE_FRAME` or that of `parseJson`. */
 export function decodeFrame<H>(type: FrameType<H>, bytes: Uint8Array): Frame<H> {
   const what = `${type.codec} recipe`;
-  const bad = (problem: string) =>
-    new FormatError(`${what}: ${problem}`, {
-      code: 'RECIPE_FRAME',
-      context: { size: bytes.length },
-      hint: 'fetch the bundle again; this recipe is damaged',
-    });
+  const bad = damagedRecipe(what, 'RECIPE_FRAME', { size: bytes.length });
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   if (buffer.length < FIXED || buffer.toString('latin1', 0, 8) !== MAGIC) throw bad('no magic');
   const length = buffer.readUInt32LE(8);

@@ -117,11 +117,12 @@ export async function dehydrate(options: DehydrateOptions): Promise<DehydrateRep
     for (const { recipes } of made) manifests.push(await addManifest(writer, recipes));
     await addIndex(writer, manifests, made[0]?.recipes.release ?? stream.stream);
     const { path } = writer;
-    for (const { recipes, metal, isoPath } of made) {
+    const verified = await sideBySide(made, jobs, ({ recipes, metal, isoPath }) => {
       const arch = recipes.architecture;
       const progress = progressOf(arch);
-      await verifyBundle({ path, arch, metal, isoPath, pool, signal, progress });
-    }
+      return verifyBundle({ path, arch, metal, isoPath, pool, signal, progress });
+    });
+    allOf(verified, arches, signal);
     await writer.commit();
     const architectures = made.map(({ recipes, engine: report }) => ({ recipes, engine: report }));
     return { bundle: target, architectures };

@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import { constants, createZstdCompress, createZstdDecompress } from 'node:zlib';
+import { constants, createZstdCompress, createZstdDecompress, zstdDecompressSync } from 'node:zlib';
 import { FormatError } from '../errors.ts';
 import { type Sink, streamSink } from '../io/sink.ts';
 
@@ -101,19 +101,36 @@ export async function* unzstd(
   try {
     for await (const chunk of zstd) yield chunk;
   } catch (error) {
-    throw isZlibError(error)
-      ? new FormatError(`${name}: damaged zstd stream (${error.message})`, {
-          code: 'DELTA_ZSTD',
-          context: { delta: name },
-          hint: 'fetch the bundle again; this delta is damaged',
-          cause: error,
-        })
-      : error;
+    throw damagedZstd(name, error);
   } finally {
     signal?.removeEventListener('abort', abort);
     input.destroy();
     zstd.destroy();
   }
+}
+
+/** As {@link unzstd}, of something small at once; undefined if it unpacks to more than `limit` bytes. */
+export function unzstdAtOnce(name: string, compressed: Uint8Array, limit: number) {
+  try {
+    return zstdDecompressSync(compressed, {
+      maxOutputLength: limit,
+      params: { [constants.ZSTD_d_windowLogMax]: MAX_WINDOW_LOG },
+    });
+  } catch (error) {
+    const tooLarge = error instanceof Error && 'code' in error;
+    if (tooLarge && error.code === 'ERR_BUFFER_TOO_LARGE') return undefined;
+    throw damagedZstd(name, error);
+  }
+}
+
+function damagedZstd(name: string, error: unknown): unknown {
+  if (!isZlibError(error)) return error;
+  return new FormatError(`${name}: damaged zstd stream (${error.message})`, {
+    code: 'DELTA_ZSTD',
+    context: { delta: name },
+    hint: 'fetch the bundle again; this delta is damaged',
+    cause: error,
+  });
 }
 
 function isZlibError(error: unknown): error is Error & { code: string } {

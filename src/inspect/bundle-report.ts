@@ -1,8 +1,9 @@
+import { expectedImage } from '../../images/platforms.ts';
 import type { Arch } from '../arch.ts';
 import type { BlobRef } from '../bundle/blobs.ts';
 import type { Bundle } from '../bundle/read.ts';
 import { blobsOf, type RecipeArtifact, type Recipes } from '../bundle/recipes.ts';
-import { shortName } from '../stream/artifacts.ts';
+import { plainFormat, shortName } from '../stream/artifacts.ts';
 import { type Column, formatBytes, formatShare, renderTable } from './table.ts';
 
 /** What a bundle holds and can make. Plain data: `--json` prints it as it is. Sizes in bytes. */
@@ -109,6 +110,7 @@ export function renderArchitecture(report: ArchitectureReport): string {
     '',
     `${totals.artifacts} artifacts, ${formatBytes(totals.size)}` +
       ` (released as ${formatBytes(totals.releasedSize)}), deltas and recipes ${formatBytes(totals.deltaSize)}`,
+    ...artifacts.filter(isStored).map(stored),
     ...missing.map((artifact) => `missing ${shortName(artifact, missing)}: ${artifact.reason}`),
   ];
   return `${lines.join('\n')}\n`;
@@ -150,6 +152,19 @@ export function madeFrom({ recipe }: Pick<RecipeArtifact, 'recipe'>): string {
   if (recipe.kind === 'iso') return 'iso';
   const layers = recipe.kind === 'container' ? recipe.layers.map(({ codec }) => codec) : [];
   return [...layers, recipe.base].join(' < ');
+}
+
+/** Deltas of this size are worth a word if they are no smaller than half of what they stand for. */
+const STORED = 1 << 20;
+
+function isStored({ deltaSize, released, size }: ArtifactReport): boolean {
+  return deltaSize > STORED && deltaSize > (released.size ?? size) / 2;
+}
+
+/** Said rather than hidden in a column: here the bundle saves nothing. */
+function stored({ label, deltaSize, platform, format }: ArtifactReport): string {
+  const why = expectedImage(platform, plainFormat(format))?.note;
+  return `stored ${label}: ${formatBytes(deltaSize)} of it are in no base${why ? ` (${why})` : ''}`;
 }
 
 export function deltaSize({ recipe }: Pick<RecipeArtifact, 'recipe'>): number {

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { survive } from '../../test/golden/mutate.ts';
 import {
   cursor,
   decodeString,
@@ -71,4 +72,21 @@ describe('string', () => {
   ])('%s is refused', (bytes, message) => {
     expect(() => decodeString(hex(bytes), 256)).toThrow(message);
   });
+});
+
+test('10,000 mutations of numbers and strings: an answer or a RehydrateError', async () => {
+  const numbers = [0, 250, 251, 65_535, 65_536, 2 ** 32, Number.MAX_SAFE_INTEGER].map(encodeUint);
+  const bytes = Buffer.concat([
+    encodeString('Fedora CoreOS 42'),
+    ...numbers,
+    encodeString('s390x'),
+  ]);
+  const rejected = await survive(bytes, 10_000, async (mutated) => {
+    const at = cursor(mutated);
+    decodeString(at, 256);
+    for (const _number of numbers) expect(Number.isSafeInteger(decodeUint(at))).toBe(true);
+    decodeString(at, 256);
+    expect(at.position).toBeLessThanOrEqual(mutated.length);
+  });
+  expect(rejected).toBeGreaterThan(3000);
 });

@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { golden } from '../../test/golden/load.ts';
 import { survive } from '../../test/golden/mutate.ts';
@@ -50,30 +51,91 @@ describe('a whole ISO', () => {
   });
 });
 
+/** What coreos-installer's INDEX says of each ISO: one entry a line, as it is continued. */
+const INDEX: [name: string, said: string[]][] = readFileSync(
+  new URL('../../test/golden/iso/INDEX', import.meta.url),
+  'utf8',
+)
+  .split(/\n\n/)
+  .slice(1)
+  .map((entry) => {
+    const [file = '', ...lines] = entry
+      .trimEnd()
+      .replace(/\n {5,}/g, ' ')
+      .split('\n');
+    return [file.replace('.iso.xz', ''), lines.map((line) => line.trim())];
+  });
+
 describe("trimmed real ISOs: all that coreos-installer's INDEX says, and what they lack", () => {
-  test.each([
-    ['2020-09', 'x86_64', 'bootloader', 'images/ignition.img', 92160, false],
-    ['2021-01', 'x86_64', 'bootloader', 'images/ignition.img', 96256, false],
-    ['2021-09', 'x86_64', 'bootloader', 'images/ignition.img', 102400, false],
-    ['2023-07.x86_64', 'x86_64', 'bootloader', 'images/ignition.img', 139264, true],
-    ['2023-07.s390x', 's390x', 'kernel', 'images/cdboot.img', 203776, true],
-  ])('%s', async (name, arch, archSource, path, offset, miniso) => {
-    const report = await inspect(golden(`iso/embed-areas-${name}.iso`));
-    expect(report).toMatchObject({
-      arch,
-      archSource,
-      // `coreos-installer dev show iso --ignition` says the same.
-      ignition: { path, offset, length: 262144, empty: true },
-      miniso,
-      rootImage: undefined,
-      osmets: [],
-    });
-    expect(report.kargs?.kargs).toContain(`coreos.liveiso=${report.volumeId}`);
-    expect(report.features.includes('installer-config-directives.offline')).toBe(miniso);
-    const codes = report.lacks.map(({ code }) => code);
-    expect(codes).toContain('CPIO_BAD');
-    expect(codes).toContain('ISO_TRIMMED');
-    expect(renderIsoReport(report)).toContain('images/pxeboot/rootfs.img: no newc cpio archive');
+  test('the INDEX has all of them', () => {
+    const names = readdirSync(new URL('../../test/golden/iso', import.meta.url));
+    const isos = names.filter((name) => name.startsWith('embed-areas'));
+    expect(INDEX.map(([name]) => `${name}.iso.zst`).sort()).toEqual(isos.sort());
+    expect(isos).toHaveLength(10);
+  });
+
+  test.each(INDEX)('%s', async (name, said) => {
+    const bytes = golden(`iso/${name}.iso`);
+    const { lacks, kargs, ...report } = await inspect(bytes);
+    const arch = name.endsWith('.s390x') ? 's390x' : 'x86_64';
+    const kernel = arch === 's390x' ? 'kernel.img' : 'vmlinuz';
+    expect(report.arch).toBe(arch);
+    expect(report.files.map(({ role, path }) => [role, path])).toEqual([
+      ['kernel', `images/pxeboot/${kernel}`],
+      ['initrd', 'images/pxeboot/initrd.img'],
+      ['rootfs', 'images/pxeboot/rootfs.img'],
+    ]);
+    expect(kargs?.kargs).toContain(`coreos.liveiso=${report.volumeId}`);
+    expect(report.miniso).toBe(said.includes('miniso.dat version 1'));
+    const features = said
+      .find((line) => line.startsWith('features.json: '))
+      ?.slice(15)
+      .split(/, +/);
+    expect(new Set(report.features.map((feature) => feature.split('.')[0]))).toEqual(
+      new Set(features),
+    );
+    const directives = said.includes('installer-config-directives from 0.16.0');
+    expect(report.features.includes('installer-config-directives.offline')).toBe(directives);
+
+    // Where the embed areas are, by what the INDEX names.
+    const file = said.some((line) => line.includes('cdboot.img')) ? 'cdboot.img' : 'ignition.img';
+    expect(report.ignition).toMatchObject({ path: `images/${file}`, length: 262144, empty: true });
+    const coreiso = said.some((line) => line.startsWith('coreiso+ header'));
+    expect(bytes.toString('latin1', 32744, 32752) === 'coreiso+').toBe(coreiso);
+    if (coreiso) expect(report.ignition?.offset).toBe(Number(bytes.readBigUInt64LE(32752)));
+    const json = said.some((line) => line.startsWith('kargs.json'));
+    const header = said.some((line) => line.startsWith('coreKarg header'));
+    expect(kargs?.default).toBe(json || header ? kargs?.kargs : undefined);
+    expect(kargs?.areas.length).toBe(json || header ? (arch === 's390x' ? 1 : 2) : 0);
+    if (header) {
+      // Behind its magic: the length of each area, the default's offset, and those of the areas.
+      const fields = [0, 1, 2, 3].map((field) => Number(bytes.readBigUInt64LE(32680 + field * 8)));
+      const [length, , ...offsets] = fields;
+      const areas = kargs?.areas.map((area) => [area.offset, area.length]);
+      expect(areas?.sort()).toEqual(offsets.map((offset) => [offset, length]).sort());
+    }
+
+    // They are trimmed: names without contents.
+    expect(report).toMatchObject({ rootImage: undefined, osmets: [] });
+    const trimmed = lacks
+      .filter(({ code }) => code === 'ISO_TRIMMED')
+      .map(({ message }) => message);
+    // The head of s390x's kernel is where its ISO keeps embed areas.
+    const missing = report.files.filter(({ role }) => role !== 'kernel' || arch !== 's390x');
+    expect(trimmed.sort()).toEqual(
+      missing
+        .map(({ path, length }) => `${path} is a placeholder of ${length} bytes: a trimmed ISO`)
+        .sort(),
+    );
+    expect(lacks).toHaveLength(trimmed.length);
+  });
+
+  test('300 mutations of each: a report or a RehydrateError, and always text', async () => {
+    for (const [name] of INDEX) {
+      await survive(golden(`iso/${name}.iso`), 300, async (bytes) =>
+        renderIsoReport(await inspect(bytes)),
+      );
+    }
   });
 });
 

@@ -93,7 +93,12 @@ export async function inspectIsoSource(source: Source, signal?: AbortSignal): Pr
 
   const hints = (await attempt(() => readLayoutHints(iso))) ?? NO_HINTS;
   const rootfs = await attempt(() => findRootfs(iso));
-  const contents = rootfs && (await attempt(() => readRootfs(source, rootfs, signal)));
+  const contents =
+    rootfs &&
+    (await attempt(() => {
+      rejectPlaceholder(rootfs);
+      return readRootfs(source, rootfs, signal);
+    }));
   const complete =
     rootfs && contents && (await attempt(async () => requireComplete(contents, rootfs)));
   const layoutArch = hints.arch ?? (await attempt(() => archByLayout(iso)));

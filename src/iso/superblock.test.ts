@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { golden } from '../../test/golden/load.ts';
+import { survive } from '../../test/golden/mutate.ts';
 import { decodeSuperblock } from './superblock.ts';
 
 test.each(['gzip', 'xz', 'lz4', 'zstd'])('squashfs %s', (compression) => {
@@ -33,4 +34,13 @@ test('anything else is unknown, and never an exception', () => {
       expect(decodeSuperblock(bytes)).toBeUndefined();
     }),
   );
+});
+
+test('10,000 mutations of each kind: something or nothing, and never an exception', async () => {
+  for (const name of ['squashfs-zstd', 'erofs-lz4-big']) {
+    const head = golden(`superblock/${name}`);
+    await survive(head, 10_000, async (bytes) => {
+      expect([undefined, 'squashfs', 'erofs']).toContain(decodeSuperblock(bytes)?.kind);
+    });
+  }
 });

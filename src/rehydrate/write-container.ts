@@ -50,7 +50,7 @@ async function readLayers(
   for (const layer of layers) {
     const codec = codecOf(layer, name);
     const blob = await bundle.readWholeBlob(layer.recipe, MAX_RECIPE_BYTES, signal);
-    parsed.push(codec.parse(await readRecipe(blob, `the ${codec.name} recipe of ${name}`, signal)));
+    parsed.push(codec.parse(readRecipe(blob, `the ${codec.name} recipe of ${name}`)));
   }
   return parsed;
 }

@@ -6,11 +6,11 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 crate=${1:?usage: fetch.sh CRATE_DIR}
-for name in 2020-09 2021-01 2021-09 2023-07.x86_64 2023-07.s390x; do
-  xz -dc "$crate/fixtures/iso/embed-areas-$name.iso.xz" |
-    zstd -q -19 -f -o "$here/iso/embed-areas-$name.iso.zst"
+cp "$crate/fixtures/iso/INDEX" "$here/iso/INDEX"
+for path in "$crate"/fixtures/iso/*.iso.xz; do
+  name=$(basename "$path" .xz)
+  xz -dc < "$path" | zstd -q -19 -f -o "$here/iso/$name.zst"
 done
-xz -dc "$crate/fixtures/iso/synthetic.iso.xz" | zstd -q -19 -f -o "$here/iso/synthetic.iso.zst"
 for path in "$crate"/fixtures/initrd/*.img*; do
   name=$(basename "$path" .xz)
   xz -dc < "$path" | zstd -q -19 -f -o "$here/initrd/$name.zst"

@@ -1,5 +1,11 @@
 import fc from 'fast-check';
+import { expect } from 'vitest';
 import { RehydrateError } from '../../src/errors.ts';
+
+/** No mutation may take longer: the whole golden file takes a millisecond or so. Milliseconds. */
+const SLOWEST = 2000;
+/** What all mutations together may add to the peak of the process' resident memory. Bytes. */
+const MEMORY = 256 << 20;
 
 /** A few bytes of a buffer replaced, and perhaps its end cut off. */
 export interface Mutation {
@@ -33,7 +39,7 @@ export function mutations(data: Uint8Array, from = 0): fc.Arbitrary<Mutation> {
 
 /**
  * Runs `decode` on `runs` mutations of `data` (see {@link mutations}). It may succeed or throw a RehydrateError; anything
- * else fails. Returns how many were rejected.
+ * else fails, and so does one that takes seconds or hundreds of megabytes. Returns how many were rejected.
  */
 export async function survive(
   data: Uint8Array,
@@ -42,20 +48,28 @@ export async function survive(
   from = 0,
 ): Promise<number> {
   const copy = Uint8Array.from(data);
+  const peak = peakMemory();
+  let slowest = 0;
   let rejected = 0;
   await fc.assert(
     fc.asyncProperty(mutations(data, from), async ({ patches, keep }) => {
       for (const { at, value } of patches) copy[at] = value;
+      const started = performance.now();
       try {
         await decode(keep === undefined ? copy : copy.subarray(0, keep));
       } catch (error) {
         if (!(error instanceof RehydrateError)) throw error;
         rejected++;
       } finally {
+        slowest = Math.max(slowest, performance.now() - started);
         for (const { at } of patches) copy[at] = data[at] ?? 0;
       }
     }),
     { numRuns: runs },
   );
+  expect(slowest).toBeLessThan(SLOWEST);
+  expect(peakMemory() - peak).toBeLessThan(MEMORY);
   return rejected;
 }
+
+const peakMemory = () => process.resourceUsage().maxRSS * 1024;

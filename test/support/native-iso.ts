@@ -3,8 +3,9 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import type { Sha256 } from '../../src/io/digest.ts';
+import { memorySource } from '../../src/io/memory-source.ts';
 import type { LiveIso, MetalVariant, OsmetEntry } from '../../src/iso/live-iso.ts';
-import { encodeOsmet, type OsmetMappings } from '../../src/iso/osmet.ts';
+import { encodeOsmet, type OsmetMappings, readOsmet } from '../../src/iso/osmet.ts';
 import { golden } from '../golden/load.ts';
 import { listedFiles, openImage, readRootFile } from './root-files.ts';
 
@@ -84,14 +85,42 @@ export async function nativeIso(
   }
   const path = join(folder, 'live.iso');
   await writeFile(path, Buffer.concat(parts));
-  const none = { path: '', offset: 0, length: 0 };
-  const rootImage = { path: 'root.squashfs', offset: 0, length: parts[0]?.length ?? 0 };
   const size = parts.reduce((sum, part) => sum + part.length, 0);
-  const iso: LiveIso = {
-    ...{ path, size, volumeId: 'golden', arch: 'x86_64', kargs: '', rootImage, osmets },
+  const iso = wrap(path, parts[0]?.length ?? 0, size, osmets);
+  return { iso, disks };
+}
+
+/**
+ * Writes a file with the golden root file system and an osmet that a release of coreos-installer packed of its
+ * disk; see test/golden/osmet/releases.sh.
+ */
+export async function releasedIso(folder: string, version: string): Promise<LiveIso> {
+  const image = golden('osmet/releases.squashfs');
+  const bytes = golden(`osmet/release-${version}.osmet`);
+  const { header, checksum, size: diskSize, ...osmet } = await readOsmet(memorySource(bytes));
+  const path = join(folder, 'live.iso');
+  await writeFile(path, Buffer.concat([image, bytes]));
+  const entry: OsmetEntry = {
+    ...{ name: 'golden-metal.x86_64.osmet', variant: 'metal', sectorSize: header.sectorSize },
+    ...{
+      description: header.description,
+      arch: header.architecture,
+      appVersion: header.appVersion,
+    },
+    ...{ checksum: checksum as Sha256, diskSize, mappedBytes: osmet.mappedBytes },
+    ...{ partitions: osmet.partitions.length, mappings: osmet.mappings },
+    ...{ offset: image.length, length: bytes.length },
+  };
+  return wrap(path, image.length, image.length + bytes.length, [entry]);
+}
+
+function wrap(path: string, image: number, size: number, osmets: OsmetEntry[]): LiveIso {
+  const none = { path: '', offset: 0, length: 0 };
+  return {
+    ...{ path, size, volumeId: 'golden', arch: 'x86_64', kargs: '', osmets },
+    rootImage: { path: 'root.squashfs', offset: 0, length: image },
     ...{ kernel: none, initrd: none, rootfs: none },
   };
-  return { iso, disks };
 }
 
 /** A disk with the contents here and there, and what is in between. */

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { memorySource } from '../../src/io/memory-source.ts';
 import { openRootFiles } from '../../src/rootfs/index.ts';
-import type { RootFile, RootFiles } from '../../src/rootfs/root-files.ts';
+import type { RootFile, RootFiles, Unit } from '../../src/rootfs/root-files.ts';
 import { unpackUnit } from '../../src/rootfs/unpack-unit.ts';
 
 /** Some bytes in front of the image, as an ISO has them. */
@@ -27,9 +27,47 @@ export function readRootFile(iso: Uint8Array, file: RootFile, start = 0, end = f
   return bytes;
 }
 
+/** What an osmet's extent might want of a file, bytes. A mutated size may claim a terabyte. */
+const END = 100_000;
+
+type Unpack = (unit: Unit, stored: Uint8Array) => void;
+
+/**
+ * Looks up all files, finds where their first and last bytes lie and unpacks them, as the native engine
+ * does with extents. Returns how many pieces there were.
+ */
+export function readEnds(
+  image: Uint8Array,
+  paths: readonly string[],
+  unpack: Unpack = unpackUnit,
+): number {
+  const { root, iso } = openImage(image);
+  let pieces = 0;
+  for (const path of paths) {
+    const file = root.find(path);
+    if (file === undefined) continue;
+    for (const start of new Set([0, Math.max(0, file.size - END)])) {
+      for (const { unit } of file.pieces(start, Math.min(start + END, file.size))) {
+        pieces++;
+        unpack(unit, iso.subarray(unit.offset, unit.offset + unit.stored));
+      }
+    }
+  }
+  return pieces;
+}
+
+/** For {@link readEnds} of mutations of `image`: unpacks what the mutation has changed. */
+export function unpackChanged(image: Uint8Array, paths: readonly string[]): Unpack {
+  const known = new Map<string, Buffer>();
+  readEnds(image, paths, (unit, stored) => known.set(JSON.stringify(unit), Buffer.from(stored)));
+  return (unit, stored) => {
+    if (!known.get(JSON.stringify(unit))?.equals(stored)) unpackUnit(unit, stored);
+  };
+}
+
 /** Path and SHA-256 of each file of the golden trees, by coreutils. */
-export function listedFiles(): [path: string, sha256: string][] {
-  const list = readFileSync(new URL('../golden/rootfs/tree.sha256', import.meta.url), 'utf8');
+export function listedFiles(tree = 'tree'): [path: string, sha256: string][] {
+  const list = readFileSync(new URL(`../golden/rootfs/${tree}.sha256`, import.meta.url), 'utf8');
   return list
     .trim()
     .split('\n')

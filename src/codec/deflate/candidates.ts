@@ -1,6 +1,7 @@
 import { asBuffer } from '../../io/zero.ts';
-import { type DeflateStream, deflateStream } from './deflater.ts';
+import type { DeflateStream } from './deflater.ts';
 import type { DeflateParams } from './params.ts';
+import { sharedDeflater } from './shared.ts';
 
 /** Streams that are worth following to the end: neighbouring levels may part late. */
 const MAX_SURVIVORS = 3;
@@ -29,33 +30,43 @@ export interface Follower {
   readonly stream: DeflateStream;
 }
 
+/** The start of a raw stream. */
+export interface DeflateSample {
+  /** Of its contents. */
+  readonly raw: Uint8Array;
+  /** Of itself, and no less than what `raw` comes to. */
+  readonly deflated: Uint8Array;
+  /** Whether that is all of it. */
+  readonly whole: boolean;
+}
+
 /**
- * Deflaters that make `deflated`, the start of a raw stream, out of `raw`, the start of its contents:
- * as far as they give bytes out before the end, which is at least the start of the last block.
+ * Deflaters that make `deflated` out of `raw`: of a mere start as far as they give bytes out before the
+ * end, which is at least the start of the last block.
  */
-export async function findDeflaters(
-  raw: Uint8Array,
-  deflated: Uint8Array,
-): Promise<DeflateParams[]> {
+export async function findDeflaters(sample: DeflateSample): Promise<DeflateParams[]> {
   for (const group of GROUPS) {
     const found: DeflateParams[] = [];
     for (const params of group) {
-      if (found.length < MAX_SURVIVORS && (await makes(params, raw, deflated))) found.push(params);
+      if (found.length < MAX_SURVIVORS && (await makes(params, sample))) found.push(params);
     }
     if (found.length > 0) return found;
   }
   return [];
 }
 
-async function makes(params: DeflateParams, raw: Uint8Array, deflated: Uint8Array) {
-  const stream = await deflateStream(params);
+async function makes(params: DeflateParams, { raw, deflated, whole }: DeflateSample) {
+  const stream = (await sharedDeflater(params.implementation)).stream(params);
   let made = 0;
-  for (let at = 0; at < raw.length; at += STEP) {
-    for (const piece of stream.push(raw.subarray(at, at + STEP))) {
-      const wanted = deflated.subarray(made, made + piece.length);
-      if (!asBuffer(wanted).equals(piece)) return false;
-      made += piece.length;
-    }
+  for (const piece of deflate(stream, raw, whole)) {
+    const wanted = deflated.subarray(made, made + piece.length);
+    if (!asBuffer(wanted).equals(piece)) return false;
+    made += piece.length;
   }
   return made > 0;
+}
+
+function* deflate(stream: DeflateStream, raw: Uint8Array, whole: boolean): Generator<Uint8Array> {
+  for (let at = 0; at < raw.length; at += STEP) yield* stream.push(raw.subarray(at, at + STEP));
+  if (whole) yield* stream.finish();
 }

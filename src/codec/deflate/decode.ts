@@ -10,6 +10,8 @@ import { deflateStream } from './deflater.ts';
 import { serializeRecipe } from './recipe.ts';
 
 const CHUNK = 1 << 20;
+/** Of the contents, at a time. */
+const INFLATED = 1 << 18;
 /** Of the contents, to try deflaters on: several blocks of the worst kind. */
 const SAMPLE = 2 << 20;
 
@@ -22,10 +24,10 @@ export async function openDeflate(
   source: Source,
   signal: AbortSignal | undefined,
 ): Promise<Opened> {
-  const raw = await firstBytes(source, signal);
+  const { raw, whole } = await firstBytes(source, signal);
   const deflated = new Uint8Array(Math.min(source.size, raw.length + (raw.length >> 2) + CHUNK));
   await source.read(deflated, 0);
-  const found = await findDeflaters(raw, deflated);
+  const found = await findDeflaters({ raw, deflated, whole });
   const unknown = () =>
     new UnsupportedError(`${source.name} is deflated by none of the deflaters that are known`, {
       code: 'DEFLATE_UNKNOWN',
@@ -85,15 +87,15 @@ async function agrees(
   return true;
 }
 
-async function firstBytes(source: Source, signal: AbortSignal | undefined): Promise<Buffer> {
+async function firstBytes(source: Source, signal: AbortSignal | undefined) {
   const pieces: Uint8Array[] = [];
   let length = 0;
   for await (const bytes of inflate(source, signal)) {
     pieces.push(bytes);
     length += bytes.length;
-    if (length >= SAMPLE) break;
+    if (length >= SAMPLE) return { raw: Buffer.concat(pieces), whole: false };
   }
-  return Buffer.concat(pieces);
+  return { raw: Buffer.concat(pieces), whole: true };
 }
 
 /** Throws FormatError `DEFLATE_DAMAGED`. */
@@ -109,7 +111,7 @@ async function* inflate(
       yield bytes;
     }
   }
-  const zlib = createInflateRaw({ chunkSize: CHUNK });
+  const zlib = createInflateRaw({ chunkSize: INFLATED });
   const input = Readable.from(chunks(), { objectMode: false });
   input.once('error', (error) => zlib.destroy(error));
   input.pipe(zlib);

@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { golden } from '../../../test/golden/load.ts';
 import { runsToBytes } from '../../io/disk-run.ts';
 import { memorySource } from '../../io/memory-source.ts';
-import { decodeVmdk } from '../vmdk/index.ts';
+import { decodeVmdk } from '../vmdk/decode.ts';
 import { inlinePool } from '../workers/pool.ts';
 import { deflateStream, loadDeflate } from './deflater.ts';
 import { IMPLEMENTATIONS, type Implementation, LIBRARIES } from './implementations.ts';

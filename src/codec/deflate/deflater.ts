@@ -14,6 +14,8 @@ export interface Deflater {
    * be this one's. The result may be a view of the module's memory: valid until the next call.
    */
   compress(input: Uint8Array, params: DeflateParams): Uint8Array;
+  /** A stream on the same memory: done with before the next call of either. */
+  stream(params: DeflateParams): DeflateStream;
 }
 
 export async function loadDeflate(implementation: Implementation): Promise<Deflater> {
@@ -30,6 +32,7 @@ export async function loadDeflate(implementation: Implementation): Promise<Defla
       }
       return Buffer.concat(pieces);
     },
+    stream: (params) => startStream(wasm, implementation, params),
   };
 }
 
@@ -41,9 +44,17 @@ export interface DeflateStream {
   finish(): Generator<Uint8Array>;
 }
 
+/** One with a memory of its own. */
 export async function deflateStream(params: DeflateParams): Promise<DeflateStream> {
-  const wasm = await instantiate(params.implementation);
-  start(wasm, params.implementation, params);
+  return startStream(await instantiate(params.implementation), params.implementation, params);
+}
+
+function startStream(
+  wasm: DeflateExports,
+  implementation: Implementation,
+  params: DeflateParams,
+): DeflateStream {
+  start(wasm, implementation, params);
   return {
     push: (chunk) => feed(wasm, chunk, false),
     finish: () => feed(wasm, new Uint8Array(0), true),

@@ -1,8 +1,9 @@
 import { setImmediate as breathe } from 'node:timers/promises';
-import { FormatError, IntegrityError, throwIfAborted } from '../../errors.ts';
+import { FormatError, throwIfAborted } from '../../errors.ts';
 import type { Sink } from '../../io/sink.ts';
 import { ZEROS } from '../../io/zero.ts';
 import type { Encoder } from '../codec.ts';
+import { otherPayload } from '../segments/write.ts';
 import { deflateStream } from './deflater.ts';
 import type { DeflateRecipe } from './recipe.ts';
 
@@ -20,7 +21,7 @@ export function deflateEncoder(
   async function pass(pieces: Generator<Uint8Array>): Promise<void> {
     for (const piece of pieces) {
       made += piece.length;
-      if (made > size) throw otherPayload();
+      if (made > size) throw otherSize();
       await sink.write(piece);
     }
   }
@@ -29,12 +30,10 @@ export function deflateEncoder(
     taken += chunk.length;
     await pass((await stream).push(chunk));
   }
-  const otherPayload = () =>
-    new IntegrityError('what is deflated has another size now: it is not that of the recipe', {
-      code: 'DEFLATE_OTHER_PAYLOAD',
-      context: { expected: size, actual: made },
-      hint: 'the delta or its base is damaged; fetch the bundle again and use --no-cache',
-    });
+  const otherSize = () => {
+    const context = { expected: size, actual: made };
+    return otherPayload('what is deflated', 'DEFLATE_OTHER_PAYLOAD', context);
+  };
 
   return {
     write,
@@ -52,7 +51,7 @@ export function deflateEncoder(
         });
       }
       await pass((await stream).finish());
-      if (made !== size) throw otherPayload();
+      if (made !== size) throw otherSize();
     },
     async abort() {},
   };

@@ -47,6 +47,17 @@ export const deflateParamsField: v.GenericSchema<unknown, DeflateParams> = v.obj
   strategy: within(0, 4),
 });
 
+/** The ones that a container's pieces are deflated with. */
+export const deflateParamsList = v.pipe(
+  v.array(deflateParamsField),
+  v.maxLength(16, 'expected at most 16 codecs'),
+);
+
+/** The deflaters that a recipe takes. */
+export function implementationsOf(codecs: readonly DeflateParams[]): Implementation[] {
+  return [...new Set(codecs.map(({ implementation }) => implementation))].sort();
+}
+
 /** The windowBits argument of deflateInit2, which also carries the format. */
 export function windowBitsArgument({ format, windowBits }: DeflateParams): number {
   if (format === 'raw') return -windowBits;

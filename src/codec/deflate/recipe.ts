@@ -1,7 +1,6 @@
 import * as v from 'valibot';
-import { FormatError } from '../../errors.ts';
 import { sizeField } from '../../json/fields.ts';
-import { decodeFrame, encodeFrame, type FrameType } from '../recipe-frame.ts';
+import { damagedRecipe, decodeFrame, encodeFrame, type FrameType } from '../recipe-frame.ts';
 import { type DeflateParams, deflateParamsField } from './params.ts';
 
 /** A raw deflate stream (RFC 1951) that one deflater makes of its payload. Sizes in bytes. */
@@ -26,8 +25,5 @@ export function serializeRecipe(recipe: DeflateRecipe): Uint8Array {
 export function parseRecipe(bytes: Uint8Array): DeflateRecipe {
   const { header } = decodeFrame(FRAME, bytes);
   if (header.params.format === 'raw') return header;
-  throw new FormatError('deflate recipe: not of a raw stream', {
-    code: 'DEFLATE_RECIPE',
-    hint: 'fetch the bundle again; this recipe is damaged',
-  });
+  throw damagedRecipe('deflate recipe', 'DEFLATE_RECIPE')('not of a raw stream');
 }

@@ -1,7 +1,23 @@
 import { type Deflater, loadDeflate } from './deflater.ts';
 import type { Implementation } from './implementations.ts';
+import type { DeflateParams } from './params.ts';
 
 const loaded = new Map<Implementation, Promise<Deflater>>();
+
+/** Parameters and what deflates by them. */
+export interface Candidate {
+  readonly params: DeflateParams;
+  readonly deflater: Deflater;
+}
+
+/** This thread's own deflaters for each of `candidates`. */
+export function sharedDeflaters(candidates: readonly DeflateParams[]): Promise<Candidate[]> {
+  return Promise.all(
+    candidates.map(async (params) => {
+      return { params, deflater: await sharedDeflater(params.implementation) };
+    }),
+  );
+}
 
 /** This thread's own deflater; its `compress` is synchronous, so any number of tasks can share it. */
 export function sharedDeflater(implementation: Implementation): Promise<Deflater> {

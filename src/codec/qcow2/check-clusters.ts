@@ -1,9 +1,8 @@
 import { FormatError } from '../../errors.ts';
 import { asBuffer, isZero } from '../../io/zero.ts';
-import type { Deflater } from '../deflate/deflater.ts';
 import { sharedInflater } from '../deflate/inflate.ts';
 import type { DeflateParams } from '../deflate/params.ts';
-import { sharedDeflater } from '../deflate/shared.ts';
+import { sharedDeflaters } from '../deflate/shared.ts';
 import type { Task } from '../workers/tasks.ts';
 
 /** A compressed cluster as the tables promise it, in bytes. */
@@ -45,10 +44,7 @@ export interface CheckClusters {
 export const checkClusters: Task<CheckClusters> = async (input) => {
   const { name, position, file, clusters, clusterBytes, candidates } = input;
   const inflater = await sharedInflater();
-  const tried: { params: DeflateParams; deflater: Deflater }[] = [];
-  for (const params of candidates) {
-    tried.push({ params, deflater: await sharedDeflater(params.implementation) });
-  }
+  const tried = await sharedDeflaters(candidates);
   const disk = new Uint8Array(clusters.reduce((sum, { length }) => sum + length, 0));
   const checked: CheckedCluster[] = [];
   let at = 0;

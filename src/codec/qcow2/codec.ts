@@ -1,4 +1,5 @@
 import type { Codec } from '../codec.ts';
+import { implementationsOf } from '../deflate/params.ts';
 import { decodeQcow2 } from './decode.ts';
 import { qcow2Encoder } from './encode.ts';
 import { isQcow2 } from './header.ts';
@@ -15,8 +16,7 @@ export const qcow2: Codec = {
       payload: { kind: 'disk', size: decoding.size, runs: () => decoding.disk() },
       async recipe() {
         const recipe = await decoding.recipe();
-        const requires = new Set(recipe.codecs.map(({ implementation }) => implementation));
-        return { bytes: serializeRecipe(recipe), requires: [...requires].sort() };
+        return { bytes: serializeRecipe(recipe), requires: implementationsOf(recipe.codecs) };
       },
     };
   },

@@ -2,6 +2,7 @@ import { throwIfAborted } from '../../errors.ts';
 import type { DiskRun } from '../../io/disk-run.ts';
 import type { Source } from '../../io/source.ts';
 import type { CodecContext } from '../codec.ts';
+import { BATCH_BYTES } from '../segments/write.ts';
 import { mapInOrder } from '../workers/map-in-order.ts';
 import { findCodecs } from './candidates.ts';
 import type { CheckedCluster } from './check-clusters.ts';
@@ -9,9 +10,6 @@ import { describe, type Findings } from './describe.ts';
 import { clusterBytes } from './header.ts';
 import { type AllocatedCluster, lengthOnDisk, readMetadata } from './metadata.ts';
 import type { Qcow2Recipe } from './recipe.ts';
-
-/** Raw bytes of clusters that are read, or go to a thread, together. */
-const BATCH_BYTES = 1 << 20;
 
 export interface Qcow2Decoding {
   /** Bytes of the raw disk. */

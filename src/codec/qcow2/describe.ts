@@ -1,7 +1,8 @@
-import { throwIfAborted, UnsupportedError } from '../../errors.ts';
+import { UnsupportedError } from '../../errors.ts';
 import type { Source } from '../../io/source.ts';
-import { isZero, zeroRuns } from '../../io/zero.ts';
+import { isZero } from '../../io/zero.ts';
 import type { DeflateParams } from '../deflate/params.ts';
+import { describeWithTables, segmentDraft } from '../segments/draft.ts';
 import { clusterBytes } from './header.ts';
 import { computeLayout } from './layout.ts';
 import { lengthOnDisk, type Qcow2Metadata } from './metadata.ts';
@@ -16,21 +17,27 @@ export interface Findings {
   readonly codec: Int8Array;
 }
 
-/** More literal bytes than this make a poor recipe: then the file is better taken as it is. */
 const MAX_LITERALS = 16 << 20;
-const GAP_CHUNK = 1 << 20;
 const GRID = 512;
 
+type Table = Qcow2Metadata['tables'][number];
+
 /** Describes the file front to back. Reads what is no cluster, and clusters that nothing reproduces. */
-export async function describe(
+export function describe(
   source: Source,
   metadata: Qcow2Metadata,
   findings: Findings,
   signal: AbortSignal | undefined,
 ): Promise<Qcow2Recipe> {
-  const draft = await describeWith(source, metadata, findings, new Set(), signal);
-  const wrong = await wrongTables(source, metadata, draft);
-  return wrong.size === 0 ? draft : describeWith(source, metadata, findings, wrong, signal);
+  return describeWithTables(
+    source,
+    metadata.tables,
+    (asLiteral) => describeWith(source, metadata, findings, asLiteral, signal),
+    (recipe) => {
+      const layout = computeLayout(recipe);
+      return ({ index }) => layout.table(index);
+    },
+  );
 }
 
 /** As {@link describe}; the tables of `asLiteral` are kept as they are. */
@@ -38,43 +45,19 @@ async function describeWith(
   source: Source,
   { header, tables, clusters, fileOrder }: Qcow2Metadata,
   { codecs, lengths, codec }: Findings,
-  asLiteral: ReadonlySet<number>,
+  asLiteral: ReadonlySet<Table>,
   signal: AbortSignal | undefined,
 ): Promise<Qcow2Recipe> {
   const size = clusterBytes(header);
   const used = codecs.map((_, i) => i).filter((i) => codec.includes(i));
-  const segments: Segment[] = [];
-  const literals: Uint8Array[] = [];
-  let literalBytes = 0;
-  const add = (segment: Segment) => {
-    const joined = join(segments.at(-1), segment);
-    if (joined) segments[segments.length - 1] = joined;
-    else segments.push(segment);
-  };
-  async function read(position: number, length: number): Promise<Uint8Array> {
-    throwIfAborted(signal);
-    const bytes = new Uint8Array(length);
-    await source.read(bytes, position);
-    return bytes;
-  }
-  function keep(bytes: Uint8Array): void {
-    literals.push(bytes);
-    literalBytes += bytes.length;
-    if (literalBytes <= MAX_LITERALS) return;
-    throw new UnsupportedError(`${source.name}: too little of it can be reproduced`, {
-      code: 'QCOW2_OPAQUE',
-      context: { file: source.name, limit: MAX_LITERALS },
-    });
-  }
-  async function describeGap(start: number, end: number): Promise<void> {
-    for (let at = start; at < end; at += GAP_CHUNK) {
-      const bytes = await read(at, Math.min(GAP_CHUNK, end - at));
-      for (const run of zeroRuns(bytes, at, GRID)) {
-        add({ kind: run.zero ? 'zeros' : 'literal', length: run.end - run.start });
-        if (!run.zero) keep(bytes.slice(run.start, run.end));
-      }
-    }
-  }
+  const draft = segmentDraft<Segment>({
+    ...{ source, grid: GRID, maxLiterals: MAX_LITERALS, signal },
+    tooMuch: () =>
+      new UnsupportedError(`${source.name}: too little of it can be reproduced`, {
+        code: 'QCOW2_OPAQUE',
+        context: { file: source.name, limit: MAX_LITERALS },
+      }),
+  });
 
   let at = 0;
   let next = 0; // in tables
@@ -82,10 +65,10 @@ async function describeWith(
     for (; ; next++) {
       const table = tables[next];
       if (table === undefined || table.start >= before) return;
-      await describeGap(at, table.start);
+      await draft.gap(at, table.start);
       at = table.start + size;
-      if (asLiteral.has(table.index)) await describeGap(table.start, at);
-      else add({ kind: 'table', index: table.index });
+      if (asLiteral.has(table)) await draft.gap(table.start, at);
+      else draft.add({ kind: 'table', index: table.index });
     }
   }
 
@@ -93,10 +76,10 @@ async function describeWith(
   for (const i of fileOrder) {
     const { number = 0, start = 0, compressed = false } = clusters[i] ?? {};
     await describeTables(start);
-    await describeGap(at, start);
+    await draft.gap(at, start);
     if (!compressed) {
       await refuseTail(source, start, lengthOnDisk(header, number), size);
-      add({ kind: 'clusters', first: number, count: 1 });
+      draft.add({ kind: 'clusters', first: number, count: 1 });
       at = start + size;
       continue;
     }
@@ -104,22 +87,23 @@ async function describeWith(
     const length = lengths[i] ?? 0;
     inFile.push(length);
     at = start + length;
-    if (found >= 0) add({ kind: 'deflated', first: number, count: 1, codec: used.indexOf(found) });
-    else {
-      add({ kind: 'literal-deflated', first: number, count: 1 });
-      keep(await read(start, length));
+    if (found >= 0) {
+      draft.add({ kind: 'deflated', first: number, count: 1, codec: used.indexOf(found) });
+    } else {
+      draft.add({ kind: 'literal-deflated', first: number, count: 1 });
+      await draft.keep(start, length);
     }
   }
   await describeTables(source.size);
-  await describeGap(at, source.size);
+  await draft.gap(at, source.size);
   return {
     fileSize: source.size,
     clusterBits: header.clusterBits,
     diskSize: header.diskSize,
     codecs: codecs.filter((_, i) => used.includes(i)),
-    segments,
+    segments: draft.segments,
     lengths: Uint32Array.from(inFile),
-    literals: Buffer.concat(literals),
+    literals: draft.literals(),
   };
 }
 
@@ -133,33 +117,4 @@ async function refuseTail(source: Source, start: number, length: number, size: n
     code: 'QCOW2_OPAQUE',
     context: { file: source.name, offset: start + length },
   });
-}
-
-/** Tables that do not hold what their recipe would compute, such as entries that read as zeros. */
-async function wrongTables(
-  source: Source,
-  { header, tables }: Qcow2Metadata,
-  recipe: Qcow2Recipe,
-): Promise<Set<number>> {
-  const layout = computeLayout(recipe);
-  const wrong = new Set<number>();
-  for (const { index, start } of tables) {
-    const bytes = Buffer.alloc(clusterBytes(header));
-    await source.read(bytes, start);
-    if (!bytes.equals(layout.table(index))) wrong.add(index);
-  }
-  return wrong;
-}
-
-/** One segment instead of two where the second continues the first. */
-function join(last: Segment | undefined, next: Segment): Segment | undefined {
-  if (last === undefined || last.kind !== next.kind) return undefined;
-  if ('length' in last && 'length' in next) return { ...next, length: last.length + next.length };
-  if (!('first' in last && 'first' in next) || last.first + last.count !== next.first) {
-    return undefined;
-  }
-  if (last.kind === 'deflated' && next.kind === 'deflated' && last.codec !== next.codec) {
-    return undefined;
-  }
-  return { ...next, first: last.first, count: last.count + next.count };
 }

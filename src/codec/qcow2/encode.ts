@@ -1,17 +1,22 @@
-import { IntegrityError, throwIfAborted } from '../../errors.ts';
+import { throwIfAborted } from '../../errors.ts';
 import type { Sink } from '../../io/sink.ts';
 import type { CodecContext, Encoder } from '../codec.ts';
+import {
+  BATCH_BYTES,
+  type Buf,
+  literalTaker,
+  otherPayload,
+  type Piece,
+  sizeTaker,
+  writeSteps,
+} from '../segments/write.ts';
 import { type DiskReader, sequentialDisk } from '../sequential-disk.ts';
-import { mapInOrder } from '../workers/map-in-order.ts';
 import type { CodecPool } from '../workers/pool.ts';
 import type { TaskInput } from '../workers/tasks.ts';
 import { clusterBytes } from './header.ts';
 import { computeLayout, type Layout } from './layout.ts';
 import { orderedReader } from './ordered-reader.ts';
 import type { Qcow2Recipe, Segment } from './recipe.ts';
-
-/** Raw bytes that are read, or go to a thread, together. */
-const BATCH_BYTES = 1 << 20;
 
 /**
  * Writes the qcow2 of `recipe` front to back, reading the disk front to back. Throws FormatError for a
@@ -22,17 +27,12 @@ export async function encodeQcow2(
   recipe: Qcow2Recipe,
   disk: DiskReader,
   sink: Sink,
-  { pool, signal }: CodecContext,
+  context: CodecContext,
 ): Promise<void> {
   const layout = computeLayout(recipe);
   const read = orderedReader(disk, recipe, layout.ascending);
-  const plan: Plan = { recipe, layout, read, signal, spare: [] };
-  for await (const done of mapInOrder(steps(plan), pool.depth, (step) => carryOut(step, pool))) {
-    throwIfAborted(signal);
-    if (done.kind === 'zeros') await sink.zeros(done.length);
-    else await sink.write(done.bytes);
-    if (done.kind === 'made') plan.spare.push(done.buffer);
-  }
+  const plan: Plan = { recipe, layout, read, signal: context.signal, spare: [] };
+  await writeSteps(steps(plan), (step) => carryOut(step, context.pool), plan.spare, sink, context);
 }
 
 /** As {@link encodeQcow2}, for a disk that is written into the returned sink. */
@@ -47,58 +47,46 @@ interface Plan {
   readonly read: (number: number, target: Uint8Array) => Promise<void>;
   readonly signal: AbortSignal | undefined;
   /** Buffers to be used again. */
-  readonly spare: Uint8Array<ArrayBuffer>[];
+  readonly spare: Buf[];
 }
 
 type Step =
-  | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
-  | { readonly kind: 'zeros'; readonly length: number }
-  /** Clusters of the disk, in `buffer`. */
-  | { readonly kind: 'made'; readonly bytes: Uint8Array; readonly buffer: Buf }
+  | Piece
   | {
       readonly kind: 'deflate';
       readonly input: TaskInput<'packClusters'>;
       /** Bytes in the file that each must come to. */
       readonly lengths: Uint32Array;
       readonly first: number;
-      readonly buffer: Buf;
     };
-type Buf = Uint8Array<ArrayBuffer>;
-type Done = Exclude<Step, { kind: 'deflate' }>;
 
 async function* steps(plan: Plan): AsyncGenerator<Step> {
   const { recipe, layout, signal } = plan;
-  let literal = 0;
-  let compressed = 0;
-  const take = (length: number): Step => {
-    literal += length;
-    return { kind: 'bytes', bytes: recipe.literals.subarray(literal - length, literal) };
-  };
+  const literal = literalTaker(recipe.literals);
+  const lengths = sizeTaker(recipe.lengths);
   for (const segment of recipe.segments) {
     throwIfAborted(signal);
     switch (segment.kind) {
       case 'literal':
-        yield take(segment.length);
+        yield { kind: 'bytes', bytes: literal(segment.length) };
         break;
       case 'zeros':
-        yield segment;
+        yield { kind: 'zeros', length: segment.length };
         break;
       case 'table':
         yield { kind: 'bytes', bytes: layout.table(segment.index) };
         break;
       case 'clusters':
         for await (const { bytes, buffer } of readClusters(plan, segment)) {
-          yield { kind: 'made', bytes, buffer };
+          yield { kind: 'bytes', bytes, buffer };
         }
         break;
       case 'deflated':
-        yield* deflate(plan, segment, compressed);
-        compressed += segment.count;
+        yield* deflate(plan, segment, lengths(segment.count));
         break;
       case 'literal-deflated': {
-        const lengths = recipe.lengths.subarray(compressed, compressed + segment.count);
-        yield take(lengths.reduce((sum, length) => sum + length, 0));
-        compressed += segment.count;
+        const length = lengths(segment.count).reduce((sum, each) => sum + each, 0);
+        yield { kind: 'bytes', bytes: literal(length) };
         break;
       }
     }
@@ -108,22 +96,15 @@ async function* steps(plan: Plan): AsyncGenerator<Step> {
 async function* deflate(
   plan: Plan,
   segment: Segment & { kind: 'deflated' },
-  compressed: number,
+  lengths: Uint32Array,
 ): AsyncGenerator<Step> {
   const { recipe } = plan;
   const params = recipe.codecs[segment.codec];
   if (params === undefined) throw new RangeError(`no codec ${segment.codec}`);
-  let at = compressed;
-  for await (const { bytes, buffer, first, count } of readClusters(plan, segment)) {
+  const next = sizeTaker(lengths);
+  for await (const { bytes, first, count } of readClusters(plan, segment)) {
     const input = { disk: bytes, clusterBytes: clusterBytes(recipe), params };
-    yield {
-      kind: 'deflate',
-      input,
-      lengths: recipe.lengths.subarray(at, at + count),
-      first,
-      buffer,
-    };
-    at += count;
+    yield { kind: 'deflate', input, lengths: next(count), first };
   }
 }
 
@@ -147,17 +128,14 @@ async function* readClusters(
   }
 }
 
-async function carryOut(step: Step, pool: CodecPool): Promise<Done> {
+async function carryOut(step: Step, pool: CodecPool): Promise<Piece> {
   if (step.kind !== 'deflate') return step;
   const { input, lengths, first } = step;
   const made = await pool.run('packClusters', input, [input.disk.buffer]);
   for (const [i, actual] of made.lengths.entries()) {
     if (actual === lengths[i]) continue;
-    throw new IntegrityError('a cluster has another size now: this is not the disk of the recipe', {
-      code: 'QCOW2_OTHER_DISK',
-      context: { cluster: first + i, expected: lengths[i], actual },
-      hint: 'the delta or its base is damaged; fetch the bundle again and use --no-cache',
-    });
+    const context = { cluster: first + i, expected: lengths[i], actual };
+    throw otherPayload('a cluster', 'QCOW2_OTHER_DISK', context);
   }
-  return { kind: 'made', bytes: made.bytes, buffer: new Uint8Array(made.disk.buffer) };
+  return { kind: 'bytes', bytes: made.bytes, buffer: new Uint8Array(made.disk.buffer) };
 }

@@ -1,3 +1,4 @@
+import { type Cursor, checkEnd, checkWithin, lowerBound } from '../segments/layout.ts';
 import { clusterEntry, compressedEntry } from './entry.ts';
 import { clusterBytes, tableEntries } from './header.ts';
 import { bad, type Qcow2Recipe } from './recipe.ts';
@@ -15,31 +16,30 @@ const MAX_HELD_BYTES = 64 << 20;
 
 /** Throws FormatError `QCOW2_RECIPE` if the segments do not make up the file. */
 export function computeLayout(recipe: Qcow2Recipe): Layout {
-  const { segments, lengths, literals, clusterBits, fileSize } = recipe;
+  const { segments, lengths, clusterBits } = recipe;
   const size = clusterBytes(recipe);
   const numbers: number[] = [];
   const entries: bigint[] = [];
-  let at = 0;
-  let literal = 0;
+  const cursor: Cursor = { at: 0, literal: 0 };
   let compressed = 0;
   for (const segment of segments) {
     switch (segment.kind) {
       case 'literal':
-        literal += segment.length;
-        at += segment.length;
+        cursor.literal += segment.length;
+        cursor.at += segment.length;
         break;
       case 'zeros':
-        at += segment.length;
+        cursor.at += segment.length;
         break;
       case 'table':
-        at += size;
+        cursor.at += size;
         break;
       case 'clusters':
-        if (at % size !== 0) throw bad('a cluster off the grid');
+        if (cursor.at % size !== 0) throw bad('a cluster off the grid');
         for (let i = 0; i < segment.count; i++) {
           numbers.push(segment.first + i);
-          entries.push(clusterEntry(at));
-          at += size;
+          entries.push(clusterEntry(cursor.at));
+          cursor.at += size;
         }
         break;
       case 'deflated':
@@ -47,39 +47,28 @@ export function computeLayout(recipe: Qcow2Recipe): Layout {
         for (let i = 0; i < segment.count; i++, compressed++) {
           const length = lengths[compressed] ?? 0;
           numbers.push(segment.first + i);
-          entries.push(compressedEntry(at, length, clusterBits));
-          at += length;
-          if (segment.kind === 'literal-deflated') literal += length;
+          entries.push(compressedEntry(cursor.at, length, clusterBits));
+          cursor.at += length;
+          if (segment.kind === 'literal-deflated') cursor.literal += length;
         }
         break;
     }
-    if (!(at <= fileSize)) throw bad('segments outgrow the file');
+    checkWithin(cursor, recipe, bad);
   }
-  if (at !== fileSize) throw bad(`segments of ${at} bytes for a file of ${fileSize}`);
-  if (literal !== literals.length) throw bad('literals of another length');
+  checkEnd(cursor, recipe, bad);
 
   const order = Uint32Array.from(numbers, (_, position) => position);
   order.sort((a, b) => (numbers[a] ?? 0) - (numbers[b] ?? 0));
   const ascending = order.map((position) => numbers[position] ?? 0);
   checkOrder(numbers, ascending, Math.max(1, MAX_HELD_BYTES / size));
 
-  /** Position in `order` of the first at or after `wanted`. */
-  const search = (wanted: number) => {
-    let low = 0;
-    let high = order.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((ascending[middle] ?? 0) < wanted) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  };
   return {
     ascending,
     table(index) {
       const bytes = Buffer.alloc(size);
       const first = index * tableEntries(recipe);
-      for (let i = search(first); i < order.length; i++) {
+      const start = lowerBound(order.length, (i) => ascending[i] ?? 0, first);
+      for (let i = start; i < order.length; i++) {
         const slot = (ascending[i] ?? 0) - first;
         if (slot >= tableEntries(recipe)) break;
         bytes.writeBigUInt64BE(entries[order[i] ?? 0] ?? 0n, 8 * slot);

@@ -1,8 +1,8 @@
 import * as v from 'valibot';
-import { FormatError } from '../../errors.ts';
 import { sizeField } from '../../json/fields.ts';
-import { type DeflateParams, deflateParamsField } from '../deflate/params.ts';
-import { decodeFrame, encodeFrame, type FrameType } from '../recipe-frame.ts';
+import { type DeflateParams, deflateParamsList } from '../deflate/params.ts';
+import { damagedRecipe, decodeFrame, encodeFrame, type FrameType } from '../recipe-frame.ts';
+import { below, readRange, readSegments } from '../segments/parse.ts';
 import { type VarintReader, varintReader, varintWriter } from '../varint.ts';
 import { checkGeometry, clusterBytes, clusterCount, type Geometry, tableCount } from './header.ts';
 import { MAX_ALLOCATED } from './metadata.ts';
@@ -44,9 +44,6 @@ export type Segment =
 
 const KINDS = ['literal', 'zeros', 'table', 'clusters', 'deflated', 'literal-deflated'] as const;
 
-/** More than any real file has: bounds what a hostile recipe costs. */
-const MAX_SEGMENTS = 1 << 20;
-
 const FRAME = {
   codec: 'qcow2',
   version: 1,
@@ -55,7 +52,7 @@ const FRAME = {
     fileSize: sizeField,
     clusterBits: sizeField,
     diskSize: sizeField,
-    codecs: v.pipe(v.array(deflateParamsField), v.maxLength(16, 'expected at most 16 codecs')),
+    codecs: deflateParamsList,
   }),
 } satisfies FrameType<unknown>;
 
@@ -106,52 +103,32 @@ export function compressedIn(segment: Segment): number {
   return segment.kind === 'deflated' || segment.kind === 'literal-deflated' ? segment.count : 0;
 }
 
-export function bad(problem: string): FormatError {
-  return new FormatError(`qcow2 recipe: ${problem}`, {
-    code: 'QCOW2_RECIPE',
-    hint: 'fetch the bundle again; this recipe is damaged',
-  });
-}
+export const bad = damagedRecipe('qcow2 recipe', 'QCOW2_RECIPE');
 
 function parseSegments(list: VarintReader, geometry: Geometry, codecs: number): Segment[] {
-  const segments: Segment[] = [];
   const clusters = clusterCount(geometry);
   const tables = tableCount(geometry);
   let next = 0;
   let allocated = 0;
-  const below = (value: number, limit: number) => {
-    if (value < 0 || value >= limit) throw bad(`${value} is out of range`);
-    return value;
-  };
   const range = () => {
-    const first = below(next + list.signed(), clusters);
-    const count = list.unsigned();
-    next = below(first + count, clusters + 1);
-    allocated += count;
+    const found = readRange(next + list.signed(), list, clusters, bad);
+    next = found.first + found.count;
+    allocated += found.count;
     if (allocated > MAX_ALLOCATED) throw bad('too many clusters');
-    return { first, count };
+    return found;
   };
-  while (!list.done) {
-    if (segments.length === MAX_SEGMENTS) throw bad('too many segments');
-    const kind = KINDS[list.unsigned()];
+  return readSegments(list, KINDS, bad, (kind): Segment => {
     switch (kind) {
       case 'literal':
       case 'zeros':
-        segments.push({ kind, length: list.unsigned() });
-        break;
+        return { kind, length: list.unsigned() };
       case 'table':
-        segments.push({ kind, index: below(list.unsigned(), tables) });
-        break;
+        return { kind, index: below(list.unsigned(), tables, bad) };
       case 'clusters':
       case 'literal-deflated':
-        segments.push({ kind, ...range() });
-        break;
+        return { kind, ...range() };
       case 'deflated':
-        segments.push({ kind, ...range(), codec: below(list.unsigned(), codecs) });
-        break;
-      case undefined:
-        throw bad('unknown segment');
+        return { kind, ...range(), codec: below(list.unsigned(), codecs, bad) };
     }
-  }
-  return segments;
+  });
 }

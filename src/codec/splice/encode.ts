@@ -1,6 +1,7 @@
 import { FormatError, throwIfAborted } from '../../errors.ts';
 import type { Sink } from '../../io/sink.ts';
 import type { Encoder } from '../codec.ts';
+import { literalTaker } from '../segments/write.ts';
 import type { SpliceRecipe } from './recipe.ts';
 import { sizeOf } from './recipe.ts';
 
@@ -12,8 +13,8 @@ export function spliceEncoder(
 ): Encoder {
   const { segments, literals } = recipe;
   const size = sizeOf(recipe, 'payload');
+  const literal = literalTaker(literals);
   let next = 0;
-  let literal = 0;
   /** Of the payload segment at hand. */
   let left = 0;
   let taken = 0;
@@ -26,10 +27,7 @@ export function spliceEncoder(
       if (segment === undefined) return;
       if (segment.kind === 'payload') left = segment.length;
       else if (segment.kind === 'zeros') await sink.zeros(segment.length);
-      else {
-        literal += segment.length;
-        await sink.write(literals.subarray(literal - segment.length, literal));
-      }
+      else await sink.write(literal(segment.length));
     }
   }
 

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
-import { FormatError } from '../../errors.ts';
-import { decodeFrame, encodeFrame, type FrameType } from '../recipe-frame.ts';
+import { damagedRecipe, decodeFrame, encodeFrame, type FrameType } from '../recipe-frame.ts';
+import { readSegments } from '../segments/parse.ts';
 import { varintReader, varintWriter } from '../varint.ts';
 
 /** A container that holds its payload as it is, in one piece or several, between other bytes. */
@@ -43,13 +43,8 @@ export function parseSplice(bytes: Uint8Array): SpliceRecipe {
   const [list, literals] = decodeFrame(FRAME, bytes).columns;
   if (!list || !literals) throw new RangeError('two columns were asked for');
   const reader = varintReader(list, 'splice recipe');
-  const segments: Segment[] = [];
-  while (!reader.done) {
-    if (segments.length === MAX_SEGMENTS) throw bad('too many segments');
-    const kind = KINDS[reader.unsigned()];
-    if (kind === undefined) throw bad('unknown segment');
-    segments.push({ kind, length: reader.unsigned() });
-  }
+  const read = (kind: Segment['kind']) => ({ kind, length: reader.unsigned() });
+  const segments = readSegments(reader, KINDS, bad, read, MAX_SEGMENTS);
   const recipe = { segments, literals };
   if (sizeOf(recipe, 'literal') !== literals.length) throw bad('literals of another length');
   if (!(sizeOf(recipe) <= MAX_SIZE)) throw bad('a container of impossible size');
@@ -64,9 +59,4 @@ export function sizeOf({ segments }: SpliceRecipe, kind?: Segment['kind']): numb
   );
 }
 
-function bad(problem: string): FormatError {
-  return new FormatError(`splice recipe: ${problem}`, {
-    code: 'SPLICE_RECIPE',
-    hint: 'fetch the bundle again; this recipe is damaged',
-  });
-}
+const bad = damagedRecipe('splice recipe', 'SPLICE_RECIPE');

@@ -1,61 +1,34 @@
-import { isDeepStrictEqual } from 'node:util';
 import type { Source } from '../../io/source.ts';
 import { LIBRARIES } from '../deflate/implementations.ts';
 import { DEFAULT_PARAMS, type DeflateParams } from '../deflate/params.ts';
+import { chooseSamples, rankDeflaters } from '../deflate/rank.ts';
 import type { CodecPool } from '../workers/pool.ts';
 import type { PromisedGrain } from './check-grains.ts';
 import { MARKER, maxGrainSpan } from './grain.ts';
 import { SECTOR } from './header.ts';
 import type { VmdkMetadata } from './metadata.ts';
 
-/** Grains to try candidates on: enough to tell neighbours among the levels and releases apart. */
-const SAMPLES = 16;
-/** How many codecs a grain is tried with. */
-const MAX_CODECS = 8;
 /** How many kinds of zlib headers are looked at. */
 const MAX_HEADERS = 3;
 
 /** Levels by FLEVEL of the zlib header (RFC 1950 2.2), most likely first. */
 const LEVELS = [[1, 0], [5, 4, 3, 2], [6], [9, 7, 8]] as const;
 
-/**
- * What may have deflated the grains of this image, best first, found by trying on a sample. Behind
- * what fits come its neighbours: releases that differ in one grain of a hundred cannot be told
- * apart by a sample. Empty if nothing that we carry reproduces any of it.
- */
+/** What may have deflated the grains of this image, best first; see {@link rankDeflaters}. */
 export async function findCodecs(
   source: Source,
   metadata: VmdkMetadata,
   pool: CodecPool,
 ): Promise<DeflateParams[]> {
+  const { name } = source;
+  const grainBytes = metadata.header.grainSectors * SECTOR;
   const samples = await readSamples(source, metadata);
-  const scores: { readonly params: DeflateParams; readonly hits: number }[] = [];
-  for (const params of candidates(samples)) {
-    let hits = 0;
-    for (const { file, position, grain } of samples) {
-      const { grains } = await pool.run('checkGrains', {
-        name: source.name,
-        position,
-        file,
-        grains: [grain],
-        grainBytes: metadata.header.grainSectors * SECTOR,
-        candidates: [params],
-      });
-      if (grains[0]?.candidate === 0) hits++;
-    }
-    if (hits > 0) scores.push({ params, hits });
-    if (hits === samples.length) break;
-  }
-  scores.sort((a, b) => b.hits - a.hits);
-  const [best] = scores;
-  const neighbours = best
-    ? LIBRARIES.map((implementation) => ({ ...best.params, implementation }))
-    : [];
-  const codecs: DeflateParams[] = [];
-  for (const params of [...scores.map((score) => score.params), ...neighbours]) {
-    if (!codecs.some((known) => isDeepStrictEqual(known, params))) codecs.push(params);
-  }
-  return codecs.slice(0, MAX_CODECS);
+  return rankDeflaters([[...candidates(samples)]], samples, async (params, sample) => {
+    const { file, position, grain } = sample;
+    const input = { name, position, file, grains: [grain], grainBytes, candidates: [params] };
+    const { grains } = await pool.run('checkGrains', input);
+    return grains[0]?.candidate === 0;
+  });
 }
 
 interface Sample {
@@ -64,19 +37,15 @@ interface Sample {
   readonly grain: PromisedGrain;
 }
 
-/** Grains spread over the image; those that fill more sectors say more about the deflater. */
+/** Grains that fill more sectors say more about the deflater. */
 async function readSamples(source: Source, metadata: VmdkMetadata): Promise<Sample[]> {
   const { header, grains, starts, limits } = metadata;
   const grainBytes = header.grainSectors * SECTOR;
   const lengthOf = (i: number) => (limits[i] ?? 0) - (starts[i] ?? 0);
-  const telling = grains
-    .map((_, i) => i)
-    .filter((i) => lengthOf(i) > grainBytes / 8 && lengthOf(i) < grainBytes);
-  const from = telling.length >= SAMPLES ? telling : grains.map((_, i) => i);
-  const count = Math.min(SAMPLES, from.length);
+  const all = grains.map((_, i) => i);
+  const telling = all.filter((i) => lengthOf(i) > grainBytes / 8 && lengthOf(i) < grainBytes);
   const samples: Sample[] = [];
-  for (let n = 0; n < count; n++) {
-    const i = from[Math.floor((n * from.length) / count)] ?? 0;
+  for (const i of chooseSamples(all, telling)) {
     const position = starts[i] ?? 0;
     const lba = (grains[i] ?? 0) * header.grainSectors;
     const room = Math.min(lengthOf(i), maxGrainSpan(grainBytes));

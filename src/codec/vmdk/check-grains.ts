@@ -1,9 +1,8 @@
 import { FormatError } from '../../errors.ts';
 import { asBuffer, isZero } from '../../io/zero.ts';
-import type { Deflater } from '../deflate/deflater.ts';
 import { sharedInflater } from '../deflate/inflate.ts';
 import type { DeflateParams } from '../deflate/params.ts';
-import { sharedDeflater } from '../deflate/shared.ts';
+import { type Candidate, sharedDeflaters } from '../deflate/shared.ts';
 import type { Task } from '../workers/tasks.ts';
 import { decodeMarker, grainSpan, MARKER } from './grain.ts';
 
@@ -50,10 +49,7 @@ export interface CheckGrains {
 export const checkGrains: Task<CheckGrains> = async (input) => {
   const { name, position, file, grains, grainBytes, candidates } = input;
   const inflater = await sharedInflater();
-  const tried: Candidate[] = [];
-  for (const params of candidates) {
-    tried.push({ params, deflater: await sharedDeflater(params.implementation) });
-  }
+  const tried = await sharedDeflaters(candidates);
   const disk = new Uint8Array(grains.reduce((sum, { length }) => sum + length, 0));
   const checked: CheckedGrain[] = [];
   let at = 0;
@@ -83,11 +79,6 @@ export const checkGrains: Task<CheckGrains> = async (input) => {
   }
   return { output: { disk, grains: checked }, transfer: [disk.buffer] };
 };
-
-interface Candidate {
-  readonly params: DeflateParams;
-  readonly deflater: Deflater;
-}
 
 function reproduces({ params, deflater }: Candidate, raw: Uint8Array, data: Uint8Array): boolean {
   return asBuffer(data).equals(deflater.compress(raw, params));

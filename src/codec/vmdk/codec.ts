@@ -1,5 +1,6 @@
 import { UnsupportedError } from '../../errors.ts';
 import type { Codec } from '../codec.ts';
+import { implementationsOf } from '../deflate/params.ts';
 import { decodeVmdk } from './decode.ts';
 import { isSequential, vmdkEncoder } from './encode.ts';
 import { diskSize } from './layout.ts';
@@ -21,8 +22,7 @@ export const vmdk: Codec = {
             context: { file: source.name },
           });
         }
-        const requires = new Set(recipe.codecs.map(({ implementation }) => implementation));
-        return { bytes: serializeRecipe(recipe), requires: [...requires].sort() };
+        return { bytes: serializeRecipe(recipe), requires: implementationsOf(recipe.codecs) };
       },
     };
   },

@@ -1,8 +1,8 @@
 import { throwIfAborted } from '../../errors.ts';
 import type { DiskRun } from '../../io/disk-run.ts';
 import type { Source } from '../../io/source.ts';
+import type { CodecContext } from '../codec.ts';
 import { mapInOrder } from '../workers/map-in-order.ts';
-import type { CodecPool } from '../workers/pool.ts';
 import { findCodecs } from './candidates.ts';
 import type { CheckedGrain, PromisedGrain } from './check-grains.ts';
 import { describe, type GrainFindings } from './describe.ts';
@@ -14,11 +14,6 @@ import type { VmdkRecipe } from './recipe.ts';
 /** Grains that go to a thread together: 1 MiB of the disk in the usual grains. */
 const BATCH_GRAINS = 16;
 const BATCH_BYTES = 2 << 20;
-
-export interface DecodeOptions {
-  readonly pool: CodecPool;
-  readonly signal?: AbortSignal | undefined;
-}
 
 export interface VmdkDecoding {
   /** Bytes of the raw disk. */
@@ -38,7 +33,7 @@ export interface VmdkDecoding {
  */
 export async function decodeVmdk(
   source: Source,
-  { pool, signal }: DecodeOptions,
+  { pool, signal }: CodecContext,
 ): Promise<VmdkDecoding> {
   const metadata = await readMetadata(source, signal);
   const { header, grains } = metadata;

@@ -1,7 +1,16 @@
-import { IntegrityError, throwIfAborted, UnsupportedError } from '../../errors.ts';
+import { throwIfAborted, UnsupportedError } from '../../errors.ts';
 import type { Sink } from '../../io/sink.ts';
+import type { CodecContext, Encoder } from '../codec.ts';
+import {
+  BATCH_BYTES,
+  type Buf,
+  literalTaker,
+  otherPayload,
+  type Piece,
+  sizeTaker,
+  writeSteps,
+} from '../segments/write.ts';
 import { type DiskReader, sequentialDisk } from '../sequential-disk.ts';
-import { mapInOrder } from '../workers/map-in-order.ts';
 import type { CodecPool } from '../workers/pool.ts';
 import type { TaskInput } from '../workers/tasks.ts';
 import { SECTOR } from './header.ts';
@@ -9,14 +18,7 @@ import { computeLayout, diskSize, type Layout } from './layout.ts';
 import { packRoom } from './pack-grains.ts';
 import type { Segment, VmdkRecipe } from './recipe.ts';
 
-/** Bytes of raw grains that go to a thread together. */
-const BATCH_BYTES = 1 << 20;
 const TABLES_AT_ONCE = 256;
-
-export interface EncodeOptions {
-  readonly pool: CodecPool;
-  readonly signal?: AbortSignal | undefined;
-}
 
 /**
  * Writes the VMDK of `recipe` from its raw disk, front to back. `disk` is read grain by grain in file
@@ -28,16 +30,11 @@ export async function encodeVmdk(
   recipe: VmdkRecipe,
   disk: DiskReader,
   sink: Sink,
-  { pool, signal }: EncodeOptions,
+  context: CodecContext,
 ): Promise<void> {
+  const { pool, signal } = context;
   const plan: Plan = { recipe, layout: computeLayout(recipe), disk, signal, spare: [] };
-  const steps = planSteps(plan);
-  for await (const done of mapInOrder(steps, pool.depth, (step) => carryOut(step, pool))) {
-    throwIfAborted(signal);
-    if (done.kind === 'zeros') await sink.zeros(done.length);
-    else await sink.write(done.bytes);
-    if (done.kind === 'packed') plan.spare.push(done.buffer);
-  }
+  await writeSteps(planSteps(plan), (step) => carryOut(step, pool), plan.spare, sink, context);
 }
 
 /** Whether {@link vmdkEncoder} can write it. qemu-img's files all are. */
@@ -47,21 +44,17 @@ export function isSequential(recipe: VmdkRecipe): boolean {
 
 /**
  * As {@link encodeVmdk}, for a raw disk that is written into the returned sink from start to end,
- * such as a delta's output: needs no temporary file. Call `finish` after the last byte, or
- * `abort`. Throws UnsupportedError `VMDK_GRAIN_ORDER` unless {@link isSequential}.
+ * such as a delta's output: needs no temporary file. Throws UnsupportedError `VMDK_GRAIN_ORDER`
+ * unless {@link isSequential}.
  */
-export function vmdkEncoder(
-  recipe: VmdkRecipe,
-  sink: Sink,
-  options: EncodeOptions,
-): Sink & { finish(): Promise<void>; abort(reason: unknown): Promise<void> } {
+export function vmdkEncoder(recipe: VmdkRecipe, sink: Sink, context: CodecContext): Encoder {
   if (!isSequential(recipe)) {
     throw new UnsupportedError('this VMDK holds its grains in another order than its disk', {
       code: 'VMDK_GRAIN_ORDER',
       hint: 'regenerate the raw disk into a temporary file first',
     });
   }
-  return sequentialDisk(diskSize(recipe), (disk) => encodeVmdk(recipe, disk, sink, options));
+  return sequentialDisk(diskSize(recipe), (disk) => encodeVmdk(recipe, disk, sink, context));
 }
 
 interface Plan {
@@ -69,45 +62,33 @@ interface Plan {
   readonly layout: Layout;
   readonly disk: DiskReader;
   readonly signal: AbortSignal | undefined;
-  /** Buffers for grains, to be used again: this is where nearly all memory would go. */
-  readonly spare: Uint8Array<ArrayBuffer>[];
+  /** Buffers for grains, to be used again. */
+  readonly spare: Buf[];
 }
 
 type Step =
-  | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
-  | { readonly kind: 'zeros'; readonly length: number }
+  | Piece
   | {
       readonly kind: 'grains';
       readonly input: TaskInput<'packGrains'>;
-      /** Bytes in the file that each must come to. */
-      readonly spans: readonly number[];
-    };
-
-type Done =
-  | Exclude<Step, { kind: 'grains' }>
-  | {
-      readonly kind: 'packed';
-      readonly bytes: Uint8Array;
-      readonly buffer: Uint8Array<ArrayBuffer>;
+      /** Of the file, that each must come to. */
+      readonly sectors: Uint32Array;
     };
 
 /** Walks the segments, reading the disk as it goes. */
 async function* planSteps(plan: Plan): AsyncGenerator<Step> {
   const { recipe, layout, signal } = plan;
-  let literal = 0;
-  let grain = 0;
-  const takeLiterals = (length: number): Step => {
-    literal += length;
-    return { kind: 'bytes', bytes: recipe.literals.subarray(literal - length, literal) };
-  };
+  const take = literalTaker(recipe.literals);
+  const sectors = sizeTaker(recipe.sectors);
+  const literal = (length: number): Piece => ({ kind: 'bytes', bytes: take(length) });
   for (const segment of recipe.segments) {
     throwIfAborted(signal);
     switch (segment.kind) {
       case 'literal':
-        yield takeLiterals(segment.length);
+        yield literal(segment.length);
         break;
       case 'zeros':
-        yield segment;
+        yield { kind: 'zeros', length: segment.length };
         break;
       case 'directory':
         yield { kind: 'bytes', bytes: layout.directory(segment.copy) };
@@ -119,17 +100,13 @@ async function* planSteps(plan: Plan): AsyncGenerator<Step> {
         }
         break;
       case 'literal-tables':
-        yield takeLiterals(segment.count * recipe.gtesPerTable * 4);
+        yield literal(segment.count * recipe.gtesPerTable * 4);
         break;
-      case 'literal-grains': {
-        const sectors = recipe.sectors.subarray(grain, grain + segment.count);
-        yield takeLiterals(sectors.reduce((sum, count) => sum + count, 0) * SECTOR);
-        grain += segment.count;
+      case 'literal-grains':
+        yield literal(sectors(segment.count).reduce((sum, count) => sum + count, 0) * SECTOR);
         break;
-      }
       case 'grains':
-        yield* readGrains(plan, segment, grain);
-        grain += segment.count;
+        yield* readGrains(plan, segment, sectors(segment.count));
         break;
     }
   }
@@ -138,11 +115,12 @@ async function* planSteps(plan: Plan): AsyncGenerator<Step> {
 async function* readGrains(
   { recipe, disk, signal, spare }: Plan,
   segment: Segment & { kind: 'grains' },
-  firstInFile: number,
+  sectors: Uint32Array,
 ): AsyncGenerator<Step> {
   const params = recipe.codecs[segment.codec];
   if (params === undefined) throw new RangeError(`no codec ${segment.codec}`);
   const grainBytes = recipe.grainSectors * SECTOR;
+  const next = sizeTaker(sectors);
   const atOnce = Math.max(1, Math.floor(BATCH_BYTES / grainBytes));
   for (let done = 0; done < segment.count; done += atOnce) {
     throwIfAborted(signal);
@@ -158,25 +136,21 @@ async function* readGrains(
       lba: (segment.first + done + i) * recipe.grainSectors,
       length: Math.min(grainBytes, rawLength - i * grainBytes),
     }));
-    const inFile = recipe.sectors.subarray(firstInFile + done, firstInFile + done + count);
-    const spans = Array.from(inFile, (sectors) => sectors * SECTOR);
-    yield { kind: 'grains', input: { buffer, grains, params }, spans };
+    yield { kind: 'grains', input: { buffer, grains, params }, sectors: next(count) };
   }
 }
 
-async function carryOut(step: Step, pool: CodecPool): Promise<Done> {
+async function carryOut(step: Step, pool: CodecPool): Promise<Piece> {
   if (step.kind !== 'grains') return step;
-  const { input, spans } = step;
-  const { buffer, spans: actual } = await pool.run('packGrains', input, [input.buffer.buffer]);
+  const { input, sectors } = step;
+  const { buffer, spans } = await pool.run('packGrains', input, [input.buffer.buffer]);
   let length = 0;
-  for (const [i, span] of actual.entries()) {
-    length += span;
-    if (span === spans[i]) continue;
-    throw new IntegrityError('a grain has another size now: this is not the disk of the recipe', {
-      code: 'VMDK_OTHER_DISK',
-      context: { lba: input.grains[i]?.lba, expected: spans[i], actual: span },
-      hint: 'the delta or its base is damaged; fetch the bundle again and use --no-cache',
-    });
+  for (const [i, actual] of spans.entries()) {
+    const expected = (sectors[i] ?? 0) * SECTOR;
+    length += actual;
+    if (actual === expected) continue;
+    const context = { lba: input.grains[i]?.lba, expected, actual };
+    throw otherPayload('a grain', 'VMDK_OTHER_DISK', context);
   }
-  return { kind: 'packed', bytes: buffer.subarray(0, length), buffer };
+  return { kind: 'bytes', bytes: buffer.subarray(0, length), buffer };
 }

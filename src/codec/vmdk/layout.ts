@@ -1,4 +1,5 @@
-import { FormatError } from '../../errors.ts';
+import { damagedRecipe } from '../recipe-frame.ts';
+import { type Cursor, checkEnd, checkWithin, lowerBound } from '../segments/layout.ts';
 import { grainCount, SECTOR, tableCount } from './header.ts';
 import { directoryBytes } from './metadata.ts';
 import type { Segment, VmdkRecipe } from './recipe.ts';
@@ -12,27 +13,24 @@ export interface Layout {
   readonly ascending: boolean;
 }
 
+const bad = damagedRecipe('vmdk recipe', 'VMDK_LAYOUT');
+
 /** Throws FormatError `VMDK_LAYOUT` if the segments do not make up the file. */
 export function computeLayout(recipe: VmdkRecipe): Layout {
-  const { segments, sectors, gtesPerTable, literals } = recipe;
-  const bad = (problem: string) =>
-    new FormatError(`vmdk recipe: ${problem}`, {
-      code: 'VMDK_LAYOUT',
-      hint: 'fetch the bundle again; this recipe is damaged',
-    });
+  const { segments, sectors, gtesPerTable } = recipe;
   const order = new Uint32Array(sectors.length);
   const grains = new Uint32Array(sectors.length);
   const starts = new Uint32Array(sectors.length);
   const tableStarts = [0, 1].map(() => new Map<number, number>());
-  let at = 0;
-  let literal = 0;
+  const cursor: Cursor = { at: 0, literal: 0 };
   let grain = 0;
   let tables = 0;
   let ascending = true;
 
   const sector = () => {
-    if (at % SECTOR !== 0 || at / SECTOR > 0xffff_ffff) throw bad('a table or grain off the grid');
-    return at / SECTOR;
+    if (cursor.at % SECTOR !== 0 || cursor.at / SECTOR > 0xffff_ffff)
+      throw bad('a table or grain off the grid');
+    return cursor.at / SECTOR;
   };
   const placeGrains = (segment: Segment & { first: number; count: number }) => {
     let start = sector();
@@ -44,24 +42,24 @@ export function computeLayout(recipe: VmdkRecipe): Layout {
       starts[grain] = start;
       start += sectors[grain] ?? 0;
     }
-    const length = start * SECTOR - at;
-    at += length;
-    if (at / SECTOR > 0xffff_ffff) throw bad('grains past the reach of a table');
+    const length = start * SECTOR - cursor.at;
+    cursor.at += length;
+    if (cursor.at / SECTOR > 0xffff_ffff) throw bad('grains past the reach of a table');
     return length;
   };
 
   for (const segment of segments) {
     switch (segment.kind) {
       case 'literal':
-        literal += segment.length;
-        at += segment.length;
+        cursor.literal += segment.length;
+        cursor.at += segment.length;
         break;
       case 'zeros':
-        at += segment.length;
+        cursor.at += segment.length;
         break;
       case 'directory':
         sector();
-        at += directoryBytes(recipe);
+        cursor.at += directoryBytes(recipe);
         break;
       case 'tables':
       case 'literal-tables': {
@@ -72,34 +70,23 @@ export function computeLayout(recipe: VmdkRecipe): Layout {
         for (let i = 0; i < segment.count; i++) {
           tableStarts[segment.copy]?.set(segment.first + i, table + i * step);
         }
-        at += segment.count * gtesPerTable * 4;
-        if (segment.kind === 'literal-tables') literal += segment.count * gtesPerTable * 4;
+        cursor.at += segment.count * gtesPerTable * 4;
+        if (segment.kind === 'literal-tables') cursor.literal += segment.count * gtesPerTable * 4;
         break;
       }
       case 'grains':
         placeGrains(segment);
         break;
       case 'literal-grains':
-        literal += placeGrains(segment);
+        cursor.literal += placeGrains(segment);
         break;
     }
-    if (!(at <= recipe.fileSize)) throw bad('segments outgrow the file');
+    checkWithin(cursor, recipe, bad);
   }
-  if (at !== recipe.fileSize) throw bad(`segments of ${at} bytes for a file of ${recipe.fileSize}`);
-  if (literal !== literals.length) throw bad('literals of another length');
+  checkEnd(cursor, recipe, bad);
 
   if (!ascending) order.sort((a, b) => (grains[a] ?? 0) - (grains[b] ?? 0));
-  /** Position in `order` of the first grain at or after `wanted`. */
-  const search = (wanted: number) => {
-    let low = 0;
-    let high = order.length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((grains[order[middle] ?? 0] ?? 0) < wanted) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  };
+  const numberAt = (i: number) => grains[order[i] ?? 0] ?? 0;
   return {
     ascending,
     directory(copy) {
@@ -113,7 +100,7 @@ export function computeLayout(recipe: VmdkRecipe): Layout {
       const view = new DataView(bytes.buffer);
       const firstGrain = first * gtesPerTable;
       const end = Math.min(firstGrain + count * gtesPerTable, grainCount(recipe));
-      for (let i = search(firstGrain); i < order.length; i++) {
+      for (let i = lowerBound(order.length, numberAt, firstGrain); i < order.length; i++) {
         const position = order[i] ?? 0;
         const number = grains[position] ?? 0;
         if (number >= end) break;

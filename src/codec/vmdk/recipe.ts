@@ -1,8 +1,8 @@
 import * as v from 'valibot';
-import { FormatError } from '../../errors.ts';
 import { sizeField } from '../../json/fields.ts';
-import { type DeflateParams, deflateParamsField } from '../deflate/params.ts';
-import { decodeFrame, encodeFrame, type FrameType } from '../recipe-frame.ts';
+import { type DeflateParams, deflateParamsList } from '../deflate/params.ts';
+import { damagedRecipe, decodeFrame, encodeFrame, type FrameType } from '../recipe-frame.ts';
+import { below, readRange, readSegments } from '../segments/parse.ts';
 import { type VarintReader, varintReader, varintWriter } from '../varint.ts';
 import {
   checkGeometry,
@@ -73,9 +73,6 @@ const KINDS = [
   'literal-grains',
 ] as const;
 
-/** More than any real file has (one per run of grains): bounds what a hostile recipe costs. */
-const MAX_SEGMENTS = 1 << 20;
-
 const FRAME = {
   codec: 'vmdk',
   version: 1,
@@ -86,7 +83,7 @@ const FRAME = {
     grainSectors: sizeField,
     gtesPerTable: sizeField,
     paddedTail: v.boolean(),
-    codecs: v.pipe(v.array(deflateParamsField), v.maxLength(16, 'expected at most 16 codecs')),
+    codecs: deflateParamsList,
   }),
 } satisfies FrameType<unknown>;
 
@@ -150,59 +147,33 @@ export function grainsIn(segment: Segment): number {
   return segment.kind === 'grains' || segment.kind === 'literal-grains' ? segment.count : 0;
 }
 
-function bad(problem: string): FormatError {
-  return new FormatError(`vmdk recipe: ${problem}`, {
-    code: 'VMDK_RECIPE',
-    hint: 'fetch the bundle again; this recipe is damaged',
-  });
-}
+const bad = damagedRecipe('vmdk recipe', 'VMDK_RECIPE');
 
 function parseSegments(list: VarintReader, geometry: Geometry, codecs: number): Segment[] {
-  const segments: Segment[] = [];
   const grains = grainCount(geometry);
   const tables = tableCount(geometry);
-  const below = (value: number, limit: number) => {
-    if (value < 0 || value >= limit) throw bad(`${value} is out of range`);
-    return value;
-  };
-  const range = (first: number, total: number) => {
-    const count = list.unsigned();
-    below(first, total);
-    below(first + count, total + 1);
-    return { first, count };
-  };
   let nextGrain = 0;
   const grainRange = () => {
-    const found = range(nextGrain + list.signed(), grains);
+    const found = readRange(nextGrain + list.signed(), list, grains, bad);
     nextGrain = found.first + found.count;
     return found;
   };
-  while (!list.done) {
-    if (segments.length === MAX_SEGMENTS) throw bad('too many segments');
-    const kind = KINDS[list.unsigned()];
+  return readSegments(list, KINDS, bad, (kind): Segment => {
     switch (kind) {
       case 'literal':
       case 'zeros':
-        segments.push({ kind, length: list.unsigned() });
-        break;
+        return { kind, length: list.unsigned() };
       case 'directory':
-        segments.push({ kind, copy: below(list.unsigned(), 2) });
-        break;
+        return { kind, copy: below(list.unsigned(), 2, bad) };
       case 'tables':
       case 'literal-tables': {
-        const copy = below(list.unsigned(), 2);
-        segments.push({ kind, copy, ...range(list.unsigned(), tables) });
-        break;
+        const copy = below(list.unsigned(), 2, bad);
+        return { kind, copy, ...readRange(list.unsigned(), list, tables, bad) };
       }
       case 'grains':
-        segments.push({ kind, ...grainRange(), codec: below(list.unsigned(), codecs) });
-        break;
+        return { kind, ...grainRange(), codec: below(list.unsigned(), codecs, bad) };
       case 'literal-grains':
-        segments.push({ kind, ...grainRange() });
-        break;
-      case undefined:
-        throw bad('unknown segment');
+        return { kind, ...grainRange() };
     }
-  }
-  return segments;
+  });
 }

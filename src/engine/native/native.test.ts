@@ -1,10 +1,12 @@
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { execa } from 'execa';
 import { expect, test } from 'vitest';
 import {
   type NativeIso,
   type NativeIsoOptions,
   nativeIso,
+  releasedIso,
 } from '../../../test/support/native-iso.ts';
 import { temporaryFolder } from '../../../test/support/synthetic-bundle.ts';
 import { CancelledError } from '../../errors.ts';
@@ -50,6 +52,19 @@ test('one disk alone, by one thread', async () => {
   const made = await readFile(join(folder.path, 'metal4k.raw'));
   expect(made.equals(disks.get('metal4k') ?? Buffer.alloc(0))).toBe(true);
 });
+
+test.each(['0.8.0', '0.26.0'])(
+  'an osmet of coreos-installer %s: the disk of GPT, ext4 and XFS that it packed',
+  async (version) => {
+    await using folder = await temporaryFolder();
+    const iso = await releasedIso(folder.path, version);
+    expect(iso.osmets[0]).toMatchObject({ appVersion: version, partitions: 2 });
+    await createNativeEngine().regenerate({ iso, disks: disksOf(iso, folder.path) });
+    const { stdout } = await execa('sha256sum', ['--', join(folder.path, 'metal.raw')]);
+    const released = new URL('../../../test/golden/osmet/releases.sha256', import.meta.url);
+    expect(stdout.slice(0, 64)).toBe((await readFile(released, 'utf8')).trim());
+  },
+);
 
 /** Damages `bytes` from `at` on. */
 function damaged(bytes: Buffer, at: number, length = 64): Buffer {

@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { execa } from 'execa';
+import { watchPeak } from '../../../scripts/bench/measure.ts';
 
 const BIN = resolve('dist/src/cli/bin.js');
 if (!existsSync(BIN)) throw new Error(`${BIN} is missing: run npm run build`);
@@ -10,6 +11,8 @@ export interface CliResult {
   readonly signal: string | undefined;
   readonly stdout: string;
   readonly stderr: string;
+  /** Bytes. */
+  readonly peakRss: number;
 }
 
 export interface CliRun {
@@ -35,8 +38,9 @@ export async function cli(args: readonly string[], run: CliRun = {}): Promise<Cl
       }
     })().catch(() => {}); // the result tells how the process ended
   }
+  using peak = watchPeak(child.pid);
   const { exitCode, signal, stdout, stderr } = await child;
-  return { exitCode, signal, stdout, stderr };
+  return { exitCode, signal, stdout, stderr, peakRss: peak.rss() };
 }
 
 export async function output(file: string, args: readonly string[]): Promise<string> {

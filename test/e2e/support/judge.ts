@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { output } from './cli.ts';
 import type { Promised } from './fixture.ts';
@@ -5,9 +6,21 @@ import type { Listed } from './release-bundle.ts';
 
 /** What tells whether an image is right: programs that are not ours. */
 
-/** SHA-256 by coreutils. */
+/** Debian's coreutils hash 140 MB/s, its OpenSSL 1.4 GB/s: this takes a VHD from 2 min to 12 s. */
+const LARGE = 256 * 2 ** 20;
+
+/** SHA-256 by coreutils, of a large file by OpenSSL. */
 export async function sha256sum(path: string): Promise<string> {
-  return (await output('sha256sum', ['--', path])).replace(/^\\/, '').slice(0, 64);
+  const [program, ...args] =
+    (await stat(path)).size < LARGE
+      ? (['sha256sum', '--', path] as const)
+      : (['openssl', 'dgst', '-sha256', '-r', path] as const);
+  return (await output(program, args)).replace(/^\\/, '').slice(0, 64);
+}
+
+/** SHA-256 by OpenSSL, which is several times as fast: for disks that coreutils hash elsewhere. */
+export async function opensslSha256(path: string): Promise<string> {
+  return (await output('openssl', ['dgst', '-sha256', '-r', path])).slice(0, 64);
 }
 
 export const hasImageFormat = ({ format }: Pick<Promised, 'format'>): boolean =>

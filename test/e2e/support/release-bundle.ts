@@ -4,6 +4,7 @@ import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import * as v from 'valibot';
 import { type CliResult, cli } from './cli.ts';
+import { exclusively } from './exclusively.ts';
 import { fixtureDir } from './fixture.ts';
 
 export interface ReleaseBundle {
@@ -31,7 +32,7 @@ function fingerprint(): string {
 
 /**
  * The whole fixture, all architectures in it, into one bundle. By the engine that needs no boot:
- * architectures.test.ts boots every ISO when it rehydrates, main-job.test.ts one when it dehydrates.
+ * main-job.test.ts boots one ISO when it dehydrates, architectures.test.ts the others when it rehydrates.
  */
 export function dehydrateArgs(target: string, cache: string): string[] {
   return [
@@ -42,25 +43,27 @@ export function dehydrateArgs(target: string, cache: string): string[] {
 }
 
 /**
- * The fixture's bundle, made once for all test files and again whenever the program or the fixture changes. Test files run one after the other.
+ * The fixture's bundle, made once for all test files, by whichever asks first, and again whenever the
+ * program or the fixture changes.
  */
 export async function releaseBundle(): Promise<ReleaseBundle> {
   const parent = resolve('.work/e2e');
   // Outlives changes of the program: on a clean checkout it is empty.
   const cache = resolve('.work/e2e-cache');
   const home = join(parent, fingerprint());
-  const log = join(home, 'result.json');
-  const found = await readFile(log, 'utf8').catch(() => undefined);
-  if (found === undefined) {
+  const result = await exclusively(resolve('.work/e2e.lock'), async (): Promise<CliResult> => {
+    const log = join(home, 'result.json');
+    const found = await readFile(log, 'utf8').catch(() => undefined);
+    if (found !== undefined) return JSON.parse(found);
     await rm(parent, { recursive: true, force: true });
     const fresh = `${home}.new`;
     await mkdir(fresh, { recursive: true });
-    const result = await cli(dehydrateArgs(join(fresh, 'bundle'), cache));
-    if (result.exitCode !== 0) throw new Error(`dehydrate failed:\n${result.stderr}`);
-    await writeFile(join(fresh, 'result.json'), JSON.stringify(result));
+    const made = await cli(dehydrateArgs(join(fresh, 'bundle'), cache));
+    if (made.exitCode !== 0) throw new Error(`dehydrate failed:\n${made.stderr}`);
+    await writeFile(join(fresh, 'result.json'), JSON.stringify(made));
     await rename(fresh, home);
-  }
-  const result: CliResult = JSON.parse(found ?? (await readFile(log, 'utf8')));
+    return made;
+  });
   return { bundle: join(home, 'bundle'), cache, result };
 }
 

@@ -11,6 +11,7 @@ trap 'rm -rf "$work"' EXIT
 . "$here/tree.sh"
 make_tree "$work/tree"
 make_objects "$work/objects" "$work/tree"
+make_tiny "$work/tiny"
 
 keep() { # NAME TREE OPTIONS...
   local name=$1 tree=$2
@@ -31,4 +32,13 @@ keep erofs-zstd-dedupe tree -zzstd,level=6 -Efragments,dedupe -C65536
 keep erofs-deflate tree -zdeflate,level=9 -C65536
 keep erofs-deflate-tails tree -zdeflate,level=9 -Eztailpacking,fragments -C65536
 keep erofs-lzma tree -zlzma,level=6 -C65536
+# As Fedora CoreOS makes its live ISOs: since November 2025, and before.
+keep erofs-fcos tree -zlzma,level=6 -Efragments -C1048576
+keep erofs-fcos-42 tree -zlzma,level=6 -Eall-fragments,fragdedupe=inode -C1048576
 keep erofs-objects objects -zzstd,level=6 -C65536 -Efragments
+keep tiny-erofs-plain tiny
+keep tiny-erofs-chunks tiny --chunksize=4096
+keep tiny-erofs-lz4 tiny -zlz4hc -Eztailpacking
+keep tiny-erofs-lzma tiny -zlzma,level=6 -Efragments -C1048576
+keep tiny-erofs-deflate tiny -zdeflate,level=9 -Elegacy-compress
+keep tiny-erofs-zstd tiny -zzstd,level=6 -Efragments,dedupe -C16384

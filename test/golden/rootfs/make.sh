@@ -9,8 +9,9 @@ cd "$work"
 . "$here/tree.sh"
 make_tree tree
 make_many many
+make_tiny tiny
 make_objects objects tree
-(cd tree && find . -type f | sort | xargs sha256sum) >"$here/tree.sha256"
+for dir in tree tiny; do (cd "$dir" && find . -type f | sort | xargs sha256sum) >"$here/$dir.sha256"; done
 
 keep() { # NAME TREE OPTIONS...
   local name=$1 tree=$2
@@ -27,3 +28,8 @@ keep squashfs-always-fragments tree -comp gzip -always-use-fragments
 keep squashfs-stored tree -noI -noD -noF -b 65536
 keep squashfs-many many -comp zstd -b 4096
 keep squashfs-objects objects -comp zstd -b 65536
+# Without -noI mutations rarely get past the decompressor of the tables.
+for comp in gzip xz lz4 zstd; do
+  keep "tiny-squashfs-$comp" tiny -comp "$comp" -b 4096
+  keep "tiny-squashfs-$comp-noI" tiny -comp "$comp" -b 4096 -noI
+done

@@ -32,6 +32,19 @@ make_many() { # DIR
   for i in $(seq 1 2500); do head -c $((800 + i % 300)) <(yes "file $i") >"$dir/$i.file"; done
 }
 
+# For mutations: a few kilobytes with a bit of everything.
+make_tiny() { # DIR
+  local objects=$1/ostree/repo/objects
+  mkdir -p "$objects"/{00,ab}
+  : >"$objects/00/empty.file"
+  head -c 700 <(yes small) >"$objects/00/small.file"
+  head -c 10000 <(seq 1 2500) >"$objects/00/blocks.file"
+  noise 1500 4 >"$objects/00/noise.file"
+  { head -c 5000 <(seq 7 2500); head -c 9000 /dev/zero; noise 300 5; } >"$objects/ab/sparse.file"
+  cp "$objects/00/blocks.file" "$objects/ab/duplicate.file"
+  ln -s ../00/small.file "$objects/ab/link.file"
+}
+
 # The same files by their SHA-256, as a repository names its objects.
 make_objects() { # DIR TREE
   local file sum

@@ -2,7 +2,6 @@ import { loadDeflate } from '../../../src/codec/deflate/deflater.ts';
 import { DEFAULT_PARAMS, type DeflateParams } from '../../../src/codec/deflate/params.ts';
 
 const SECTOR = 512;
-const GRAIN = 128 * SECTOR;
 const GTES = 512;
 const MARKER_GRAIN_TABLE = 1;
 const MARKER_GRAIN_DIRECTORY = 2;
@@ -18,7 +17,9 @@ export async function writeFootedVmdk(
   raw: Buffer,
   order: 'ascending' | 'descending',
   more: Partial<DeflateParams> = {},
+  grainSectors = 128,
 ): Promise<Buffer> {
+  const grainBytes = grainSectors * SECTOR;
   const params = { ...DEFAULT_PARAMS, ...more };
   const deflater = await loadDeflate(params.implementation);
   const pieces: Buffer[] = [];
@@ -43,7 +44,7 @@ export async function writeFootedVmdk(
     bytes.writeUInt32LE(3, 4);
     bytes.writeUInt32LE(0x30001, 8);
     bytes.writeBigUInt64LE(BigInt(raw.length / SECTOR), 12);
-    bytes.writeBigUInt64LE(BigInt(GRAIN / SECTOR), 20);
+    bytes.writeBigUInt64LE(BigInt(grainSectors), 20);
     bytes.writeBigUInt64LE(1n, 28);
     bytes.writeBigUInt64LE(1n, 36);
     bytes.writeUInt32LE(GTES, 44);
@@ -60,16 +61,16 @@ export async function writeFootedVmdk(
       '# Disk DescriptorFile\nversion=1\nCID=12345678\nparentCID=ffffffff\ncreateType="streamOptimized"\n',
     ),
   );
-  const grains = Math.ceil(raw.length / GRAIN);
+  const grains = Math.ceil(raw.length / grainBytes);
   const tables = Math.ceil(grains / GTES);
   const entries = Buffer.alloc(tables * GTES * 4);
   for (let i = 0; i < grains; i++) {
     const grain = order === 'ascending' ? i : grains - 1 - i;
-    const bytes = raw.subarray(grain * GRAIN, (grain + 1) * GRAIN);
+    const bytes = raw.subarray(grain * grainBytes, (grain + 1) * grainBytes);
     if (bytes.every((byte) => byte === 0)) continue;
     const data = deflater.compress(bytes, params);
     const head = Buffer.alloc(12);
-    head.writeBigUInt64LE(BigInt((grain * GRAIN) / SECTOR), 0);
+    head.writeBigUInt64LE(BigInt(grain * grainSectors), 0);
     head.writeUInt32LE(data.length, 8);
     entries.writeUInt32LE(put(Buffer.concat([head, data])), grain * 4);
   }

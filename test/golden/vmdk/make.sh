@@ -9,13 +9,8 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 
-# Repeatable contents: text that deflates well, bytes that do not.
-text() { seq -f 'line %.0f of a file that deflates well, though not too well' "$1" "$2"; }
-noise() { openssl enc -aes-128-ctr -K "$(printf %032x "$1")" -iv 0 < <(head -c "$2" /dev/zero) 2>/dev/null; }
+. "$here/../disk.sh"
 
-put() { # FILE OFFSET: from stdin
-  dd of="$1" bs=4096 seek="$2" oflag=seek_bytes conv=notrunc status=none
-}
 convert() { # NAME OPTIONS
   "${3:-qemu-img}" convert -f raw -O vmdk -o "$2" raw "$1.vmdk"
   zstd -q -f -19 "$1.vmdk" -o "$here/$1.vmdk.zst"

@@ -1,0 +1,69 @@
+import { IntegrityError, throwIfAborted } from '../../errors.ts';
+import type { Sink } from '../../io/sink.ts';
+import type { CodecContext } from '../codec.ts';
+import { mapInOrder } from '../workers/map-in-order.ts';
+
+/** Raw bytes that are read, or go to a thread, together. */
+export const BATCH_BYTES = 1 << 20;
+
+export type Buf = Uint8Array<ArrayBuffer>;
+
+/** A piece of the container, ready to be written. */
+export type Piece =
+  | { readonly kind: 'zeros'; readonly length: number }
+  | {
+      readonly kind: 'bytes';
+      readonly bytes: Uint8Array;
+      /** Goes to `spare` once the bytes are written: this is where nearly all memory would go. */
+      readonly buffer?: Buf;
+    };
+
+/** Carries out steps, several at a time, and writes what they give in their order. */
+export async function writeSteps<S>(
+  steps: AsyncIterable<S>,
+  carryOut: (step: S) => Promise<Piece>,
+  spare: Buf[],
+  sink: Sink,
+  { pool, signal }: CodecContext,
+): Promise<void> {
+  for await (const done of mapInOrder(steps, pool.depth, carryOut)) {
+    throwIfAborted(signal);
+    if (done.kind === 'zeros') await sink.zeros(done.length);
+    else await sink.write(done.bytes);
+    if (done.kind === 'bytes' && done.buffer) spare.push(done.buffer);
+  }
+}
+
+/** Hands out `literals` piece by piece. */
+export function literalTaker(literals: Uint8Array): (length: number) => Uint8Array {
+  let taken = 0;
+  return (length) => {
+    taken += length;
+    return literals.subarray(taken - length, taken);
+  };
+}
+
+/** As {@link literalTaker}, of the sizes in the file of what is deflated. */
+export function sizeTaker(sizes: Uint32Array): (count: number) => Uint32Array {
+  let taken = 0;
+  return (count) => {
+    taken += count;
+    return sizes.subarray(taken - count, taken);
+  };
+}
+
+/** What was encoded is not what the recipe was made with: as far as sizes tell (the caller checks the hash). */
+export function otherPayload(
+  what: string,
+  code: string,
+  context: Readonly<Record<string, number | undefined>>,
+): IntegrityError {
+  return new IntegrityError(
+    `${what} has another size now: this is not what the recipe was made with`,
+    {
+      code,
+      context,
+      hint: 'the delta or its base is damaged; fetch the bundle again and use --no-cache',
+    },
+  );
+}
