@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { PLATFORMS as FIXTURE } from '../scripts/fixture/platforms.ts';
 import { ARCHITECTURES } from '../src/arch.ts';
 import { listArtifacts, plainFormat } from '../src/stream/artifacts.ts';
-import { decodeStream } from '../src/stream/schema.ts';
+import { decodeStream } from '../src/stream/read.ts';
 import { detectContainer, HEAD_BYTES } from './containers.ts';
 import { chooseBase, expectedImage, PLATFORMS } from './platforms.ts';
 

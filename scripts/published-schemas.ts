@@ -1,5 +1,6 @@
 import { toJsonSchema } from '@valibot/to-json-schema';
 import { auditReportSchema } from '../src/audit/report.ts';
+import { estimateSchema } from '../src/estimate/estimate.ts';
 import { planSchema } from '../src/plan/plan.ts';
 
 type Schema = Parameters<typeof toJsonSchema>[0];
@@ -8,6 +9,7 @@ type Schema = Parameters<typeof toJsonSchema>[0];
 export function publishedSchemas(): Record<string, object> {
   return {
     'audit-report': publish('iso-rehydrate audit report', auditReportSchema),
+    estimate: publish('iso-rehydrate estimate', estimateSchema),
     plan: publish('iso-rehydrate work plan', planSchema),
   };
 }

@@ -34,6 +34,7 @@ packages=(
   mmdebstrap ostree squashfs-tools erofs-utils xorriso cpio gdisk fdisk dosfstools e2fsprogs xfsprogs mount kmod
   busybox-static isolinux syslinux-common mtools gpg debian-archive-keyring arch-test binfmt-support
   squashfs-tools-ng rdiff xdelta3 rsync python3 procps ca-certificates git
+  curl gpgv chromium docker-registry skopeo
 )
 # One emulator per architecture, and the user-mode ones that configure the fixture's foreign trees.
 qemu_packages=(
@@ -67,6 +68,8 @@ if [ "$(installed "${packages[@]}")" -lt "${#packages[@]}" ]; then
   say "Installing system packages"
   apt_update
   apt_install "${packages[@]}"
+  # The tests start a registry of their own; the package would run one as a service.
+  as_root systemctl disable --now docker-registry >/dev/null 2>&1 || true
 fi
 major=$(qemu_major)
 if [ "${major:-0}" -lt 8 ] || [ "$(installed "${qemu_packages[@]}")" -lt "${#qemu_packages[@]}" ]; then

@@ -4,6 +4,8 @@ import type { Arch } from './arch.ts';
  * Progress as data. The library reports, the CLI draws (TTY bars, plain lines, or `--json` events).
  */
 export type Phase =
+  | 'fetch'
+  | 'push'
   | 'hash-iso'
   | 'boot'
   | 'login'

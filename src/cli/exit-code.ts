@@ -26,7 +26,8 @@ export const EXIT_CODE_HELP = `Exit codes:
   7  the operating system refused: disk full, permission, missing file
   8  a program is missing or too old (QEMU, xz, Node.js)
   130, 143, 129  stopped by SIGINT, SIGTERM, SIGHUP; 141 the reader of the output left
-Of several architectures that fail, the first of 1, 4, 3, 6, 7, 8, 2, 5 that one of them has.`;
+Of several architectures that fail, the first of 1, 4, 3, 6, 7, 8, 2, 5 that one of them has.
+audit: 4 if anything is BAD, else why something is FAIL, else 5 if anything is UNCOVERED.`;
 
 export function exitCodeOf(error: unknown): number {
   if (error instanceof CancelledError) {

@@ -37,20 +37,23 @@ interface SelectionUse {
   readonly everything: boolean;
   /** Without the options of commands that make something. */
   readonly plain?: boolean;
+  /** Without --bundle, too. */
+  readonly elsewhere?: boolean;
 }
 
 /** What a command is about: which bundle, and what of it. */
 export function addSelectionOptions(
   command: Command,
-  { everything, plain = false }: SelectionUse,
+  { everything, plain = false, elsewhere = false }: SelectionUse,
 ): Command {
   const arches = everything ? '`all`, the default' : "`all` (default: this host's)";
   const platforms = everything ? '`all`, the default' : '`all`';
   command
     .option('-p, --platform <names>', `platforms, comma separated, or ${platforms}`, parseList)
     .option('-f, --format <names>', 'formats: raw, 4k.raw, iso, pxe, qcow2… or `all`', parseList)
-    .option('-a, --arch <names>', `architectures, or ${arches}`, parseArches)
-    .option('-b, --bundle <dir>', 'bundle (default: $ISO_REHYDRATE_BUNDLE, else ./bundle)');
+    .option('-a, --arch <names>', `architectures, or ${arches}`, parseArches);
+  if (elsewhere) return command;
+  command.option('-b, --bundle <dir>', 'bundle (default: $ISO_REHYDRATE_BUNDLE, else ./bundle)');
   if (plain) return command;
   return command
     .option('--shard <i/n>', 'only the i-th of n equal parts of it', parseShard)
@@ -61,7 +64,8 @@ export function addSelectionOptions(
     );
 }
 
-const collect = (text: string, previous: readonly string[] = []) => [...previous, text];
+/** An option that may be given several times. */
+export const collect = (text: string, previous: readonly string[] = []) => [...previous, text];
 
 /** `2/4`: the second of four. */
 export function parseShard(text: string): Shard {

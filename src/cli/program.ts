@@ -1,9 +1,13 @@
 import { Command } from 'commander';
 import { addAudit } from './commands/audit.ts';
 import { addDehydrate } from './commands/dehydrate.ts';
+import { addEstimate } from './commands/estimate.ts';
 import { addInspect } from './commands/inspect.ts';
 import { addPlan } from './commands/plan.ts';
+import { addPull, addPush } from './commands/registry.ts';
 import { addRehydrate } from './commands/rehydrate.ts';
+import { addServe } from './commands/serve.ts';
+import { addStream } from './commands/stream.ts';
 import { EXIT_CODE_HELP } from './exit-code.ts';
 import type { CliIo } from './io.ts';
 import { version } from './version.ts';
@@ -30,6 +34,11 @@ export function createProgram(io: CliIo): Command {
   addInspect(program, io);
   addAudit(program, io);
   addPlan(program, io);
+  addStream(program, io);
+  addEstimate(program, io);
+  addServe(program, io);
+  addPush(program, io);
+  addPull(program, io);
   return program;
 }
 
@@ -40,4 +49,7 @@ const EXAMPLES = `Examples:
   iso-rehydrate -p metal --format pxe -o pxe/           the PXE kernel, initramfs and rootfs
   iso-rehydrate -p all -o images/ | sha256sum -c -      everything, checked twice
   iso-rehydrate dehydrate --stream stream.json --artifacts release/ -o bundle
-  iso-rehydrate inspect bundle`;
+  iso-rehydrate inspect bundle
+  iso-rehydrate audit --bundle bundle --report audit    is it what was released?
+  iso-rehydrate serve --bundle bundle                   images by HTTP, made on demand
+  iso-rehydrate pull registry.example.com/coreos/bundle:stable --platform qemu`;

@@ -6,14 +6,17 @@ import { createBundleWriter } from '../bundle/write.ts';
 import type { MetalCache } from '../cache/metal-cache.ts';
 import { closeAll } from '../cache/regenerate.ts';
 import { workerPool } from '../codec/workers/pool.ts';
+import type { DownloadOptions } from '../download/download.ts';
 import type { EngineReport, MetalEngine } from '../engine/engine.ts';
 import { CancelledError, throwIfAborted, UnsupportedError } from '../errors.ts';
 import { forArch, type Progress, silent } from '../progress.ts';
 import { type Settled, sideBySide, valueOrThrow } from '../side-by-side.ts';
 import { listArtifacts } from '../stream/artifacts.ts';
-import { readStream, type Stream } from '../stream/schema.ts';
+import { readStream } from '../stream/read.ts';
+import type { Stream } from '../stream/schema.ts';
 import { type ArchContext, dehydrateArch } from './arch.ts';
 import { allowance } from './failures.ts';
+import { fetchReleased } from './fetch.ts';
 import { isoArtifact } from './iso.ts';
 import { addIndex, addManifest } from './manifest.ts';
 import { findReleased } from './released.ts';
@@ -26,8 +29,8 @@ export interface DehydrateOptions {
   /** Folder with the released files under the names of their locations. */
   readonly folder: string;
   /**
-   * Undefined: every architecture of the stream whose ISO is in the folder. `all`: every one of the
-   * stream; an ISO that is not there is an error then.
+   * Undefined: every architecture of the stream whose ISO is in the folder, or that can be downloaded.
+   * `all`: every one of the stream; an ISO that is not there is an error then.
    */
   readonly arches?: readonly Arch[] | 'all' | undefined;
   /** How many architectures are worked on at a time; 1 if undefined. */
@@ -40,6 +43,8 @@ export interface DehydrateOptions {
   readonly force?: boolean | undefined;
   /** Artifacts that may be missing: `qemu`, `metal/4k.raw`… */
   readonly allowMissing?: readonly string[] | undefined;
+  /** Fetch released files that are not in the folder, by their locations. */
+  readonly download?: Pick<DownloadOptions, 'parallel' | 'keyring'> | undefined;
   readonly engine: MetalEngine;
   /** Receives the regenerated disks, and remembers which ISO an engine made them from. */
   readonly cache: MetalCache;
@@ -82,6 +87,10 @@ export async function dehydrate(options: DehydrateOptions): Promise<DehydrateRep
     lists.flatMap(({ artifacts }) => artifacts),
   );
   const { folder, engine, cache, isoExternal = false } = options;
+  if (options.download) {
+    const { progress = silent } = options;
+    await fetchReleased(stream, arches, allowed, { ...options.download, folder, signal, progress });
+  }
   const context = {
     folder,
     engine,
@@ -172,7 +181,8 @@ async function chooseArches(stream: Stream, options: DehydrateOptions): Promise<
   if (unknown.length > 0)
     note(`left out ${unknown.sort().join(', ')}: no such architecture is known`);
   const known = ARCHITECTURES.filter((arch) => stream.architectures[arch] !== undefined);
-  if (options.arches === 'all' && known.length > 0) return known;
+  const everyOne = options.arches === 'all' || options.download !== undefined;
+  if (everyOne && known.length > 0) return known;
   const found: Arch[] = [];
   for (const arch of known) {
     const iso = isoArtifact(listArtifacts(stream, arch), arch);

@@ -29,6 +29,8 @@ export type Attestation = (typeof ATTESTATIONS)[number];
 export interface StreamArtifact extends ArtifactId {
   readonly release: string;
   readonly location: string;
+  /** Of its detached GPG signature. */
+  readonly signature?: string;
   /** File name of the released file. */
   readonly releasedName: string;
   /** SHA-256 of the released file. */
@@ -69,6 +71,7 @@ export function listArtifacts(stream: Stream, arch: Arch): StreamArtifact[] {
           ...id,
           release,
           location: file.location,
+          ...(file.signature === undefined ? {} : { signature: file.signature }),
           releasedName,
           releasedSha256: file.sha256,
           name,

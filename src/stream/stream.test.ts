@@ -5,7 +5,8 @@ import { expect, test } from 'vitest';
 import { FormatError, RehydrateError } from '../errors.ts';
 import { idText, listArtifacts, nameMatches, shortName } from './artifacts.ts';
 import { nameOfLocation, splitCompression } from './names.ts';
-import { decodeStream, type Stream } from './schema.ts';
+import { decodeStream } from './read.ts';
+import type { Stream } from './schema.ts';
 
 const golden = (name: string) =>
   readFileSync(join(import.meta.dirname, '../../test/golden/streams', name));

@@ -2,10 +2,17 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { Arch } from '../../arch.ts';
 import { type DehydrateReport, dehydrate } from '../../dehydrate/dehydrate.ts';
+import { UsageError } from '../../errors.ts';
 import { renderArchitecture, reportArchitecture } from '../../inspect/bundle-report.ts';
 import { cacheFor, engineFor, existingFolder } from '../environment.ts';
 import type { CliIo } from '../io.ts';
-import { addEngineOptions, type EngineOptions, parseArches, parseList } from '../options.ts';
+import {
+  addEngineOptions,
+  type EngineOptions,
+  parseArches,
+  parseJobs,
+  parseList,
+} from '../options.ts';
 import { progressRenderer } from '../progress/renderer.ts';
 import { printable } from '../render-error.ts';
 
@@ -16,6 +23,9 @@ interface DehydrateCliOptions extends EngineOptions {
   readonly output: string;
   readonly isoExternal?: true;
   readonly allowMissing?: string[];
+  readonly download?: true;
+  readonly downloads: number;
+  readonly keyring?: string;
   readonly force?: true;
 }
 
@@ -23,7 +33,7 @@ export function addDehydrate(program: Command, io: CliIo): void {
   const command = program
     .command('dehydrate')
     .description('make a bundle from a release: its stream JSON, live ISO and images')
-    .requiredOption('--stream <file>', 'CoreOS stream JSON of the release')
+    .requiredOption('--stream <file>', 'CoreOS stream or release JSON')
     .requiredOption('--artifacts <dir>', 'folder with the released files')
     .requiredOption('-o, --output <dir>', 'where to write the bundle')
     .option(
@@ -33,6 +43,9 @@ export function addDehydrate(program: Command, io: CliIo): void {
     )
     .option('--iso-external', 'leave the ISO outside of the bundle')
     .option('--allow-missing <names>', 'artifacts that may be left out', parseList)
+    .option('--download', 'fetch what is not in the folder, by its location in the stream')
+    .option('--downloads <n>', 'files to fetch at a time', parseJobs, 4)
+    .option('--keyring <file>', 'with --download: check the GPG signature of every file (gpgv)')
     .option('--force', 'replace a bundle that is there')
     .addHelpText('after', HELP);
   addEngineOptions(command).action((options: DehydrateCliOptions) => run(options, io));
@@ -41,7 +54,25 @@ export function addDehydrate(program: Command, io: CliIo): void {
 const HELP = `
 Boots the ISO to regenerate its metal disk, makes a delta for every other image, writes the
 bundle and makes every image from it once more, before the bundle appears at its place.
-Released .xz, .gz and .zst files are read as they are. The same inputs give the same bytes.`;
+Released .xz, .gz and .zst files are read as they are. The same inputs give the same bytes.
+With --download, files that are not in the folder are fetched into it, several at a time, and
+hashed as they arrive; a run that broke off goes on where it was. Disks that the ISO unpacks to
+are not fetched. Without --arch, all architectures of the stream are.
+
+Examples:
+  iso-rehydrate dehydrate --stream stream.json --artifacts release/ -o bundle
+  iso-rehydrate dehydrate --stream stable.json --arch x86_64 --download --artifacts dl/ \\
+    --keyring fedora.gpg -o bundle
+  iso-rehydrate estimate --stream stable.json    what that would be`;
+
+function downloadOf({ download, downloads, keyring }: DehydrateCliOptions) {
+  if (download) return { parallel: downloads, keyring };
+  if (keyring === undefined) return undefined;
+  throw new UsageError('--keyring is for --download', {
+    code: 'KEYRING_ALONE',
+    hint: 'add --download, which checks files that are there already, too',
+  });
+}
 
 async function run(options: DehydrateCliOptions, io: CliIo): Promise<void> {
   await using cache = await cacheFor(
@@ -59,6 +90,7 @@ async function run(options: DehydrateCliOptions, io: CliIo): Promise<void> {
       target: options.output,
       isoExternal: options.isoExternal,
       allowMissing: options.allowMissing,
+      download: downloadOf(options),
       force: options.force,
       jobs: options.jobs,
       engine: engineFor(options, io),

@@ -2,6 +2,8 @@ import type { Phase } from '../../progress.ts';
 
 /** What a person reads for each phase. */
 export const PHASE_WORDS: Readonly<Record<Phase, string>> = {
+  fetch: 'fetching',
+  push: 'pushing',
   'hash-iso': 'checking the ISO',
   boot: 'booting',
   login: 'waiting for login',

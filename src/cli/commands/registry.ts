@@ -1,0 +1,151 @@
+import type { Command } from 'commander';
+import type { Arch } from '../../arch.ts';
+import { openBundle } from '../../bundle/read.ts';
+import { UsageError } from '../../errors.ts';
+import { formatBytes } from '../../inspect/table.ts';
+import { openRegistry, type Registry } from '../../registry/client.ts';
+import { findCredentials } from '../../registry/credentials.ts';
+import { pull } from '../../registry/pull.ts';
+import { push, type Transfer } from '../../registry/push.ts';
+import { parseReference, type Reference, referenceText } from '../../registry/reference.ts';
+import { bundleOf } from '../environment.ts';
+import type { CliIo } from '../io.ts';
+import {
+  addOutputOptions,
+  addSelectionOptions,
+  type OutputOptions,
+  parseArches,
+} from '../options.ts';
+import { progressRenderer } from '../progress/renderer.ts';
+
+interface RegistryCliOptions extends OutputOptions {
+  readonly plainHttp?: true;
+  readonly authfile?: string;
+  readonly arch?: Arch[] | 'all';
+}
+
+interface PushCliOptions extends RegistryCliOptions {
+  readonly bundle?: string;
+}
+
+interface PullCliOptions extends RegistryCliOptions {
+  readonly output: string;
+  readonly platform?: string[];
+  readonly format?: string[];
+  readonly withoutIso?: true;
+  readonly force?: true;
+}
+
+export function addPush(program: Command, io: CliIo): void {
+  const command = program
+    .command('push')
+    .description('push a bundle to an OCI registry')
+    .argument('<reference>', 'registry/name:tag')
+    .option('-b, --bundle <dir>', 'bundle (default: $ISO_REHYDRATE_BUNDLE, else ./bundle)')
+    .option(
+      '-a, --arch <names>',
+      'only these architectures, under an index of their own',
+      parseArches,
+    )
+    .addHelpText('after', PUSH_HELP);
+  addRegistryOptions(command).action((reference: string, options: PushCliOptions) =>
+    runPush(reference, options, io),
+  );
+}
+
+export function addPull(program: Command, io: CliIo): void {
+  const command = program
+    .command('pull')
+    .description('pull a bundle, or what some images of it need, from an OCI registry')
+    .argument('<reference>', 'registry/name:tag, or registry/name@sha256:…')
+    .option('-o, --output <dir>', 'where to put the bundle', 'bundle')
+    .option('--without-iso', 'leave the ISOs out; name yours with --iso later')
+    .option('--force', 'replace another bundle that is there')
+    .addHelpText('after', PULL_HELP);
+  addSelectionOptions(command, { everything: true, elsewhere: true });
+  addRegistryOptions(command).action((reference: string, options: PullCliOptions) =>
+    runPull(reference, options, io),
+  );
+}
+
+function addRegistryOptions(command: Command): Command {
+  command
+    .option('--plain-http', 'HTTP instead of HTTPS (loopback addresses have it anyway)')
+    .option('--authfile <file>', 'login, as skopeo, podman and docker write it');
+  return addOutputOptions(command);
+}
+
+const PUSH_HELP = `
+What the registry has is not sent again. Prints the reference by digest, which is what to sign.
+
+Examples:
+  iso-rehydrate push --bundle bundle registry.example.com/coreos/bundle:42.20250101.3.0
+  cosign sign "$(iso-rehydrate push -b bundle registry.example.com/coreos/bundle:stable)"`;
+
+const PULL_HELP = `
+Blobs are resumed, and hashed as they arrive. A second pull into the same folder adds to it. The
+index keeps its digest, whatever part is pulled, so a signature of it still holds.
+
+Examples:
+  iso-rehydrate pull registry.example.com/coreos/bundle:stable -o bundle
+  iso-rehydrate pull registry.example.com/coreos/bundle:stable --arch s390x --platform ibmcloud
+  iso-rehydrate pull registry.example.com/coreos/bundle@sha256:… --without-iso`;
+
+async function runPush(text: string, options: PushCliOptions, io: CliIo): Promise<void> {
+  const reference = parseReference(text);
+  if (reference.digest !== undefined) {
+    throw new UsageError('a digest cannot be chosen', {
+      code: 'REFERENCE',
+      hint: 'name a tag: registry.example.com/name:tag',
+    });
+  }
+  const bundle = await openBundle(bundleOf(options, io));
+  const registry = await connect(reference, options, io);
+  const { tag } = reference;
+  const { signal } = io;
+  using progress = progressRenderer(options, io);
+  const arches = options.arch ?? 'all';
+  const made = await push({ bundle, registry, tag, arches, signal, progress: progress.report });
+  tell('pushed', reference, made, options, io);
+}
+
+async function runPull(text: string, options: PullCliOptions, io: CliIo): Promise<void> {
+  const reference = parseReference(text);
+  const { digest, tag } = reference;
+  using progress = progressRenderer(options, io);
+  const made = await pull({
+    registry: await connect(reference, options, io),
+    reference: digest ? `sha256:${digest}` : (tag ?? 'latest'),
+    target: options.output,
+    arches: options.arch ?? 'all',
+    selection: { platforms: options.platform ?? ['all'], formats: options.format },
+    withoutIso: options.withoutIso,
+    force: options.force,
+    signal: io.signal,
+    progress: progress.report,
+  });
+  tell('pulled', reference, made, options, io);
+}
+
+async function connect(
+  reference: Reference,
+  { plainHttp, authfile }: RegistryCliOptions,
+  io: CliIo,
+): Promise<Registry> {
+  const credentials = await findCredentials(reference.host, io.env, authfile);
+  return openRegistry(reference, { credentials, plainHttp, signal: io.signal });
+}
+
+function tell(
+  type: 'pushed' | 'pulled',
+  { host, name }: Reference,
+  made: Transfer,
+  { json, quiet }: RegistryCliOptions,
+  io: CliIo,
+): void {
+  const reference = referenceText({ host, name, tag: undefined, digest: made.digest });
+  io.stdout.write(json ? `${JSON.stringify({ type, reference, ...made })}\n` : `${reference}\n`);
+  if (json || quiet) return;
+  const { blobs, bytes, present } = made;
+  io.stderr.write(`${type} ${blobs} blobs, ${formatBytes(bytes)}; ${present} were there already\n`);
+}

@@ -1,0 +1,314 @@
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { delimiter, join, resolve } from 'node:path';
+import { execa } from 'execa';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parseAllDocuments } from 'yaml';
+import { fileServer } from '../support/file-server.ts';
+import { registryServer } from '../support/registry-server.ts';
+import { schemaErrors } from '../support/schema.ts';
+import { forgeDelta } from '../support/tamper.ts';
+import { cli, filesBelow } from './support/cli.ts';
+import { fixtureArches, fixtureDir, partialRelease, pick, promised } from './support/fixture.ts';
+import { sha256sum } from './support/judge.ts';
+import { inspected, RESTING, releaseBundle } from './support/release-bundle.ts';
+
+/**
+ * What release jobs, mirrors and auditors do, on the bundle of the whole fixture. Disks come from the cache
+ * that dehydrate has left, so nothing boots; a few platforms of two architectures stand for all, which
+ * other files make.
+ */
+const ARCHES = fixtureArches().slice(-2);
+const PLATFORMS = ['metal', 'qemu', 'metal/iso', 'metal/pxe'];
+
+let folder: string;
+let bundle: string;
+let cache: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'release-jobs-'));
+  ({ bundle, cache } = await releaseBundle());
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+const what = ['--arch', ARCHES.join(','), '--platform', PLATFORMS.join(',')];
+const engine = () => [...RESTING, '--cache-dir', cache];
+
+interface Judged {
+  readonly architecture: string;
+  readonly status: string;
+  readonly label: string;
+  readonly name: string;
+  readonly sha256: string;
+  readonly difference?: {
+    readonly region: string;
+    readonly bytes: number;
+    readonly firstOffset: number;
+  };
+}
+
+async function readReport(report: string) {
+  const audit = JSON.parse(await readFile(join(report, 'audit.json'), 'utf8'));
+  expect(schemaErrors('audit-report', audit)).toEqual([]);
+  const judged: Judged[] = audit.architectures.flatMap(
+    ({ architecture, artifacts }: { architecture: string; artifacts: Judged[] }) =>
+      artifacts.map((artifact) => ({ ...artifact, architecture })),
+  );
+  return { audit, judged };
+}
+
+/** Runs the page's own script in a real browser. */
+async function inBrowser(page: string, ...options: string[]): Promise<string> {
+  const flags = ['--headless', '--no-sandbox', '--disable-gpu', '--virtual-time-budget=3000'];
+  const { stdout } = await execa('chromium', [...flags, ...options, `file://${page}`], {
+    timeout: 60_000,
+  });
+  return stdout;
+}
+
+describe('audit', () => {
+  test('GOOD: every artifact, as the stream promises', async () => {
+    const report = join(folder, 'good');
+    const { exitCode, stderr } = await cli([
+      ...['audit', '-b', bundle, '--report', report, '--quiet', ...what, ...engine()],
+    ]);
+    expect(stderr).toBe('');
+    expect(exitCode).toBe(0);
+    const { audit, judged } = await readReport(report);
+    expect(audit.verdict).toBe('GOOD');
+    for (const arch of ARCHES) {
+      const wanted = promised(arch).filter(
+        ({ platform, format }) =>
+          platform === 'qemu' || (platform === 'metal' && !/4k/.test(format)),
+      );
+      const mine = judged.filter(({ architecture }) => architecture === arch);
+      expect(mine.map(({ name, sha256 }) => `${name} ${sha256}`).sort()).toEqual(
+        wanted.map(({ name, sha256 }) => `${name} ${sha256}`).sort(),
+      );
+    }
+    expect(await readdir(report)).not.toContain('bad');
+  });
+
+  test('BAD: offset, bytes and words of a forged image; its page in a real browser', async () => {
+    const forged = join(folder, 'forged');
+    await execa('cp', ['-al', bundle, forged]);
+    // Blobs are shared with the good bundle, but index.json is written to.
+    await rm(join(forged, 'index.json'));
+    await copyFile(join(bundle, 'index.json'), join(forged, 'index.json'));
+    const arch = ARCHES[0] ?? 'x86_64';
+    const { artifacts } = await inspected(bundle, arch);
+    const qemu = artifacts.find(({ platform }) => platform === 'qemu');
+    // A byte of the GPT's header that is 0: the upper bytes of its size.
+    await forgeDelta(forged, qemu?.recipe.delta?.sha256 ?? '', new Map([[512 + 15, 7]]));
+    const report = join(folder, 'bad');
+    const { exitCode, stderr } = await cli([
+      ...['audit', '-b', forged, '--artifacts', fixtureDir(), '--report', report, '--quiet'],
+      ...['--arch', arch, '--platform', 'qemu,metal/iso', ...engine()],
+    ]);
+    expect(exitCode, stderr).toBe(4);
+    const { judged } = await readReport(report);
+    const bad = judged.find(({ label }) => label === 'qemu');
+    expect(bad).toMatchObject({ status: 'BAD', difference: { bytes: 1 } });
+    expect(bad?.difference?.region).toMatch(/^qcow2 cluster 0 › GPT: primary header$/);
+    expect(judged.find(({ label }) => label === 'metal/iso')?.status).toBe('GOOD');
+    // What cmp(1) says of the wrong image and the released one.
+    const { released } = pick('qemu', 'qcow2.xz', 'disk', arch);
+    const wrong = join(report, 'bad', bad?.name ?? '');
+    const compare = `xz -dc "$0" | cmp -l "$1" - | awk '{print $1 - 1}'`;
+    const { stdout: offset } = await execa('sh', ['-c', compare, released, wrong]);
+    expect(offset).toBe(String(bad?.difference?.firstOffset));
+
+    const page = join(report, 'audit.html');
+    const dom = await inBrowser(page, '--dump-dom');
+    expect(dom).toContain('<output>2 of 2 artifacts</output>'); // the script ran under the page's policy
+    expect(dom.match(/<svg class="map"/g)).toHaveLength(2);
+    expect(dom).toContain('GPT: primary header');
+    const shot = join(report, 'audit.png');
+    await inBrowser(page, `--screenshot=${shot}`, '--window-size=1280,1400');
+    expect((await readFile(shot)).subarray(1, 4).toString()).toBe('PNG');
+    expect((await stat(shot)).size).toBeGreaterThan(20_000); // an empty page is a tenth of it
+  });
+});
+
+describe('examples', () => {
+  /** A place where `iso-rehydrate` is the program under test. */
+  async function environment(more: Record<string, string>) {
+    const bin = join(folder, 'bin');
+    await mkdir(bin, { recursive: true });
+    const program = resolve('dist/src/cli/bin.js');
+    const text = `#!/bin/sh\nexec "${process.execPath}" "${program}" "$@"\n`;
+    await writeFile(join(bin, 'iso-rehydrate'), text, { mode: 0o755 });
+    // The cache is where the tool looks for one, so that the scripts need not name it.
+    const home = join(folder, 'xdg');
+    await mkdir(home, { recursive: true });
+    await execa('ln', ['-sfn', cache, join(home, 'iso-rehydrate')]);
+    const path = [bin, join(process.execPath, '..'), process.env.PATH].join(delimiter);
+    return { PATH: path, XDG_CACHE_HOME: home, ISO_REHYDRATE_BUNDLE: bundle, ...more };
+  }
+
+  async function documents(name: string) {
+    const text = await readFile(join('scripts/release', name), 'utf8');
+    return parseAllDocuments(text).map((document) => document.toJS());
+  }
+
+  test('the Kubernetes Indexed Job: each index its part, the second job one report', async () => {
+    const [, job, merge] = await documents('kubernetes-job.yaml');
+    const { command, args } = job.spec.template.spec.containers[0];
+    const reports = join(folder, 'k8s');
+    const completions = 2;
+    for (let index = 0; index < completions; index++) {
+      const env = await environment({
+        ...{ REPORTS: reports, PLATFORMS: 'metal/pxe,qemu', SHARDS: String(completions) },
+        JOB_COMPLETION_INDEX: String(index),
+      });
+      await execa(command[0], [...command.slice(1), ...args], { env, extendEnv: false });
+    }
+    const second = merge.spec.template.spec.containers[0];
+    const env = await environment({ REPORTS: reports });
+    await execa(second.command[0], [...second.command.slice(1), ...second.args], {
+      env,
+      extendEnv: false,
+    });
+    const { judged, audit } = await readReport(join(reports, 'audit'));
+    expect(audit.verdict).toBe('GOOD');
+    const wanted = fixtureArches().flatMap((arch) =>
+      promised(arch).filter(({ platform, format }) => platform === 'qemu' || format === 'pxe'),
+    );
+    expect(judged.map(({ name }) => name).sort()).toEqual(wanted.map(({ name }) => name).sort());
+  });
+
+  test('the GitHub Actions matrix: plan, a job for each shard, one report', async () => {
+    const [{ jobs }] = await documents('github-actions.yml');
+    const scriptOf = (job: string, name: string): string =>
+      jobs[job].steps.find((step: { name?: string }) => step.name === name).run;
+    const cwd = join(folder, 'actions');
+    await mkdir(cwd);
+    const common = {
+      ...{ BUNDLE: bundle, ENGINE: 'native', PLATFORMS: 'metal/iso,metal/pxe', SHARDS: '3' },
+      GITHUB_OUTPUT: join(cwd, 'output'),
+      GITHUB_STEP_SUMMARY: join(cwd, 'summary.md'),
+    };
+    const run = async (script: string, more: Record<string, string> = {}) =>
+      execa('bash', ['-eo', 'pipefail', '-c', script], {
+        ...{ cwd, env: await environment({ ...common, ...more }), extendEnv: false },
+      });
+    await run(scriptOf('plan', 'plan'));
+    const output = (await readFile(common.GITHUB_OUTPUT, 'utf8')).trim();
+    const shards: { shard: string; index: number }[] = JSON.parse(output.replace('shards=', ''));
+    expect(shards).toHaveLength(3);
+    for (const { shard, index } of shards) {
+      await run(scriptOf('audit', 'audit'), { SHARD: shard, REPORT: `part-${index}` });
+    }
+    await run(scriptOf('report', 'merge'));
+    const { judged } = await readReport(join(cwd, 'audit'));
+    const wanted = fixtureArches().flatMap((arch) =>
+      promised(arch).filter(({ format }) => format === 'pxe' || format === 'iso'),
+    );
+    expect(judged.map(({ name }) => name).sort()).toEqual(wanted.map(({ name }) => name).sort());
+    expect(await readFile(common.GITHUB_STEP_SUMMARY, 'utf8')).toContain('# Audit: GOOD');
+  });
+});
+
+test('estimate and stream: the fixture’s own metadata, in and out', async () => {
+  const stream = join(fixtureDir(), 'stream.json');
+  const args = ['estimate', '--stream', stream, '--artifacts', fixtureDir(), '--json'];
+  const { exitCode, stdout } = await cli(args);
+  expect(exitCode).toBe(0);
+  const estimate = JSON.parse(stdout);
+  expect(schemaErrors('estimate', estimate)).toEqual([]);
+  for (const { architecture, covered, fetch } of estimate.architectures) {
+    expect({ covered, fetch }).toEqual({ covered: promised(architecture).length, fetch: 0 });
+  }
+  const printed = await execa(process.execPath, ['dist/src/cli/bin.js', 'stream', '-b', bundle], {
+    encoding: 'buffer',
+    stripFinalNewline: false,
+  });
+  expect(Buffer.from(printed.stdout)).toEqual(await readFile(stream));
+});
+
+test('dehydrate --download: a release on a web server becomes a bundle', async () => {
+  const arch = ARCHES[0] ?? 'x86_64';
+  const release = join(folder, 'small');
+  await partialRelease(release, [], arch);
+  const wanted = promised(arch).filter(({ format }) => format === 'iso' || format === 'pxe');
+  const files = new Map<string, Buffer>();
+  for (const { released } of wanted) {
+    files.set(released.split('/').at(-1) ?? '', await readFile(released));
+  }
+  await using server = await fileServer(files);
+  const path = join(release, 'stream.json');
+  const text = await readFile(path, 'utf8');
+  await writeFile(path, text.replace(/"https:\/\/[^"]*\/([^"/]+)"/g, `"${server.url}/$1"`));
+  const target = join(folder, 'downloaded');
+  const { exitCode, stderr } = await cli([
+    ...['dehydrate', '--stream', path, '--artifacts', join(folder, 'fetched'), '--download'],
+    ...['--arch', arch, '-o', target, '--quiet', ...engine()],
+  ]);
+  expect(exitCode, stderr).toBe(0);
+  expect(server.requests).toHaveLength(wanted.length);
+  const { artifacts } = await inspected(target, arch);
+  expect(artifacts.map(({ name }) => name)).toEqual(
+    expect.arrayContaining(wanted.map(({ name }) => name)),
+  );
+});
+
+test('push and pull: what one image needs goes through a registry, and makes it', async () => {
+  const arch = ARCHES[1] ?? ARCHES[0] ?? 'x86_64';
+  await using registry = await registryServer(join(folder, 'registry'));
+  const reference = `${registry.host}/coreos/bundle:${arch}`;
+  const pushed = await cli(['push', '-b', bundle, reference, '--arch', arch, '--quiet']);
+  expect(pushed.exitCode, pushed.stderr).toBe(0);
+  const target = join(folder, 'pulled');
+  const pulled = await cli([
+    ...[
+      'pull',
+      pushed.stdout.trim(),
+      '-o',
+      target,
+      '--arch',
+      arch,
+      '--platform',
+      'qemu',
+      '--quiet',
+    ],
+  ]);
+  expect(pulled.exitCode, pulled.stderr).toBe(0);
+  const all = filesBelow(bundle).length;
+  expect(filesBelow(target).length).toBeLessThan(all);
+  const image = join(folder, 'pulled.qcow2');
+  const made = await cli([
+    ...['-b', target, '--arch', arch, '-p', 'qemu', '-o', image, '--quiet', ...engine()],
+  ]);
+  expect(made.exitCode, made.stderr).toBe(0);
+  expect(await sha256sum(image)).toBe(pick('qemu', 'qcow2.xz', 'disk', arch).sha256);
+});
+
+test('serve: an installer’s way through the stream to an image, and Ctrl-C', async () => {
+  const arch = ARCHES[0] ?? 'x86_64';
+  const images = join(folder, 'served');
+  const args = ['serve', '-b', bundle, '--listen', '0', '--images', images, '--json', ...engine()];
+  const server = execa(process.execPath, ['dist/src/cli/bin.js', ...args], { reject: false });
+  const { promise, resolve: ready } = Promise.withResolvers<string>();
+  server.stdout.once('data', (line: Buffer) => ready(JSON.parse(line.toString()).url));
+  const url = await promise;
+  expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
+  const stream = JSON.parse((await execa('curl', ['-sf', `${url}/stream.json`])).stdout);
+  const { disk } = stream.architectures[arch].artifacts.qemu.formats['qcow2.xz'];
+  const file = join(folder, 'served.qcow2');
+  // Two at once, as two nodes that install; the second goes on where it broke off.
+  await writeFile(`${file}.2`, '');
+  const both = [
+    execa('curl', ['-sf', '-o', file, disk.location]),
+    execa('curl', ['-sf', '-r', '0-999999', '-o', `${file}.2`, disk.location]),
+  ];
+  await Promise.all(both);
+  await execa('curl', ['-sf', '-C', '-', '-o', `${file}.2`, disk.location]);
+  const { sha256, name } = pick('qemu', 'qcow2.xz', 'disk', arch);
+  expect(disk.location).toMatch(new RegExp(`^${url}/prod/streams/.*/${name}$`));
+  expect(disk.sha256).toBe(sha256);
+  expect(await sha256sum(file)).toBe(sha256);
+  expect(await sha256sum(`${file}.2`)).toBe(sha256);
+  expect(await readdir(images)).toEqual([sha256]);
+  server.kill('SIGINT');
+  const { exitCode } = await server;
+  expect(exitCode).toBe(130);
+});
