@@ -119,28 +119,23 @@ test('what is deflated inflates, at once or in pieces', async () => {
   const compress = (name: Implementation, bytes: Buffer, chosen: DeflateParams) =>
     Buffer.from(deflaters.get(name)?.compress(bytes, chosen) ?? []);
   await fc.assert(
-    fc.asyncProperty(
-      params,
-      input,
-      fc.integer({ min: 1, max: 200_000 }),
-      async (p, bytes, piece) => {
-        const whole = compress(p.implementation, bytes, p);
-        expect(INFLATE[p.format](whole).equals(bytes)).toBe(true);
-        expect(compress(p.implementation, bytes, p)).toEqual(whole);
+    fc.asyncProperty(params, input, fc.integer({ min: 1, max: 200_000 }), async (p, all, piece) => {
+      const bytes = isGo(p.implementation) ? all.subarray(0, 500_000) : all;
+      const whole = compress(p.implementation, bytes, p);
+      expect(INFLATE[p.format](whole).equals(bytes)).toBe(true);
+      expect(compress(p.implementation, bytes, p)).toEqual(whole);
 
-        // A module in Go takes a while to start, and so does each call of it.
-        const step = isGo(p.implementation) ? Math.max(piece, 20_000) : piece;
-        const shared = isGo(p.implementation) ? deflaters.get(p.implementation) : undefined;
-        const stream = shared?.stream(p) ?? (await deflateStream(p));
-        const pieces: Buffer[] = [];
-        for (let at = 0; at < bytes.length; at += step) {
-          for (const out of stream.push(bytes.subarray(at, at + step)))
-            pieces.push(Buffer.from(out));
-        }
-        for (const out of stream.finish()) pieces.push(Buffer.from(out));
-        expect(INFLATE[p.format](Buffer.concat(pieces)).equals(bytes)).toBe(true);
-      },
-    ),
+      // A module in Go takes a while to start, and so does each call of it.
+      const step = isGo(p.implementation) ? Math.max(piece, 20_000) : piece;
+      const shared = isGo(p.implementation) ? deflaters.get(p.implementation) : undefined;
+      const stream = shared?.stream(p) ?? (await deflateStream(p));
+      const pieces: Buffer[] = [];
+      for (let at = 0; at < bytes.length; at += step) {
+        for (const out of stream.push(bytes.subarray(at, at + step))) pieces.push(Buffer.from(out));
+      }
+      for (const out of stream.finish()) pieces.push(Buffer.from(out));
+      expect(INFLATE[p.format](Buffer.concat(pieces)).equals(bytes)).toBe(true);
+    }),
     { numRuns: 60 },
   );
 });
