@@ -9,7 +9,7 @@ const MAX_SECONDS = 1;
 /** What all mutations together may add to the peak of the process' resident memory. Bytes. */
 const MAX_MEMORY = 512 << 20;
 /** Mutations between two collections of garbage, which is not what the bound is about. */
-const GARBAGE = 250;
+const GARBAGE = 2500;
 
 setFlagsFromString('--expose-gc');
 const collectGarbage: () => void = runInNewContext('gc');
