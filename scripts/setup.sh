@@ -33,7 +33,7 @@ packages=(
   xz-utils zstd util-linux zip unzip
   mmdebstrap ostree squashfs-tools erofs-utils xorriso cpio gdisk fdisk dosfstools e2fsprogs xfsprogs mount kmod
   busybox-static isolinux syslinux-common mtools gpg debian-archive-keyring arch-test binfmt-support
-  rdiff xdelta3 rsync python3 procps ca-certificates git
+  squashfs-tools-ng rdiff xdelta3 rsync python3 procps ca-certificates git
   curl gpgv chromium docker-registry skopeo
 )
 # One emulator per architecture, and the user-mode ones that configure the fixture's foreign trees.

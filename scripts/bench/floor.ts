@@ -6,7 +6,7 @@ import { availableParallelism } from 'node:os';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { batches } from '../../src/engine/native/batches.ts';
 import { type PlannedUnit, planUnits } from '../../src/engine/native/plan.ts';
-import { openIsoReader } from '../../src/engine/native/workers/iso-reader.ts';
+import { openFileReader } from '../../src/engine/native/workers/file-reader.ts';
 import { unpackUnits } from '../../src/engine/native/workers/unpack.ts';
 import type { Osmet } from '../../src/iso/osmet.ts';
 
@@ -54,7 +54,7 @@ function startWorker(iso: string, units: PlannedUnit[][]) {
 
 function work(): void {
   const { iso, units }: { iso: string; units: PlannedUnit[][] } = workerData;
-  const reader = openIsoReader(iso);
+  const reader = openFileReader(iso);
   parentPort?.once('message', () => {
     for (const batch of units) {
       unpackUnits(

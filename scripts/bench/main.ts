@@ -215,7 +215,8 @@ async function bench(arch: Arch, work: string): Promise<void> {
       if (recipe.kind === 'iso' || deltaSize === 0) continue;
       await rehydrate(artifact.label);
       const base = await baseFile(recipe.base);
-      const cells = [artifact.label, bytes(deltaSize)];
+      const ours = await encode(base, join(out, artifact.name));
+      const cells = [artifact.label, `${bytes(deltaSize)} (${seconds(ours.seconds)})`];
       add('iso-rehydrate', deltaSize);
       for (const name of names) {
         const timeout = Number(options['peer-timeout']) * 1000;
@@ -239,6 +240,15 @@ async function bench(arch: Arch, work: string): Promise<void> {
       return Number.isNaN(sum) ? 'not all' : bytes(sum);
     });
     say(table(['artifact', 'iso-rehydrate', ...names], [...lines, ['sum', ...total]]));
+  }
+
+  /** The same work as the peers', by a process of its own. */
+  async function encode(base: string, target: string): Promise<Measured> {
+    const script = new URL('encode.ts', import.meta.url).pathname;
+    const bundle = join(work, 'encoded');
+    const made = await measure([process.execPath, script, base, target, bundle]);
+    await rm(bundle, { recursive: true, force: true });
+    return made;
   }
 
   async function baseFile(base: string): Promise<string> {

@@ -14,8 +14,25 @@ export const PEERS: Readonly<Record<string, string>> = {
   'rdiff + zstd -7':
     'rdiff signature "$1" "$3/sig"; rdiff delta "$3/sig" "$2" - | zstd -q -7 -T0 -o "$3/delta"',
   xdelta3: 'xdelta3 -q -f -e -B 2147483648 -s "$1" "$2" "$3/delta"',
+  // Its suffix array takes 17 bytes for each of the base's (bsdiff(1)).
+  bsdiff:
+    'kib=$(awk "/MemAvailable/ { print \\$2 }" /proc/meminfo); ' +
+    '[ $((17 * $(stat -c %s "$1") / 1024)) -lt "$kib" ] || exit 77; bsdiff "$1" "$2" "$3/delta"',
+  // What a client that has the base would fetch: the chunks that only the target has, and its index.
+  casync:
+    'casync make --store="$3/a.castr" "$3/a.caibx" "$1" >/dev/null; ' +
+    'casync make --store="$3/b.castr" "$3/b.caibx" "$2" >/dev/null; ' +
+    '(cd "$3/b.castr" && find . -name "*.cacnk") | ' +
+    'while read -r chunk; do [ -e "$3/a.castr/$chunk" ] || echo "$chunk"; done >"$3/new"; ' +
+    'tar -cf "$3/delta" -C "$3" b.caibx -C "$3/b.castr" -T "$3/new"',
   'zstd --patch-from': 'zstd -q -f -7 -T0 --long=31 --patch-from="$1" "$2" -o "$3/delta"',
 };
+
+/** What the scripts leave behind. */
+const LEFT_OVERS = [
+  ...['copy', 'batch', 'batch.sh', 'sig', 'new', 'delta'],
+  ...['a.castr', 'a.caibx', 'b.castr', 'b.caibx'],
+] as const;
 
 export type PeerResult = { readonly seconds: number; readonly size: number } | { failed: string };
 
@@ -31,10 +48,12 @@ export async function runPeer(
     return { seconds, size: (await stat(join(scratch, 'delta'))).size };
   } catch (error) {
     const timedOut = error instanceof Error && 'timedOut' in error && error.timedOut === true;
-    return { failed: timedOut ? `> ${timeout / 1000} s` : 'failed' };
+    if (timedOut) return { failed: `> ${timeout / 1000} s` };
+    const tooLarge = error instanceof Error && 'exitCode' in error && error.exitCode === 77;
+    return { failed: tooLarge ? 'memory' : 'failed' };
   } finally {
-    for (const name of ['copy', 'batch', 'sig', 'delta', 'batch.sh']) {
-      await rm(join(scratch, name), { force: true });
+    for (const name of LEFT_OVERS) {
+      await rm(join(scratch, name), { recursive: true, force: true });
     }
   }
 }

@@ -4,6 +4,7 @@ import { execa } from 'execa';
 import { expect, test } from 'vitest';
 import { writeBfb } from '../../scripts/fixture/bfb.ts';
 import { ociArchive } from '../../scripts/fixture/oci-archive.ts';
+import { golden } from '../../test/golden/load.ts';
 import { memorySink } from '../../test/support/memory-sink.ts';
 import { noise, temporaryFolder } from '../../test/support/synthetic-bundle.ts';
 import type { Encoder } from '../codec/codec.ts';
@@ -32,6 +33,23 @@ async function apart(file: Buffer) {
   return { recipes, payload: sink.bytes() };
 }
 
+/** Through all encoders at once, as rehydrate does. */
+async function together({ recipes, payload }: Awaited<ReturnType<typeof apart>>): Promise<Buffer> {
+  const out = memorySink();
+  let sink: Sink = out;
+  const encoders: Encoder[] = [];
+  for (const { codec, bytes } of recipes) {
+    const encoder = codec.parse(bytes).encoder(sink, context);
+    encoders.unshift(encoder);
+    sink = encoder;
+  }
+  await sink.write(payload);
+  for (const encoder of encoders) await encoder.finish();
+  return out.bytes();
+}
+
+const LAYERS = ['splice', 'splice', 'deflate', 'splice', 'qcow2'];
+
 test("KubeVirt's container disks come apart down to the raw disk, and together again", async () => {
   await using folder = await temporaryFolder();
   const [raw, qcow2] = [join(folder.path, 'disk.raw'), join(folder.path, 'disk.qcow2')];
@@ -44,24 +62,20 @@ test("KubeVirt's container disks come apart down to the raw disk, and together a
   await ociArchive('s390x', { path: qcow2, name: 'x-kubevirt.s390x.qcow2' }, path, signal);
   const file = await readFile(path);
 
-  const { recipes, payload } = await apart(file);
-  expect(recipes.map(({ codec }) => codec.name)).toEqual([
-    ...['splice', 'splice', 'deflate', 'splice', 'qcow2'],
-  ]);
+  const made = await apart(file);
+  const { recipes, payload } = made;
+  expect(recipes.map(({ codec }) => codec.name)).toEqual(LAYERS);
   expect(recipes.flatMap(({ requires }) => requires)).toEqual(['gzip']);
   expect(payload.equals(disk)).toBe(true);
+  expect((await together(made)).equals(file)).toBe(true);
+});
 
-  const out = memorySink();
-  let sink: Sink = out;
-  const encoders: Encoder[] = [];
-  for (const { codec, bytes } of recipes) {
-    const encoder = codec.parse(bytes).encoder(sink, context);
-    encoders.unshift(encoder);
-    sink = encoder;
-  }
-  await sink.write(payload);
-  for (const encoder of encoders) await encoder.finish();
-  expect(out.bytes().equals(file)).toBe(true);
+test.each(['skopeo', 'umoci'])('so do those that %s packs', async (tool) => {
+  const file = golden(`oci/${tool}.ociarchive`);
+  const made = await apart(file);
+  expect(made.recipes.map(({ codec }) => codec.name)).toEqual(LAYERS);
+  expect(made.recipes.flatMap(({ requires }) => requires)).toEqual(['klauspost-1.17.11']);
+  expect((await together(made)).equals(file)).toBe(true);
 });
 
 test("a fixture's boot stream has its images where the headers say", async () => {

@@ -5,7 +5,7 @@ import { setImmediate as breathe } from 'node:timers/promises';
 import { throwIfAborted } from '../errors.ts';
 import { createHasher, type Sha256 } from './digest.ts';
 import { osError } from './os-error.ts';
-import { ZEROS, zeroRuns } from './zero.ts';
+import { HOLE_BLOCK, ZEROS, zeroRuns } from './zero.ts';
 
 /**
  * Sequential output. The caller may reuse a chunk once `write` resolved, and must await each call
@@ -17,8 +17,6 @@ export interface Sink {
   zeros(length: number): Promise<void>;
 }
 
-/** Hole granularity: the block size of every file system in use. */
-const BLOCK = 4096;
 /** Zeros hashed between two turns of the event loop (about 30 ms): keeps Ctrl-C and progress alive. */
 const ZERO_STRIDE = 64 << 20;
 
@@ -31,7 +29,7 @@ export function fileSink(
   return {
     async write(chunk) {
       try {
-        for (const run of zeroRuns(chunk, position, BLOCK)) {
+        for (const run of zeroRuns(chunk, position, HOLE_BLOCK)) {
           if (run.zero) continue;
           for (let at = run.start; at < run.end; ) {
             const { bytesWritten } = await handle.write(chunk, at, run.end - at, position + at);

@@ -20,6 +20,9 @@ export function asBuffer(chunk: Uint8Array): Buffer {
     : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
 }
 
+/** Hole granularity: the block size of every file system in use. */
+export const HOLE_BLOCK = 4096;
+
 export interface Run {
   readonly zero: boolean;
   readonly start: number;

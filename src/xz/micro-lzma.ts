@@ -1,4 +1,4 @@
-import { badLzma, decodeProperties, LzmaDecoder } from './lzma.ts';
+import { decodeProperties, LzmaDecoder } from './lzma.ts';
 import { Window } from './window.ts';
 
 /**
@@ -10,25 +10,11 @@ export function decodeMicroLzma(stored: Uint8Array, length: number, partial = fa
   const properties = decodeProperties(~(stored[0] ?? 0) & 0xff);
   const input = Uint8Array.from(stored);
   input[0] = 0;
-  const output = new Uint8Array(length);
-  let end = 0;
-  const room = (bytes: number) => {
-    if (end + bytes > length) throw badLzma(`more than ${length} bytes of output`);
-  };
-  const window = new Window(Math.max(length, 1), {
-    data(bytes) {
-      room(bytes.length);
-      output.set(bytes, end);
-      end += bytes.length;
-    },
-    zeros(bytes) {
-      room(bytes);
-      end += bytes;
-    },
-  });
+  // The whole output is the window: it is made once, and nowhere else.
+  const window = new Window(Math.max(length, 1), { data() {}, zeros() {} });
   const lzma = new LzmaDecoder(window);
   lzma.setProperties(properties);
   lzma.chunk(input, length, partial ? 'part' : 'whole');
   window.finish();
-  return output;
+  return window.contents;
 }

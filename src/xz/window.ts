@@ -44,6 +44,12 @@ export class Window {
     return this.#total;
   }
 
+  /** All of a finished output that has not outgrown the window. */
+  get contents(): Uint8Array {
+    if (this.#total > this.#size) throw new RangeError('the window has not kept all');
+    return this.#ring.subarray(0, this.#total);
+  }
+
   /** Forgets what came before: no distance may reach beyond this point. */
   reset(): void {
     this.#settle();

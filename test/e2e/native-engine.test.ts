@@ -88,7 +88,7 @@ async function erofsIso(iso: LiveIso, to: string): Promise<void> {
     shift 5
     mkdir -p tree etc
     mount -t squashfs -o "ro,loop,offset=$image" "$from" tree
-    mkfs.erofs --quiet "$@" root.erofs tree >/dev/null
+    mkfs.erofs --quiet -x-1 "$@" root.erofs tree >/dev/null
     umount tree
     echo remade >etc/coreos-live-rootfs
     { echo root.erofs; echo etc; echo etc/coreos-live-rootfs; ls *.osmet; } |

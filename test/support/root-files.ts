@@ -1,4 +1,6 @@
 import { readFileSync } from 'node:fs';
+import fc from 'fast-check';
+import { expect } from 'vitest';
 import { memorySource } from '../../src/io/memory-source.ts';
 import { openRootFiles } from '../../src/rootfs/index.ts';
 import type { RootFile, RootFiles, Unit } from '../../src/rootfs/root-files.ts';
@@ -25,6 +27,25 @@ export function readRootFile(iso: Uint8Array, file: RootFile, start = 0, end = f
     }
   }
   return bytes;
+}
+
+/** Any part of a file is that part, and its pieces do not overlap. */
+export function expectParts({ root, iso }: ReturnType<typeof openImage>, path: string): void {
+  const file = root.find(path);
+  if (file === undefined) throw new Error(`no ${path}`);
+  const whole = readRootFile(iso, file);
+  fc.assert(
+    fc.property(fc.nat(file.size - 1), fc.nat(70_000), (start, length) => {
+      const end = Math.min(start + length, file.size);
+      expect(readRootFile(iso, file, start, end).equals(whole.subarray(start, end))).toBe(true);
+      let last = 0;
+      for (const piece of file.pieces(start, end)) {
+        expect(piece.start).toBeGreaterThanOrEqual(last);
+        last = piece.start + piece.length;
+      }
+    }),
+    { numRuns: 20 },
+  );
 }
 
 /** What an osmet's extent might want of a file, bytes. A mutated size may claim a terabyte. */

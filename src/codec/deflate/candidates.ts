@@ -15,14 +15,41 @@ const LEVELS = [6, 9, 1, 5, 4, 3, 2, 7, 8] as const;
 
 const COMMON = { format: 'raw', windowBits: 15, strategy: 0 } as const;
 
+const RAW = { ...COMMON, memLevel: 8 } as const;
+
 /**
  * Groups, the likeliest first: within one, neighbours may agree on all of a sample. Whole images are
  * compressed by gzip, or by what links zlib; nobody is known to do so with zlib-ng.
  */
 const GROUPS: readonly (readonly DeflateParams[])[] = [
   LEVELS.map((level) => ({ ...COMMON, implementation: 'gzip', level, memLevel: 9 })),
-  USUAL.map((level) => ({ ...COMMON, implementation: 'zlib-1.3.2', level, memLevel: 8 })),
+  USUAL.map((level) => ({ ...RAW, implementation: 'zlib-1.3.2', level })),
 ];
+
+/** Of pgzip, and as umoci sets it. */
+const BLOCK_SIZES = [1 << 20, 256 << 10] as const;
+const KLAUSPOST = ['klauspost-1.17.11', 'klauspost-1.18.6'] as const;
+
+/** What makes layers of containers. klauspost/compress takes level 5 by default, Go's own library 6. */
+const GO_GROUPS: readonly (readonly DeflateParams[])[] = [
+  ...BLOCK_SIZES.map((blockSize) =>
+    KLAUSPOST.map((implementation) => ({ ...RAW, implementation, level: 5, blockSize })),
+  ),
+  LEVELS.map((level) => ({ ...RAW, implementation: 'go-1.26', level })),
+  ...BLOCK_SIZES.map((blockSize) =>
+    LEVELS.filter((level) => level !== 5).flatMap((level) =>
+      KLAUSPOST.map((implementation) => ({ ...RAW, implementation, level, blockSize })),
+    ),
+  ),
+];
+
+/**
+ * How zlib and gzip never end a stream, and Go's deflaters do: with an empty stored block, behind which
+ * pgzip has an empty fixed one too.
+ */
+const GO_ENDS = [Buffer.of(0, 0, 0xff, 0xff), Buffer.of(0, 0, 0xff, 0xff, 3, 0)];
+/** As much of the end as tells. */
+export const END_BYTES = 6;
 
 /** A deflater that has made the very bytes of a stream up to now. */
 export interface Follower {
@@ -38,6 +65,8 @@ export interface DeflateSample {
   readonly deflated: Uint8Array;
   /** Whether that is all of it. */
   readonly whole: boolean;
+  /** The last bytes of the stream. */
+  readonly end: Uint8Array;
 }
 
 /**
@@ -45,7 +74,8 @@ export interface DeflateSample {
  * end, which is at least the start of the last block.
  */
 export async function findDeflaters(sample: DeflateSample): Promise<DeflateParams[]> {
-  for (const group of GROUPS) {
+  const byGo = GO_ENDS.some((end) => asBuffer(sample.end).subarray(-end.length).equals(end));
+  for (const group of byGo ? GO_GROUPS : GROUPS) {
     const found: DeflateParams[] = [];
     for (const params of group) {
       if (found.length < MAX_SURVIVORS && (await makes(params, sample))) found.push(params);

@@ -5,7 +5,7 @@ import type { DiskRun } from '../../io/disk-run.ts';
 import type { Source } from '../../io/source.ts';
 import { asBuffer } from '../../io/zero.ts';
 import type { Opened } from '../codec.ts';
-import { type Follower, findDeflaters } from './candidates.ts';
+import { END_BYTES, type Follower, findDeflaters } from './candidates.ts';
 import { deflateStream } from './deflater.ts';
 import { serializeRecipe } from './recipe.ts';
 
@@ -27,7 +27,9 @@ export async function openDeflate(
   const { raw, whole } = await firstBytes(source, signal);
   const deflated = new Uint8Array(Math.min(source.size, raw.length + (raw.length >> 2) + CHUNK));
   await source.read(deflated, 0);
-  const found = await findDeflaters({ raw, deflated, whole });
+  const end = new Uint8Array(Math.min(source.size, END_BYTES));
+  await source.read(end, source.size - end.length);
+  const found = await findDeflaters({ raw, deflated, whole, end });
   const unknown = () =>
     new UnsupportedError(`${source.name} is deflated by none of the deflaters that are known`, {
       code: 'DEFLATE_UNKNOWN',

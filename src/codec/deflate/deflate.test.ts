@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
-import { gunzipSync, inflateRawSync, inflateSync } from 'node:zlib';
+import { gunzipSync, inflateRawSync, inflateSync, zstdDecompressSync } from 'node:zlib';
 import fc from 'fast-check';
 import * as v from 'valibot';
 import { describe, expect, test } from 'vitest';
@@ -10,20 +10,26 @@ import { memorySource } from '../../io/memory-source.ts';
 import { decodeVmdk } from '../vmdk/decode.ts';
 import { inlinePool } from '../workers/pool.ts';
 import { deflateStream, loadDeflate } from './deflater.ts';
-import { IMPLEMENTATIONS, type Implementation, LIBRARIES } from './implementations.ts';
+import { IMPLEMENTATIONS, type Implementation, isGo, LIBRARIES } from './implementations.ts';
+import { fileOf } from './module.ts';
 import { DEFAULT_PARAMS, type DeflateParams, deflateParamsField } from './params.ts';
 
 const here = new URL('.', import.meta.url);
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
 test('the modules are the ones of SHA256SUMS, one for each implementation', () => {
-  const sums = readFileSync(new URL('wasm/SHA256SUMS', here), 'utf8').trim().split('\n');
-  const files = readdirSync(new URL('wasm/', here)).filter((name) => name.endsWith('.wasm'));
-  expect(files.sort()).toEqual(IMPLEMENTATIONS.map((name) => `${name}.wasm`).sort());
-  const actual = files.map(
-    (name) => `${sha256(readFileSync(new URL(`wasm/${name}`, here)))}  ${name}`,
+  const read = (name: string) => readFileSync(new URL(`wasm/${name}`, here));
+  const sums = ['SHA256SUMS', 'SHA256SUMS.go'].flatMap((name) =>
+    read(name).toString().trim().split('\n'),
   );
-  expect(actual).toEqual(sums);
+  const files = readdirSync(new URL('wasm/', here)).filter((name) => /\.wasm(\.zst)?$/.test(name));
+  const modules = new Set(IMPLEMENTATIONS.map((name) => fileOf(name)));
+  expect(files.sort()).toEqual([...modules].sort());
+  const actual = files.map((name) => {
+    const bytes = name.endsWith('.zst') ? zstdDecompressSync(read(name)) : read(name);
+    return `${sha256(bytes)}  ${name.replace(/\.zst$/, '')}`;
+  });
+  expect(actual.sort()).toEqual(sums.sort());
 });
 
 /** A line of native-digests.txt: `zlib-1.3.2 DIGEST  LEVEL,WINDOW_BITS,MEM_LEVEL,STRATEGY`. */
@@ -80,14 +86,21 @@ async function contentsOf(path: string): Promise<Buffer> {
 
 const INFLATE = { zlib: inflateSync, raw: inflateRawSync, gzip: gunzipSync };
 
-const params = fc.record({
-  implementation: fc.constantFrom(...IMPLEMENTATIONS),
-  format: fc.constantFrom('zlib' as const, 'raw' as const, 'gzip' as const),
-  level: fc.nat(9),
-  windowBits: fc.integer({ min: 9, max: 15 }),
-  memLevel: fc.integer({ min: 1, max: 9 }),
-  strategy: fc.nat(4),
-});
+const params = fc
+  .record({
+    implementation: fc.constantFrom(...IMPLEMENTATIONS),
+    format: fc.constantFrom('zlib' as const, 'raw' as const, 'gzip' as const),
+    level: fc.nat(9),
+    windowBits: fc.integer({ min: 9, max: 15 }),
+    memLevel: fc.integer({ min: 1, max: 9 }),
+    strategy: fc.nat(4),
+    blockSize: fc.integer({ min: 16_385, max: 100_000 }),
+  })
+  .map(({ blockSize, ...p }): DeflateParams => {
+    if (!isGo(p.implementation)) return p;
+    const inBlocks = p.implementation !== 'go-1.26' && p.level % 2 === 0;
+    return { ...p, format: 'raw', ...(inBlocks ? { blockSize } : {}) };
+  });
 /** Runs of bytes, some of them longer than a buffer of the module. */
 const input = fc
   .array(fc.record({ byte: fc.nat(255), length: fc.integer({ min: 0, max: 300_000 }) }), {
@@ -115,10 +128,13 @@ test('what is deflated inflates, at once or in pieces', async () => {
         expect(INFLATE[p.format](whole).equals(bytes)).toBe(true);
         expect(compress(p.implementation, bytes, p)).toEqual(whole);
 
-        const stream = await deflateStream(p);
+        // A module in Go takes a while to start, and so does each call of it.
+        const step = isGo(p.implementation) ? Math.max(piece, 20_000) : piece;
+        const shared = isGo(p.implementation) ? deflaters.get(p.implementation) : undefined;
+        const stream = shared?.stream(p) ?? (await deflateStream(p));
         const pieces: Buffer[] = [];
-        for (let at = 0; at < bytes.length; at += piece) {
-          for (const out of stream.push(bytes.subarray(at, at + piece)))
+        for (let at = 0; at < bytes.length; at += step) {
+          for (const out of stream.push(bytes.subarray(at, at + step)))
             pieces.push(Buffer.from(out));
         }
         for (const out of stream.finish()) pieces.push(Buffer.from(out));
@@ -155,5 +171,22 @@ test('impossible parameters are a usage error', async () => {
     expect(() => deflater.compress(Buffer.from('x'), { ...DEFAULT_PARAMS, ...more })).toThrow(
       expect.objectContaining({ kind: 'usage', code: 'DEFLATE_PARAMS' }),
     );
+  }
+  const go = await loadDeflate('klauspost-1.18.6');
+  const right = { ...DEFAULT_PARAMS, implementation: 'klauspost-1.18.6', format: 'raw' } as const;
+  go.compress(Buffer.from('x'), right);
+  for (const more of [{ level: 10 }, { format: 'zlib' as const }, { blockSize: 16_384 }]) {
+    expect(() => go.compress(Buffer.from('x'), { ...right, ...more })).toThrow(
+      expect.objectContaining({ code: 'DEFLATE_PARAMS' }),
+    );
+  }
+  const parses = (more: object) => v.is(deflateParamsField, { ...right, ...more });
+  expect(parses({ blockSize: 1 << 20 })).toBe(true);
+  for (const more of [
+    { format: 'gzip' },
+    { blockSize: 1 },
+    { implementation: 'zlib-1.3.2', blockSize: 1 << 20 },
+  ]) {
+    expect(parses(more)).toBe(false);
   }
 });

@@ -1,7 +1,7 @@
 import { UsageError } from '../../errors.ts';
 import type { Implementation } from './implementations.ts';
 import { type DeflateExports, instantiate } from './module.ts';
-import { type DeflateParams, windowBitsArgument } from './params.ts';
+import { type DeflateParams, startArguments } from './params.ts';
 
 const Z_NO_FLUSH = 0;
 const Z_FINISH = 4;
@@ -62,8 +62,7 @@ function startStream(
 }
 
 function start(wasm: DeflateExports, implementation: Implementation, params: DeflateParams): void {
-  const { level, memLevel, strategy } = params;
-  const status = wasm.start(level, windowBitsArgument(params), memLevel, strategy);
+  const status = wasm.start(...startArguments(params));
   if (status !== 0 || params.implementation !== implementation) {
     throw new UsageError(`${implementation} does not take these parameters (zlib: ${status})`, {
       code: 'DEFLATE_PARAMS',

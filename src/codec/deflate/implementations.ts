@@ -15,8 +15,13 @@
  *   1993: zlib with what it left out put back (scripts/wasm/gzip.patch), at memLevel 9. For streams
  *   only: no disk image is deflated with it.
  *
+ * - `klauspost` and `go` are Go's: `compress/flate` of Go itself, and that of klauspost/compress, with which
+ *   skopeo, buildah, podman and umoci compress layers (the latter in blocks, which pgzip deflates side by
+ *   side: `blockSize`). Levels 1 to 6 of klauspost/compress are the same from 1.15 to 1.18.0 and from
+ *   1.18.6 (or before) to 1.20. For raw streams only.
+ *
  * A name is a promise: its bytes never change. A new release that differs gets a new name. The
- * modules are made by scripts/wasm/make.sh. Listed most likely first.
+ * modules are made by scripts/wasm/make.sh and go.sh. Listed most likely first.
  */
 export const LIBRARIES = [
   'zlib-1.3.2',
@@ -27,6 +32,15 @@ export const LIBRARIES = [
   'zlib-ng-2.1.6-aarch64',
 ] as const;
 
-export const IMPLEMENTATIONS = [...LIBRARIES, 'gzip'] as const;
+export const GO = ['go-1.26', 'klauspost-1.17.11', 'klauspost-1.18.6'] as const;
+
+export const IMPLEMENTATIONS = [...LIBRARIES, 'gzip', ...GO] as const;
 
 export type Implementation = (typeof IMPLEMENTATIONS)[number];
+
+export type GoImplementation = (typeof GO)[number];
+
+export function isGo(implementation: Implementation): implementation is GoImplementation {
+  const names: readonly string[] = GO;
+  return names.includes(implementation);
+}

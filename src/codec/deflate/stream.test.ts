@@ -1,10 +1,11 @@
 import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { golden } from '../../../test/golden/load.ts';
 import { memorySink } from '../../../test/support/memory-sink.ts';
-import { noise } from '../../../test/support/synthetic-bundle.ts';
+import { noise, sha256Of } from '../../../test/support/synthetic-bundle.ts';
 import { runsToBytes } from '../../io/disk-run.ts';
 import { memorySource } from '../../io/memory-source.ts';
 import { nullSink } from '../../io/sink.ts';
@@ -12,6 +13,9 @@ import { splice } from '../splice/codec.ts';
 import { inlinePool } from '../workers/pool.ts';
 import { deflate } from './codec.ts';
 import { type DeflateStream, deflateStream } from './deflater.ts';
+import { GO } from './implementations.ts';
+
+const OCI = new URL('../../../test/golden/oci/', import.meta.url);
 
 const context = { pool: inlinePool() };
 
@@ -136,6 +140,18 @@ test('what zlib made comes back too', async () => {
   const { contents, outer, inner } = await takeApart(file);
   expect(inner.requires).toEqual(['zlib-1.3.2']);
   expect((await putTogether(outer, inner.bytes, contents)).equals(file)).toBe(true);
+});
+
+describe("what Go's deflaters made on a native processor comes back too", () => {
+  const layer = readFileSync(new URL('layer.sha256', OCI), 'utf8').trim();
+  test.each(GO)('%s', async (implementation) => {
+    const file = golden(`oci/${implementation}.gz`);
+    const { contents, outer, inner } = await takeApart(file);
+    expect(inner.requires).toEqual([implementation]);
+    expect(sha256Of(contents)).toBe(layer);
+    expect((await putTogether(outer, inner.bytes, contents)).equals(file)).toBe(true);
+    expect(outer.length + inner.bytes.length).toBeLessThan(500);
+  });
 });
 
 describe('what is not taken apart', () => {

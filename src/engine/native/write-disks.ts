@@ -11,8 +11,8 @@ import { type PlannedUnit, unmappedRanges } from './plan.ts';
 import { createWatermark, type Watermark } from './watermark.ts';
 import { type Crew, createCrew, type Thread } from './workers/crew.ts';
 
-/** More threads would wait for the disk. */
-const MAX_UNPACKERS = 8;
+/** More threads would wait for the disk, and each takes some 40 MiB. */
+const MAX_UNPACKERS = 4;
 /** Batches under way per thread: one at work, one waiting. */
 const DEPTH = 2;
 

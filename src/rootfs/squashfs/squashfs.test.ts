@@ -1,8 +1,8 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { golden } from '../../../test/golden/load.ts';
 import { survive } from '../../../test/golden/mutate.ts';
 import {
+  expectParts,
   listedFiles,
   openImage,
   readEnds,
@@ -23,7 +23,8 @@ describe.each([
   ['squashfs-always-fragments', 'squashfs, gzip'],
   ['squashfs-stored', 'squashfs, gzip'],
 ])('%s of mksquashfs', (name, description) => {
-  const { root, iso } = openImage(golden(`rootfs/${name}`));
+  const image = openImage(golden(`rootfs/${name}`));
+  const { root, iso } = image;
 
   test('says what it is', () => expect(root.description).toBe(description));
 
@@ -32,19 +33,11 @@ describe.each([
     expect(file && sha256Of(readRootFile(iso, file))).toBe(sha256);
   });
 
-  test('a part of a file is that part', () => {
+  test('a part of a file is that part, and there is nothing behind it', () => {
+    expectParts(image, 'ostree/repo/objects/ab/tail.file');
     const file = root.find('ostree/repo/objects/ab/tail.file');
-    if (file === undefined) throw new Error('no such file');
-    const whole = readRootFile(iso, file);
-    const range = fc.tuple(fc.nat(file.size), fc.nat(70_000));
-    fc.assert(
-      fc.property(range, ([start, length]) => {
-        const end = Math.min(start + length, file.size);
-        expect(readRootFile(iso, file, start, end).equals(whole.subarray(start, end))).toBe(true);
-      }),
-      { numRuns: 20 },
-    );
-    expect([...file.pieces(file.size, file.size + 4096)]).toEqual([]);
+    const end = file?.size ?? 0;
+    expect([...(file?.pieces(end, end + 4096) ?? [0])]).toEqual([]);
   });
 
   test('what is no regular file is not found', () => {

@@ -1,9 +1,6 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { osError } from '../../../io/os-error.ts';
-import { zeroRuns } from '../../../io/zero.ts';
-
-/** Hole granularity: the block size of every file system in use. */
-const BLOCK = 4096;
+import { HOLE_BLOCK, zeroRuns } from '../../../io/zero.ts';
 
 export interface DiskWriter {
   /** Writes what is not zero: the disk is all holes before. Throws IoError. */
@@ -22,7 +19,7 @@ export function openDiskWriter(path: string): DiskWriter {
   return {
     write(bytes, position) {
       try {
-        for (const { zero, start, end } of zeroRuns(bytes, position, BLOCK)) {
+        for (const { zero, start, end } of zeroRuns(bytes, position, HOLE_BLOCK)) {
           for (let at = start; !zero && at < end; ) {
             at += writeSync(fd, bytes, at, end - at, position + at);
           }

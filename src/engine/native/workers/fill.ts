@@ -1,7 +1,7 @@
 import { FormatError, RehydrateError } from '../../../errors.ts';
 import { decodeXz } from '../../../xz/stream.ts';
 import { type DiskWriter, openDiskWriter } from './disk-writer.ts';
-import { type IsoReader, openIsoReader } from './iso-reader.ts';
+import { type FileReader, openFileReader } from './file-reader.ts';
 import type { FillRole } from './messages.ts';
 
 const CHUNK = 256 << 10;
@@ -10,12 +10,12 @@ const STRIDE = 8 << 20;
 
 /** The thread's work, from start to end. Throws FormatError `OSMET_STREAM`. */
 export function fill(role: FillRole, filled: (upTo: number) => void): void {
-  fillRanges(role, openIsoReader(role.iso), openDiskWriter(role.output), filled);
+  fillRanges(role, openFileReader(role.iso), openDiskWriter(role.output), filled);
 }
 
 export function fillRanges(
   { name, iso, start, end, ranges }: Omit<FillRole, 'role' | 'output'>,
-  reader: IsoReader,
+  reader: FileReader,
   disk: Pick<DiskWriter, 'write'>,
   filled: (upTo: number) => void,
 ): void {

@@ -1,7 +1,5 @@
-import { openSync, readSync } from 'node:fs';
 import { createHasher, type Sha256 } from '../../../io/digest.ts';
-import { osError } from '../../../io/os-error.ts';
-import { shortRead } from '../../../io/short-read.ts';
+import { openFileReader } from './file-reader.ts';
 import type { HashRole } from './messages.ts';
 
 const CHUNK = 1 << 20;
@@ -18,25 +16,14 @@ export function startHashing(
 ): (upTo: number, data: Float64Array) => void {
   const hasher = createHasher();
   const buffer = Buffer.allocUnsafe(CHUNK);
-  let fd: number;
-  try {
-    fd = openSync(output, 'r');
-  } catch (error) {
-    throw osError(error, 'open', output);
-  }
+  const reader = openFileReader(output);
 
   const data = (start: number, end: number) => {
     for (let at = start; at < end; ) {
-      const wanted = Math.min(CHUNK, end - at);
-      let bytes: number;
-      try {
-        bytes = readSync(fd, buffer, 0, wanted, at);
-      } catch (error) {
-        throw osError(error, 'read', output);
-      }
-      if (bytes === 0) throw shortRead(output, at, start, end - start);
-      hasher.update(buffer.subarray(0, bytes));
-      at += bytes;
+      const piece = buffer.subarray(0, Math.min(CHUNK, end - at));
+      reader.read(piece, at);
+      hasher.update(piece);
+      at += piece.length;
     }
   };
 

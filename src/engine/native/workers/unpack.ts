@@ -2,7 +2,7 @@ import { FormatError } from '../../../errors.ts';
 import { unpackUnit } from '../../../rootfs/unpack-unit.ts';
 import type { PlannedUnit } from '../plan.ts';
 import { type DiskWriter, openDiskWriter } from './disk-writer.ts';
-import { type IsoReader, openIsoReader } from './iso-reader.ts';
+import { type FileReader, openFileReader } from './file-reader.ts';
 import type { UnpackRole } from './messages.ts';
 
 /** The thread's work: returns what it does with each request. */
@@ -10,7 +10,7 @@ export function startUnpacking({
   iso,
   outputs,
 }: UnpackRole): (units: readonly PlannedUnit[]) => void {
-  const reader = openIsoReader(iso);
+  const reader = openFileReader(iso);
   const writers = outputs.map(openDiskWriter);
   return (units) => unpackUnits(units, iso, reader, writers);
 }
@@ -19,7 +19,7 @@ export function startUnpacking({
 export function unpackUnits(
   units: readonly PlannedUnit[],
   iso: string,
-  reader: IsoReader,
+  reader: FileReader,
   writers: readonly Pick<DiskWriter, 'write'>[],
 ): void {
   const start = units[0]?.offset ?? 0;

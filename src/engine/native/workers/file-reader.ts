@@ -3,12 +3,12 @@ import { osError } from '../../../io/os-error.ts';
 import { shortRead } from '../../../io/short-read.ts';
 
 /** Reads of a file, blocking: a thread of its own has nothing else to do meanwhile. */
-export interface IsoReader {
+export interface FileReader {
   /** Fills `buffer`. Throws IoError, or FormatError `SHORT_READ`. */
   read(buffer: Uint8Array, position: number): void;
 }
 
-export function openIsoReader(path: string): IsoReader {
+export function openFileReader(path: string): FileReader {
   let fd: number;
   try {
     fd = openSync(path, 'r');
