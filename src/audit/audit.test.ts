@@ -33,7 +33,7 @@ beforeAll(async () => {
     containers: true,
   });
   await dehydrate(release, made.path);
-}, 120_000);
+}, 300_000);
 afterAll(() => made[Symbol.asyncDispose]());
 
 async function dehydrate(from: SyntheticRelease, root: string, ...more: string[]): Promise<string> {

@@ -12,6 +12,7 @@ import { writeArtifact } from '../rehydrate/write-artifact.ts';
 import { comparingSink, type Difference } from './compare.ts';
 import { openFileGuide } from './regions/container.ts';
 import type { DiskGuide } from './regions/disk.ts';
+import { offsetsInBase } from './regions/from-base.ts';
 import type { ReportedDifference } from './report.ts';
 
 export interface LocaliseOptions extends Omit<WriteArtifactOptions, 'sink'> {
@@ -97,10 +98,13 @@ async function writeWrong(options: LocaliseOptions, comparing: Sink): Promise<vo
 
 async function describe(
   { runs, ...found }: Difference,
-  { keepAt, guide, signal }: LocaliseOptions,
+  { artifact, bundle, keepAt, guide, signal }: LocaliseOptions,
 ): Promise<ReportedDifference> {
   await using file = await openSource(keepAt);
-  const words = await openFileGuide(file, await guide(), signal);
+  const starts = runs.map(({ start }) => start);
+  const inBase = await offsetsInBase(artifact, bundle, starts, signal);
+  const onDisk = (offset: number) => inBase.get(offset);
+  const words = await openFileGuide(file, await guide(), { signal, onDisk });
   const regions: { start: number; end: number; words: string }[] = [];
   for (const { start, end } of runs) {
     const text = words(start).slice(0, 1024);

@@ -21,7 +21,7 @@ beforeAll(async () => {
   folder = await temporaryFolder();
   bundle = await writeSyntheticBundle(folder.path, { arches: ['x86_64', 's390x'] });
   server = await registryServer(join(folder.path, 'registry'));
-}, 60_000);
+}, 300_000);
 afterAll(async () => {
   await server[Symbol.asyncDispose]();
   await folder[Symbol.asyncDispose]();

@@ -22,7 +22,7 @@ let synthetic: SyntheticBundle;
 beforeAll(async () => {
   folder = await temporaryFolder();
   synthetic = await writeSyntheticBundle(folder.path);
-}, 60_000);
+}, 300_000);
 afterAll(() => folder[Symbol.asyncDispose]());
 
 async function start(images: string, more: { reserve?: number; maxBytes?: number } = {}) {

@@ -15,7 +15,7 @@ import { inspected, RESTING, releaseBundle } from './support/release-bundle.ts';
 
 /**
  * What release jobs, mirrors and auditors do, on the bundle of the whole fixture. Disks come from the cache
- * that dehydrate has left, so nothing boots; a few platforms of two architectures stand for all, which
+ * that dehydrate has left, or from the native engine: nothing boots. A few platforms of two architectures stand for all, which
  * other files make.
  */
 const ARCHES = fixtureArches().slice(-2);
@@ -26,9 +26,19 @@ let bundle: string;
 let cache: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'release-jobs-'));
-  ({ bundle, cache } = await releaseBundle());
+  const made = await releaseBundle();
+  bundle = made.bundle;
+  // Links to the disks that are there. Other files take some out of the shared cache, to see them made by
+  // a boot: what is made here must not get in between.
+  cache = await mkdtemp(`${made.cache}-release-jobs-`);
+  for (const part of ['metal', 'runs']) {
+    await execa('cp', ['-al', join(made.cache, part), cache], { reject: false });
+  }
 });
-afterAll(() => rm(folder, { recursive: true, force: true }));
+afterAll(async () => {
+  await rm(folder, { recursive: true, force: true });
+  await rm(cache, { recursive: true, force: true });
+});
 
 const what = ['--arch', ARCHES.join(','), '--platform', PLATFORMS.join(',')];
 const engine = () => [...RESTING, '--cache-dir', cache];

@@ -17,6 +17,12 @@ export type Describe = (offset: number) => string;
 const IN = ' › ';
 const MAX_DEPTH = 4;
 
+export interface FileGuideOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Which offset of the disk an offset of the file is known to stand for, by other means than tables. */
+  readonly onDisk?: ((offset: number) => number | undefined) | undefined;
+}
+
 /**
  * Reads the tables of a container, whatever its name says. `guide` tells of the disk inside. A file
  * that makes no sense, as a wrong one may, is described as far as it does.
@@ -24,22 +30,29 @@ const MAX_DEPTH = 4;
 export async function openFileGuide(
   file: Source,
   guide: DiskGuide | undefined,
-  signal?: AbortSignal,
+  options: FileGuideOptions = {},
   depth = 0,
 ): Promise<Describe> {
+  const { signal } = options;
   const head = await bytesAt(file, 0, Math.min(HEAD_BYTES, file.size));
   const tail = await bytesAt(file, Math.max(0, file.size - TAIL_BYTES), TAIL_BYTES);
   const container = detectContainer(head, tail);
   try {
     if (container === 'qcow2') return await qcow2Guide(file, guide, signal);
     if (container === 'vmdk') return await vmdkGuide(file, guide, signal);
-    if (container === 'tar' && depth < MAX_DEPTH) return await tarGuide(file, guide, signal, depth);
+    if (container === 'tar' && depth < MAX_DEPTH)
+      return await tarGuide(file, guide, options, depth);
   } catch (error) {
     throwIfAborted(signal);
     if (!(error instanceof RehydrateError)) throw error;
     return (offset) => `byte ${offset} of a ${container} whose tables make no sense`;
   }
-  return flatGuide(file, container, guide);
+  const flat = flatGuide(file, container, guide);
+  if (container === 'raw' || container === 'vhd') return flat;
+  return (offset) => {
+    const disk = guide && options.onDisk?.(offset);
+    return disk === undefined ? flat(offset) : flat(offset) + inside(guide, disk, Number.MAX_VALUE);
+  };
 }
 
 /** Files whose disk, if they have one, lies in them as it is. */
@@ -126,11 +139,11 @@ async function vmdkGuide(
 async function tarGuide(
   file: Source,
   guide: DiskGuide | undefined,
-  signal: AbortSignal | undefined,
+  options: FileGuideOptions,
   depth: number,
 ): Promise<Describe> {
   const members: { name: string; start: number; length: number; describe: Describe }[] = [];
-  for (const { start, length } of await readTar(file, signal)) {
+  for (const { start, length } of await readTar(file, options.signal)) {
     const header = await bytesAt(file, start - 512, 100);
     const name = header
       .toString('latin1')
@@ -139,7 +152,7 @@ async function tarGuide(
     const describe = await openFileGuide(
       sliceSource(file, start, length),
       guide,
-      signal,
+      { signal: options.signal },
       depth + 1,
     );
     members.push({ name, start, length, describe });

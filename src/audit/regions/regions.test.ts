@@ -2,10 +2,16 @@ import { mkdir, open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { noise, temporaryFolder } from '../../../test/support/synthetic-bundle.ts';
+import {
+  noise,
+  temporaryFolder,
+  writeSyntheticBundle,
+} from '../../../test/support/synthetic-bundle.ts';
+import { openBundle } from '../../bundle/read.ts';
 import { openSource } from '../../io/source.ts';
 import { openFileGuide } from './container.ts';
 import { openDiskGuide } from './disk.ts';
+import { offsetsInBase } from './from-base.ts';
 
 const MiB = 1 << 20;
 const BOOT = 2 * MiB;
@@ -52,7 +58,7 @@ let boot: string;
 beforeAll(async () => {
   folder = await temporaryFolder();
   ({ disk, boot } = await makeDisk(folder.path));
-}, 60_000);
+}, 300_000);
 afterAll(() => folder[Symbol.asyncDispose]());
 
 /** Which file a block is of, as debugfs sees it. */
@@ -169,11 +175,38 @@ test('nonsense is told as such, and never ends the audit', async () => {
     expect((await openFileGuide(file, guide))(60_000)).not.toBe('');
   }
   // ext4 with a superblock that leads anywhere.
-  await using handle = await open(disk, 'r+');
+  const damaged = join(folder.path, 'damaged.raw');
+  await execa('cp', ['--sparse=always', disk, damaged]);
+  await using handle = await open(damaged, 'r+');
   for (const field of [4, 24, 32, 40, 88, 254]) {
     await handle.write(noise(2, String(field)), 0, 2, BOOT + 1024 + field);
-    await using file = await openSource(disk);
+    await using file = await openSource(damaged);
     const guide = await openDiskGuide(file);
     expect(guide.describe(BOOT + 123_456, SIZE)).toMatch(/^boot/);
   }
+});
+
+test('a container that is not taken apart: its delta tells where the disk is in it', async () => {
+  await using bundleFolder = await temporaryFolder();
+  const { path, recipes, metal, targets } = await writeSyntheticBundle(bundleFolder.path);
+  const bundle = await openBundle(path);
+  const artifact = recipes.artifacts.find(({ platform }) => platform === 'qemu');
+  if (artifact === undefined) throw new Error('there is a qemu');
+  // The target is the disk but for four bytes at 70,000.
+  const offsets = [0, 69_999, 70_001, 70_004, 400_000, 511_999];
+  const found = await offsetsInBase(artifact, bundle, offsets, undefined);
+  expect([...found]).toEqual(offsets.map((offset) => [offset, offset]));
+  const qemu = targets.get('qemu') ?? metal;
+  expect(qemu.subarray(70_004)).toEqual(metal.subarray(70_004));
+
+  const file = join(folder.path, 'x.vhdx');
+  await execa('qemu-img', ['convert', '-O', 'vhdx', disk, file]);
+  await using source = await openSource(disk);
+  const guide = await openDiskGuide(source);
+  await using vhdx = await openSource(file);
+  const at = await openFileGuide(vhdx, guide, {
+    onDisk: (offset) => (offset === 9 * MiB ? BOOT + 1080 : undefined),
+  });
+  expect(at(0)).toBe('VHDX file identifier');
+  expect(at(9 * MiB)).toBe('VHDX log, tables or data › boot ext4: superblock');
 });

@@ -6,7 +6,8 @@ import type { AuditReport } from '../report.ts';
 const STATEMENT_TYPE = 'https://in-toto.io/Statement/v1';
 const PREDICATE_TYPE = 'https://slsa.dev/verification_summary/v1';
 const PAYLOAD_TYPE = 'application/vnd.in-toto+json';
-const VERIFIER = 'https://github.com/iso-rehydrate/iso-rehydrate';
+/** A package URL: who verified is a program, which its `version` member tells more of. */
+const VERIFIER = 'pkg:npm/iso-rehydrate';
 
 export interface Statement {
   readonly _type: typeof STATEMENT_TYPE;
