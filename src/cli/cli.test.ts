@@ -70,7 +70,8 @@ test.each([
 });
 
 test('errors as JSON', async () => {
-  const { code, stderr } = await cli(['-p', 'qemu', '-b', '/nonexistent', '--json']);
+  await using folder = await temporaryFolder();
+  const { code, stderr } = await cli(['-p', 'qemu', '-b', `${folder.path}/none`, '--json']);
   expect(code).toBe(7);
   expect(JSON.parse(stderr)).toMatchObject({ type: 'error', kind: 'io', code: 'NOT_FOUND' });
   expect(await cli(['-p', 'qemu', '-b', '/tmp'])).toMatchObject({ code: 3 });

@@ -27,7 +27,7 @@ async function compress(compression: Compression): Promise<Buffer> {
       await using folder = await temporaryFolder();
       await writeFile(join(folder.path, 'image.vhdx'), plain);
       await execa('zip', ['-q', '-1', 'image.zip', 'image.vhdx'], { cwd: folder.path });
-      return readFile(join(folder.path, 'image.zip'));
+      return await readFile(join(folder.path, 'image.zip')); // before the folder goes
     }
   }
 }

@@ -14,7 +14,7 @@ test.each([
   [['--platform', 'qemu', '--arch', 'vax'], 2, 'unknown architecture'],
   [['--nonsense'], 2, 'unknown option'],
   [[], 2, 'no platform is named'],
-  [['--platform', 'qemu', '--bundle', '/nonexistent'], 7, '/nonexistent'],
+  [['--platform', 'qemu', '--bundle', '/dev/null/none'], 7, '/dev/null/none'],
   [['inspect', '/dev/null'], 5, '/dev/null'],
   [
     ['dehydrate', '--stream', '/nonexistent', '--artifacts', '.', '-o', '/tmp/never'],
