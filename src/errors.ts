@@ -73,6 +73,16 @@ export class CancelledError extends RehydrateError {
   readonly kind = 'cancelled' as const;
 }
 
+/** A program that is not on the host; `hint` says what brings it. */
+export function toolMissing(tool: string, hint: string, cause: unknown): ToolError {
+  return new ToolError(`the program ${tool} is missing`, {
+    code: 'TOOL_MISSING',
+    context: { tool },
+    hint,
+    cause,
+  });
+}
+
 /** Throws {@link CancelledError} once `signal` is aborted; keeps the abort reason as its cause. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw cancelled(signal);

@@ -1,9 +1,9 @@
 import * as v from 'valibot';
 import { BASE_NAMES } from '../../images/platforms.ts';
 import { ARCHITECTURES } from '../arch.ts';
-import { nameField, sha256Field, sizeField, textField } from '../json/fields.ts';
+import { sha256Field, sizeField, textField } from '../json/fields.ts';
 import { parseJson } from '../json/parse.ts';
-import { ATTESTATIONS, FILE_ROLES } from '../stream/artifacts.ts';
+import { ATTESTATIONS, artifactIdFields } from '../stream/artifacts.ts';
 import { CELLS, type ORIGINS } from './origin-map.ts';
 
 /**
@@ -67,9 +67,7 @@ const artifactSchema = v.object({
   status: v.picklist(STATUSES),
   /** Short name, as `--platform` takes it. */
   label: textField(256),
-  platform: nameField,
-  format: nameField,
-  file: v.picklist(FILE_ROLES),
+  ...artifactIdFields,
   release: textField(256),
   name: textField(256),
   /** Of an uncovered one nothing of the following is known. */

@@ -11,7 +11,7 @@ import {
   type ArtifactId,
   ATTESTATIONS,
   type Attestation,
-  FILE_ROLES,
+  artifactIdFields,
   idText,
 } from '../stream/artifacts.ts';
 import { COMPRESSIONS, type Compression } from '../stream/names.ts';
@@ -121,7 +121,6 @@ export interface Recipes {
 
 const MAX_ARTIFACTS = 4096;
 
-const idFields = { platform: nameField, format: nameField, file: v.picklist(FILE_ROLES) };
 const blobFields = { sha256: sha256Field, size: sizeField };
 
 const layerSchema = v.object({
@@ -152,7 +151,7 @@ const recipeSchema = v.variant('kind', [
 ]);
 
 const artifactSchema = v.object({
-  ...idFields,
+  ...artifactIdFields,
   release: textField(256),
   name: fileNameField,
   ...blobFields,
@@ -169,7 +168,7 @@ const artifactSchema = v.object({
 });
 
 const missingSchema = v.object({
-  ...idFields,
+  ...artifactIdFields,
   release: textField(256),
   name: fileNameField,
   reason: textField(1024),

@@ -4,7 +4,7 @@ import type { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { execa } from 'execa';
-import { FormatError, RehydrateError, ToolError, throwIfAborted } from '../errors.ts';
+import { FormatError, RehydrateError, throwIfAborted, toolMissing } from '../errors.ts';
 import { createHasher, type Sha256 } from '../io/digest.ts';
 import { osError } from '../io/os-error.ts';
 import type { StreamArtifact } from '../stream/artifacts.ts';
@@ -162,22 +162,14 @@ async function* throughXz(
     // If reading failed, xz merely saw an early end. EPIPE is the reverse: xz gave up, its exit tells.
     if (readFailure instanceof RehydrateError) throw readFailure;
     if (result.failed) {
-      if (result.code === 'ENOENT') throw xzMissing(result);
+      if (result.code === 'ENOENT')
+        throw toolMissing('xz', 'install it (Debian: xz-utils, Fedora: xz)', result);
       const said = Buffer.from(result.stderr).toString('utf8').trim().slice(0, 200);
       throw damaged(new Error(said || result.shortMessage), path);
     }
   } finally {
     stop.abort();
   }
-}
-
-function xzMissing(cause: unknown): ToolError {
-  return new ToolError('the program xz is missing', {
-    code: 'TOOL_MISSING',
-    context: { tool: 'xz' },
-    hint: 'install it (Debian: xz-utils, Fedora: xz)',
-    cause,
-  });
 }
 
 /** Errors of reading and cancelling pass; what the decompressor says means a broken file. */

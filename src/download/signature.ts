@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 import { execa } from 'execa';
-import { IntegrityError, IoError, RehydrateError, ToolError, throwIfAborted } from '../errors.ts';
+import { IntegrityError, IoError, RehydrateError, throwIfAborted, toolMissing } from '../errors.ts';
 import { checkUrl } from './fetch-file.ts';
 import { readBody } from './read-body.ts';
 
@@ -38,7 +38,13 @@ export async function checkSignature(options: SignatureOptions): Promise<void> {
       ...(signal ? { cancelSignal: signal } : {}),
     });
     throwIfAborted(signal);
-    if (result.code === 'ENOENT') throw gpgvMissing(result);
+    if (result.code === 'ENOENT') {
+      throw toolMissing(
+        'gpgv',
+        'install it (Debian: gpgv, Fedora: gnupg2), or leave --keyring out',
+        result,
+      );
+    }
     if (!result.failed) return;
     throw new IntegrityError(`the signature of ${path} is not good`, {
       code: 'SIGNATURE_BAD',
@@ -49,15 +55,6 @@ export async function checkSignature(options: SignatureOptions): Promise<void> {
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
-}
-
-function gpgvMissing(cause: unknown): ToolError {
-  return new ToolError('the program gpgv is missing', {
-    code: 'TOOL_MISSING',
-    context: { tool: 'gpgv' },
-    hint: 'install it (Debian: gpgv, Fedora: gnupg2), or leave --keyring out',
-    cause,
-  });
 }
 
 async function fetchSmall(url: string, signal: AbortSignal | undefined): Promise<Buffer> {

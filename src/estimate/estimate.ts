@@ -4,10 +4,10 @@ import { ARCHITECTURES, type Arch, isArch } from '../arch.ts';
 import { isoArtifact } from '../dehydrate/iso.ts';
 import { findReleased } from '../dehydrate/released.ts';
 import { RehydrateError } from '../errors.ts';
-import { nameField, sha256Field, textField } from '../json/fields.ts';
+import { sha256Field, textField } from '../json/fields.ts';
 import {
   ATTESTATIONS,
-  FILE_ROLES,
+  artifactIdFields,
   listArtifacts,
   plainFormat,
   type StreamArtifact,
@@ -38,9 +38,7 @@ export const COVERAGES = [
 
 const artifactSchema = v.object({
   label: textField(256),
-  platform: nameField,
-  format: nameField,
-  file: v.picklist(FILE_ROLES),
+  ...artifactIdFields,
   release: textField(256),
   name: textField(256),
   how: v.picklist(COVERAGES),

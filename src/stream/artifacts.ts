@@ -1,11 +1,20 @@
+import * as v from 'valibot';
 import type { Arch } from '../arch.ts';
 import { FormatError, UnsupportedError } from '../errors.ts';
 import type { Sha256 } from '../io/digest.ts';
+import { nameField } from '../json/fields.ts';
 import { type Compression, nameOfLocation, splitCompression } from './names.ts';
 import type { Stream, StreamFile } from './schema.ts';
 
 export const FILE_ROLES = ['disk', 'kernel', 'initramfs', 'rootfs'] as const;
 export type FileRole = (typeof FILE_ROLES)[number];
+
+/** Schemas of an {@link ArtifactId}'s members. */
+export const artifactIdFields = {
+  platform: nameField,
+  format: nameField,
+  file: v.picklist(FILE_ROLES),
+};
 
 /** Names one file of one format of one platform, as the stream nests them. */
 export interface ArtifactId {
