@@ -47,7 +47,8 @@ function commandsIn(text: string): string[][] {
 async function accepts(words: string[]): Promise<string | undefined> {
   const { code, stderr } = await cli(words, {
     signal: AbortSignal.abort(),
-    env: { HOME: '/nonexistent', ISO_REHYDRATE_BUNDLE: '/nonexistent' },
+    // Below it nothing can be made.
+    env: { HOME: '/dev/null', ISO_REHYDRATE_BUNDLE: '/dev/null/none' },
   });
   return code === 2 && /option|argument|command/.test(stderr) ? stderr : undefined;
 }
