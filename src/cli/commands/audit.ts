@@ -75,7 +75,8 @@ async function audited(options: AuditCliOptions, io: CliIo): Promise<AuditReport
   const engine = engineFor(options, io);
   await using cache = await cacheFor(options, io, await existingFolder(options.report));
   using progress = progressRenderer(options, io);
-  return audit({
+  // Awaited: cache and progress go when this function returns.
+  return await audit({
     bundle,
     arches: options.arch ?? 'all',
     selection: { platforms: options.platform ?? ['all'], formats: options.format },
