@@ -25,22 +25,37 @@ async function newestChange(dir: string): Promise<number> {
   return Math.max(0, ...stats.map((found) => found?.mtimeMs ?? 0));
 }
 
+export interface KeptFile {
+  readonly name: string;
+  readonly path: string;
+  /** What it takes on disk. */
+  readonly bytes: number;
+  /** Time of the last use, as its user has set it. */
+  readonly used: number;
+}
+
+/** Files of a folder whose names are of `pattern`, those first that were not used longest. */
+export async function byLastUse(folder: string, pattern: RegExp): Promise<KeptFile[]> {
+  const files: KeptFile[] = [];
+  for (const name of await readdir(folder)) {
+    if (!pattern.test(name)) continue;
+    const path = join(folder, name);
+    const found = await stat(path).catch(() => undefined);
+    if (found) files.push({ name, path, bytes: found.blocks * 512, used: found.atimeMs });
+  }
+  return files.sort((a, b) => a.used - b.used);
+}
+
 /**
  * Unlinks least recently used disks until those left take at most `maxBytes` of the file system. The
  * disk called `newest` goes last: its user has it open, and without room for it nothing is kept.
  */
 export async function trim(disks: string, maxBytes: number, newest: string): Promise<void> {
-  const entries: { path: string; bytes: number; used: number }[] = [];
-  for (const name of await readdir(disks)) {
-    if (!/^[0-9a-f]{64}\.raw$/.test(name)) continue;
-    const path = join(disks, name);
-    const found = await stat(path).catch(() => undefined);
-    if (found === undefined) continue;
-    const used = name === newest ? Number.POSITIVE_INFINITY : found.atimeMs;
-    entries.push({ path, bytes: found.blocks * 512, used });
-  }
+  const files = await byLastUse(disks, /^[0-9a-f]{64}\.raw$/);
+  const isNewest = ({ name }: KeptFile) => name === newest;
+  const entries = [...files.filter((file) => !isNewest(file)), ...files.filter(isNewest)];
   let total = entries.reduce((sum, { bytes }) => sum + bytes, 0);
-  for (const { path, bytes } of entries.sort((a, b) => a.used - b.used)) {
+  for (const { path, bytes } of entries) {
     if (total <= maxBytes) return;
     await rm(path, { force: true });
     total -= bytes;

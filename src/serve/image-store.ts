@@ -1,7 +1,8 @@
-import { mkdir, readdir, rm, stat, statfs, utimes } from 'node:fs/promises';
+import { mkdir, rm, stat, statfs, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Bundle } from '../bundle/read.ts';
 import type { RecipeArtifact, Recipes } from '../bundle/recipes.ts';
+import { byLastUse } from '../cache/housekeeping.ts';
 import type { MetalCache } from '../cache/metal-cache.ts';
 import type { MetalEngine } from '../engine/engine.ts';
 import { IoError, RehydrateError, throwIfAborted } from '../errors.ts';
@@ -120,14 +121,7 @@ async function makeRoom(
   wanted: number,
   { folder, maxBytes, reserve }: ImageStoreOptions,
 ): Promise<void> {
-  const images: { path: string; bytes: number; used: number }[] = [];
-  for (const name of await readdir(folder)) {
-    if (!/^[0-9a-f]{64}$/.test(name)) continue;
-    const path = join(folder, name);
-    const found = await stat(path).catch(() => undefined);
-    if (found) images.push({ path, bytes: found.blocks * 512, used: found.atimeMs });
-  }
-  images.sort((a, b) => a.used - b.used);
+  const images = await byLastUse(folder, /^[0-9a-f]{64}$/);
   let kept = images.reduce((sum, { bytes }) => sum + bytes, 0);
   for (;;) {
     const { bavail, bsize } = await statfs(folder);
