@@ -2,7 +2,7 @@ import { open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Arch } from '../arch.ts';
 import { FormatError, IoError, UnsupportedError } from '../errors.ts';
-import { createHasher, type Sha256 } from '../io/digest.ts';
+import { type Sha256, sha256Of } from '../io/digest.ts';
 import { osError } from '../io/os-error.ts';
 import { type BlobRef, blobPath, readBlob, readJsonBlob, readWholeBlob } from './blobs.ts';
 import { OCI_INDEX, OCI_MANIFEST, RECIPES_TYPE } from './media-types.ts';
@@ -118,9 +118,7 @@ const MAX_INDEX_BYTES = 1 << 20;
 function digestOf(index: OciIndex, bytes: Uint8Array): Sha256 {
   const [only, ...more] = index.manifests;
   if (only && more.length === 0) return digestHex(only);
-  const hasher = createHasher();
-  hasher.update(bytes);
-  return hasher.digest();
+  return sha256Of(bytes);
 }
 
 /** index.json may list manifests or, as ours does, an image index over them: one level, no loops. */

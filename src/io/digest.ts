@@ -39,3 +39,10 @@ export function createHasher(): Hasher {
     },
   };
 }
+
+/** Of bytes that are at hand whole. */
+export function sha256Of(bytes: Uint8Array): Sha256 {
+  const hasher = createHasher();
+  hasher.update(bytes);
+  return hasher.digest();
+}

@@ -6,7 +6,7 @@ import { OCI_INDEX, OCI_MANIFEST } from '../bundle/media-types.ts';
 import { fetchFile } from '../download/fetch-file.ts';
 import { readBody } from '../download/read-body.ts';
 import { IntegrityError, IoError, RehydrateError, throwIfAborted } from '../errors.ts';
-import { createHasher, type Sha256 } from '../io/digest.ts';
+import { type Sha256, sha256Of } from '../io/digest.ts';
 import { parseJson } from '../json/parse.ts';
 import { isLoopback, type Reference } from './reference.ts';
 
@@ -122,7 +122,7 @@ export function openRegistry(
       const response = await send(`${root}/manifests/${name}`, () => ({ headers: { accept } }));
       await expectOk(response, `give manifest ${name}`);
       const bytes = await readBody(response, MAX_MANIFEST, `manifest ${name}`);
-      const sha256 = digestOf(bytes);
+      const sha256 = sha256Of(bytes);
       if (name.startsWith('sha256:') && name !== `sha256:${sha256}`) {
         throw wrong(name, sha256);
       }
@@ -132,7 +132,8 @@ export function openRegistry(
       const response = await send(`${root}/blobs/sha256:${sha256}`, () => ({}));
       await expectOk(response, `give blob ${sha256}`);
       const bytes = await readBody(response, size, `blob ${sha256}`);
-      if (digestOf(bytes) !== sha256) throw wrong(`blob ${sha256}`, digestOf(bytes));
+      const found = sha256Of(bytes);
+      if (found !== sha256) throw wrong(`blob ${sha256}`, found);
       return bytes;
     },
     async fetchBlob({ sha256, size }, path, onBytes) {
@@ -219,10 +220,4 @@ function wrong(name: string, found: string): IntegrityError {
     context: { found },
     hint: 'check the registry and what is between you and it',
   });
-}
-
-function digestOf(bytes: Uint8Array): Sha256 {
-  const hasher = createHasher();
-  hasher.update(bytes);
-  return hasher.digest();
 }
