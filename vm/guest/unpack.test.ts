@@ -29,9 +29,20 @@ test('says which osmet is missing, in a real shell', () => {
   expect(result.stdout).toContain('no fedora-coreos-42');
 });
 
+test('the installer alone gets the environment', () => {
+  const script = unpackScript(disk('metal'), form, { OPENSSL_cap: '0', WORDS: 'a b' });
+  const run = script.split('; ').find((line) => line.includes('--osmet')) ?? '';
+  expect(run).toContain("env OPENSSL_cap='0' WORDS='a b' coreos-installer");
+  const alone = run
+    .replace('coreos-installer', 'sh -c \'echo "$WORDS" >&2\'')
+    .replace(/ & i=.*/, '');
+  expect(spawnSync('sh', ['-c', alone], { encoding: 'utf8' }).stderr).toBe('a b\n');
+  expect(unpackScript(disk('metal'), form)).not.toContain('env ');
+});
+
 test('both disks in one boot still fit a terminal line', () => {
   const script = inParallel(
-    ['metal', 'metal4k'].map((variant) => unpackScript(disk(variant), form)),
+    ['metal', 'metal4k'].map((variant) => unpackScript(disk(variant), form, { OPENSSL_cap: '0' })),
   );
   const mark = createMark('0123456789abcdef01234567');
   expect(spawnSync('sh', ['-n'], { input: frame(script, mark, mark).line }).status).toBe(0);

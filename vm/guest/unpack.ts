@@ -50,18 +50,27 @@ function fail(status: number, message: string): string {
 const REAL_TIME = 'rt=; chrt -r 1 true 2>/dev/null && rt="chrt -r"';
 
 /**
- * Unpacks one osmet and does not end before every byte is on the disk. Then prints what processor time
+ * Unpacks one osmet, by an installer with `env` in its environment, and does not end before every byte is on the disk. Then prints what processor time
  * that took in the guest, for {@link readCpuTimes}.
  */
-export function unpackScript(disk: GuestDisk, form: ExtractForm): string {
+export function unpackScript(
+  disk: GuestDisk,
+  form: ExtractForm,
+  env: Readonly<Record<string, string>> = {},
+): string {
+  const set = Object.entries(env).map(([name, value]) => `${name}=${quote(value)}`);
   const osmet = `${OSMET_DIR}/${disk.osmet}`;
+  const command = [
+    ...(set.length > 0 ? ['env', ...set] : []),
+    installerCommand(form, osmet, REPO, '$d'),
+  ].join(' ');
   const listing = `{ echo "no ${disk.osmet} in ${OSMET_DIR}:"; ls ${OSMET_DIR}; exit ${STATUS.noOsmet}; }`;
   return [
     `[ -f ${quote(osmet)} ] || ${listing}`,
     `[ -d ${REPO}/objects ] || ${fail(STATUS.noRepo, `no OSTree repo at ${REPO}`)}`,
     findDisk(disk),
     REAL_TIME,
-    `\${rt:+$rt 1} ${installerCommand(form, osmet, REPO, '$d')} & i=$!`,
+    `\${rt:+$rt 1} ${command} & i=$!`,
     `\${rt:+$rt 2} ${startReadAhead('"$d"', '$i')} wait $i || exit $?`,
     'blockdev --flushbufs "$d" || exit $?',
     `times >/run/${disk.serial}.times; echo "${CPU_TIMES} ${disk.serial} "$(tail -n 1 /run/${disk.serial}.times)`,

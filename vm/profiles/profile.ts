@@ -44,5 +44,7 @@ export interface VmProfile {
   readonly vcpus: Readonly<Record<Accel, number>>;
   /** Added to the ISO's own kernel arguments. Must not change what the live system does. */
   readonly kargs: Readonly<Record<Accel, readonly string[]>>;
+  /** Environment of the guest's coreos-installer. Must not change what it writes. */
+  readonly installerEnv?: Readonly<Partial<Record<Accel, Readonly<Record<string, string>>>>>;
   readonly seconds: Readonly<Record<Accel, TimeBudget>>;
 }

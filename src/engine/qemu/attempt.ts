@@ -112,7 +112,8 @@ export async function runAttempt(plan: AttemptPlan): Promise<Outcome> {
     phases.enter('login');
     await openShell(line);
     phases.enter('unpack', total);
-    const guestCpu = await unpack(line, plan.disks);
+    const { profile, accel } = plan.vm;
+    const guestCpu = await unpack(line, plan.disks, profile.installerEnv?.[accel]);
     phases.advance(total, total);
     // Every byte is with the host now: nothing that happens from here on can undo it, but Ctrl-C.
     phases.enter('poweroff');

@@ -103,12 +103,13 @@ export async function probeInstaller(line: Line): Promise<ExtractForm> {
 export async function unpack(
   line: Line,
   disks: readonly GuestDisk[],
+  env?: Readonly<Record<string, string>>,
 ): Promise<ReadonlyMap<string, CpuTimes>> {
   const form = await probeInstaller(line);
   await run(line, tuneScript());
   await run(line, placeReadAhead());
   await run(line, prefetchScript(disks));
-  const result = await run(line, inParallel(disks.map((disk) => unpackScript(disk, form))));
+  const result = await run(line, inParallel(disks.map((disk) => unpackScript(disk, form, env))));
   if (result.status !== 0)
     throw new Terminated({ kind: 'guest', task: 'unpack the osmet', ...result });
   return readCpuTimes(result.output);
