@@ -16,6 +16,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { throwIfAborted, UsageError } from '../errors.ts';
 import { syncFolder, writeAtomically } from '../io/atomic.ts';
 import { copyBuffers, copyRange } from '../io/copy.ts';
+import { hashingHere } from '../io/digest.ts';
 import { hashFile } from '../io/hash-file.ts';
 import { osError } from '../io/os-error.ts';
 import { fileSink, hashingSink, type Sink } from '../io/sink.ts';
@@ -86,9 +87,9 @@ export async function createBundleWriter(
     const { blob, result } = await writeAtomically(
       part,
       async (sink) => {
-        const hashing = hashingSink(sink, signal);
+        using hashing = hashingSink(sink, hashingHere(signal));
         const made = await body(hashing);
-        return { result: made, blob: { sha256: hashing.digest(), size: hashing.bytes } };
+        return { result: made, blob: { sha256: await hashing.digest(), size: hashing.bytes } };
       },
       { signal },
     );

@@ -14,7 +14,7 @@ import type { DerivedBase } from '../bundle/recipes.ts';
 import { IntegrityError } from '../errors.ts';
 import { syncFolder } from '../io/atomic.ts';
 import { copyBuffers, copyRange } from '../io/copy.ts';
-import type { Sha256 } from '../io/digest.ts';
+import { hashingHere, type Sha256 } from '../io/digest.ts';
 import { osError } from '../io/os-error.ts';
 import { hashingSink } from '../io/sink.ts';
 import { openSource, type Source } from '../io/source.ts';
@@ -153,7 +153,7 @@ async function readBack(
   handle: FileHandle,
   { signal, onBytes }: AdmitOptions,
 ): Promise<Sha256> {
-  const sink = hashingSink(holeDigger(handle), signal);
+  const sink = hashingSink(holeDigger(handle), hashingHere(signal));
   await copyRange(source, 0, source.size, sink, copyBuffers(), {
     signal,
     onBytes: () => onBytes?.(sink.bytes),

@@ -10,13 +10,13 @@ import type { BundleWriter } from '../bundle/write.ts';
 import type { CodecPool } from '../codec/workers/pool.ts';
 import type { BaseIndex } from '../delta/base-index.ts';
 import { IntegrityError, UnsupportedError } from '../errors.ts';
-import { createHasher, type Sha256 } from '../io/digest.ts';
+import type { Sha256 } from '../io/digest.ts';
 import type { Source } from '../io/source.ts';
 import type { Progress } from '../progress.ts';
 import { step } from '../step.ts';
 import { plainFormat, type StreamArtifact } from '../stream/artifacts.ts';
 import { encodeFile } from './encode-file.ts';
-import { findReleased, type ReleasedFile, readReleased } from './released.ts';
+import { findReleased, type ReleasedFile, readReleasedOnce } from './released.ts';
 
 /** A base as dehydrate has it: open, proven and (once somebody asked) indexed. */
 export interface OpenBase extends BlobRef {
@@ -138,16 +138,17 @@ async function fromWhole(
     const releasedSize = name === 'iso' ? size : undefined;
     return describe(artifact, { recipe, container, size, sha256, releasedSize });
   }
-  const reader = readReleased(file, context.signal);
-  const hasher = createHasher();
+  const reader = readReleasedOnce(file, context.signal);
+  using hashing = context.pool.hashing(size, context.signal);
   await match(context, async (onBytes) => {
     for await (const chunk of reader.target) {
-      hasher.update(chunk);
-      onBytes(hasher.bytes);
+      await hashing.update(chunk);
+      onBytes(hashing.bytes);
     }
   });
-  const releasedSize = checkFile(artifact, file, reader.fileDigest());
-  checkTarget(artifact, hasher.digest());
+  const found = { size: hashing.bytes, sha256: await hashing.digest() };
+  const releasedSize = checkFile(artifact, file, reader.fileDigest(found));
+  checkTarget(artifact, found.sha256);
   return describe(artifact, { recipe, container, size, sha256, releasedSize });
 }
 

@@ -14,11 +14,7 @@ import { type BlobRef, blobPath } from '../bundle/blobs.ts';
 import { openBundle } from '../bundle/read.ts';
 import type { Recipe, RecipeArtifact } from '../bundle/recipes.ts';
 import { createBundleWriter } from '../bundle/write.ts';
-import { workerPool } from '../codec/workers/pool.ts';
-import { openSource } from '../io/source.ts';
-import { silent } from '../progress.ts';
 import { addIndex, addManifest } from './manifest.ts';
-import { verifyBundle } from './verify.ts';
 
 /** What containers that are taken apart add to the two verbs, on a release with a VMDK and an OVA. */
 let root: Awaited<ReturnType<typeof temporaryFolder>>;
@@ -351,18 +347,8 @@ describe('damaged and hostile bundles', () => {
       ...recipe,
       payload: { ...recipe.payload, sha256 },
     }));
-    // What proves the artifact is its own hash; dehydrate checks that of the payload before it is told.
+    // What proves the artifact is its own hash: that of the payload is for those who use rdiff.
     expect((await rehydrate(hash, 'aws', join(hash, 'aws.vmdk'))).code).toBe(0);
-    const [recipes] = (await openBundle(bundle)).recipes;
-    await using metal = await openSource(
-      join(root.path, 'cache', 'metal', `${recipes?.bases.metal?.sha256}.raw`),
-    );
-    await using pool = workerPool(1);
-    const verify = verifyBundle({
-      ...{ path: hash, arch: 'x86_64', isoPath: '', pool, progress: silent },
-      metal: new Map([['metal', metal]]),
-    });
-    await expect(verify).rejects.toMatchObject({ code: 'VERIFY_FAILED' });
 
     const size = await copyOf('payload-size', async (recipe) => ({
       ...recipe,

@@ -1,4 +1,3 @@
-import { setImmediate as breathe } from 'node:timers/promises';
 import type { Container } from '../../images/platforms.ts';
 import type { BlobRef } from '../bundle/blobs.ts';
 import type { Recipe, RecipeLayer, RecipePayload } from '../bundle/recipes.ts';
@@ -8,7 +7,7 @@ import { writeRecipe } from '../codec/recipe-blob.ts';
 import type { CodecPool } from '../codec/workers/pool.ts';
 import { encodeDelta, encodeRuns } from '../delta/encode.ts';
 import { FormatError, UnsupportedError } from '../errors.ts';
-import { createHasher, type Hasher, type Sha256 } from '../io/digest.ts';
+import type { Hashing, Sha256 } from '../io/digest.ts';
 import { type DiskRun, runsToSink, sourceRuns } from '../io/disk-run.ts';
 import { hashingSink, nullSink } from '../io/sink.ts';
 import { openSource, type Source } from '../io/source.ts';
@@ -16,13 +15,11 @@ import type { Phase, Progress } from '../progress.ts';
 import { step } from '../step.ts';
 import type { OpenBase } from './artifact.ts';
 import { containerProbe } from './probe.ts';
-import { type ReleasedFile, readReleased } from './released.ts';
+import { type ReleasedFile, readReleasedOnce } from './released.ts';
 import { detectCodec, type TakenApart, takeApart } from './take-apart.ts';
 
 /** Hashing a larger payload, mostly zeros, would take minutes and prove nothing that is not proved. */
 const MAX_HASHED_PAYLOAD = 16 * 2 ** 30;
-/** Zeros hashed between two turns of the event loop. */
-const ZERO_STRIDE = 64 << 20;
 
 export interface EncodeFileOptions {
   readonly file: ReleasedFile;
@@ -57,7 +54,7 @@ export interface EncodedFile extends FoundFile {
  * unpacked (once, if it is compressed) and taken apart; any other is matched while it is read.
  */
 export async function encodeFile(options: EncodeFileOptions): Promise<EncodedFile> {
-  const reader = readReleased(options.file, options.signal);
+  const reader = readReleasedOnce(options.file, options.signal);
   const probe = containerProbe(reader.target);
   const { head, chunks } = await peek(probe.chunks);
   const ends = { ...reader, container: probe.container };
@@ -67,22 +64,22 @@ export async function encodeFile(options: EncodeFileOptions): Promise<EncodedFil
 
 interface Reading {
   readonly target: AsyncIterable<Uint8Array>;
-  fileDigest(): BlobRef;
+  fileDigest(target: BlobRef): BlobRef;
   container(): Container;
 }
 
 async function encodeStream(options: EncodeFileOptions, reading: Reading): Promise<EncodedFile> {
   if (options.onlyApart) throw notApart(options);
-  const { base, writer, signal, prove } = options;
+  const { base, writer, signal, pool, prove } = options;
   const index = await base.index();
   const { blob, result } = await writer.addStream(async (sink) => {
+    using hashing = pool.hashing(base.size, signal);
+    const source = { base: base.source, index, target: reading.target };
     const { targetSize, targetSha256 } = await inPhase(options, 'match', (onBytes) =>
-      encodeDelta({ base: base.source, index, target: reading.target, sink, signal, onBytes }),
+      encodeDelta({ ...source, hashing, sink, signal, onBytes }),
     );
-    const found = {
-      file: reading.fileDigest(),
-      target: { size: targetSize, sha256: targetSha256 },
-    };
+    const target = { size: targetSize, sha256: targetSha256 };
+    const found = { file: reading.fileDigest(target), target };
     prove(found);
     return found;
   });
@@ -122,27 +119,25 @@ function notApart({ file }: EncodeFileOptions): UnsupportedError {
 /** Reads all of the file, hashing it both ways; one that is compressed goes to a scratch file. */
 async function unpack(
   options: EncodeFileOptions,
-  { target, fileDigest }: Reading,
+  { target: bytes, fileDigest }: Reading,
 ): Promise<AsyncDisposable & { readonly source: Source; readonly found: FoundFile }> {
-  const { file, writer, signal } = options;
+  const { file, base, writer, pool, signal } = options;
   const read = async (sink = nullSink()): Promise<BlobRef> =>
     inPhase(options, 'read', async (onBytes) => {
-      const out = hashingSink(sink, signal);
-      for await (const chunk of target) {
+      using out = hashingSink(sink, pool.hashing(base.size, signal));
+      for await (const chunk of bytes) {
         await out.write(chunk);
         onBytes(out.bytes);
       }
-      return { sha256: out.digest(), size: out.bytes };
+      return { sha256: await out.digest(), size: out.bytes };
     });
   if (file.compression === 'none') {
-    const found = { target: await read(), file: fileDigest() };
-    return opened(await openSource(file.path), found);
+    const target = await read();
+    return opened(await openSource(file.path), { target, file: target });
   }
   const scratch = await writer.addScratch(read);
-  return opened(
-    { ...scratch.source, name: file.path },
-    { target: scratch.result, file: fileDigest() },
-  );
+  const target = scratch.result;
+  return opened({ ...scratch.source, name: file.path }, { target, file: fileDigest(target) });
 }
 
 function opened(source: Source, found: FoundFile) {
@@ -190,16 +185,17 @@ async function encodeApart(
   options: EncodeFileOptions,
   { layers, payload }: TakenApart,
 ): Promise<Recipe> {
-  const { writer, signal, base } = options;
+  const { writer, signal, base, pool } = options;
   const index = await base.index();
   const { blob, result } = await writer.addStream(async (sink) => {
-    const hasher = payload.size <= MAX_HASHED_PAYLOAD ? createHasher() : undefined;
-    const target = hashed(payload.runs(), hasher);
+    using hashing =
+      payload.size <= MAX_HASHED_PAYLOAD ? pool.hashing(payload.size, signal) : undefined;
+    const target = hashed(payload.runs(), hashing);
     await inPhase(options, 'match', (onBytes) =>
       encodeRuns({ base: base.source, index, target, sink, signal, onBytes }),
     );
     // A codec may give up as late as here: then nothing of this is in the bundle yet.
-    return { sha256: hasher?.digest(), recipes: await recipesOf(layers) };
+    return { sha256: await hashing?.digest(), recipes: await recipesOf(layers) };
   });
   const described: RecipeLayer[] = [];
   for (const { codec, requires, bytes } of result.recipes) {
@@ -228,16 +224,11 @@ async function recipesOf(layers: TakenApart['layers']) {
 
 async function* hashed(
   runs: AsyncIterable<DiskRun>,
-  hasher: Hasher | undefined,
+  hashing: Hashing | undefined,
 ): AsyncGenerator<DiskRun> {
   for await (const run of runs) {
-    if (run.kind === 'data') hasher?.update(run.bytes);
-    else if (hasher) {
-      for (let left = run.length; left > 0; left -= ZERO_STRIDE) {
-        hasher.zeros(Math.min(left, ZERO_STRIDE));
-        if (left > ZERO_STRIDE) await breathe();
-      }
-    }
+    if (run.kind === 'data') await hashing?.update(run.bytes);
+    else await hashing?.zeros(run.length);
     yield run;
   }
 }

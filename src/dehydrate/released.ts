@@ -4,8 +4,9 @@ import type { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { execa } from 'execa';
+import type { BlobRef } from '../bundle/blobs.ts';
 import { FormatError, RehydrateError, throwIfAborted, toolMissing } from '../errors.ts';
-import { createHasher, type Sha256 } from '../io/digest.ts';
+import { createHasher, type Hasher } from '../io/digest.ts';
 import { osError } from '../io/os-error.ts';
 import type { StreamArtifact } from '../stream/artifacts.ts';
 import type { Compression } from '../stream/names.ts';
@@ -50,7 +51,7 @@ export interface ReleasedReader {
   /** Uncompressed; iterate once. Chunks are the receiver's to keep. */
   readonly target: AsyncIterable<Uint8Array>;
   /** Of the file as it lies there; call once `target` ended. */
-  fileDigest(): { sha256: Sha256; size: number };
+  fileDigest(): BlobRef;
 }
 
 const CHUNK = 1 << 20;
@@ -69,9 +70,18 @@ export function readReleased(file: ReleasedFile, signal?: AbortSignal): Released
   };
 }
 
+/** As {@link readReleased} for who hashes the target: a file that is not compressed is hashed once only. */
+export function readReleasedOnce(
+  file: ReleasedFile,
+  signal?: AbortSignal,
+): Pick<ReleasedReader, 'target'> & { fileDigest(target: BlobRef): BlobRef } {
+  if (file.compression !== 'none') return readReleased(file, signal);
+  return { target: readHashed(file.path, undefined, signal), fileDigest: (target) => target };
+}
+
 async function* readHashed(
   path: string,
-  hasher: ReturnType<typeof createHasher>,
+  hasher: Hasher | undefined,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   try {
@@ -82,7 +92,7 @@ async function* readHashed(
       const { bytesRead } = await handle.read(buffer, 0, CHUNK);
       if (bytesRead === 0) return;
       const chunk = buffer.subarray(0, bytesRead);
-      hasher.update(chunk);
+      hasher?.update(chunk);
       yield chunk;
     }
   } catch (error) {

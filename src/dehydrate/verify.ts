@@ -40,7 +40,7 @@ export async function verifyBundle(options: VerifyOptions): Promise<void> {
     const sink = nullSink();
     try {
       await step(progress, { subject, phase: 'verify', total: artifact.size }, (onBytes) =>
-        writeArtifact({ artifact, bundle, base, sink, pool, audit: true, signal, onBytes }),
+        writeArtifact({ artifact, bundle, base, sink, pool, signal, onBytes }),
       );
     } catch (error) {
       if (!(error instanceof IntegrityError)) throw error;

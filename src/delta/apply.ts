@@ -1,6 +1,6 @@
 import { FormatError, IntegrityError, throwIfAborted } from '../errors.ts';
 import { copyBuffers, copyRange } from '../io/copy.ts';
-import type { Sha256 } from '../io/digest.ts';
+import { type Hashing, hashingHere, type Sha256 } from '../io/digest.ts';
 import { countingSink, hashingSink, type Sink } from '../io/sink.ts';
 import type { Source } from '../io/source.ts';
 import { createDeltaDecoder } from './librsync.ts';
@@ -15,6 +15,8 @@ export interface ApplyOptions {
   readonly sink: Sink;
   /** Without a SHA-256 nothing is hashed: for a sink whose own output is proved. */
   readonly expected: { readonly size: number; readonly sha256?: Sha256 | undefined };
+  /** Hashes the target; in this thread unless given. */
+  readonly hashing?: Hashing | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Called with the bytes of the target done so far. */
   readonly onBytes?: ((done: number) => void) | undefined;
@@ -28,7 +30,10 @@ export interface ApplyOptions {
 export async function applyDelta(options: ApplyOptions): Promise<void> {
   const { base, expected, signal, onBytes, name = 'delta' } = options;
   const decoder = createDeltaDecoder(name);
-  const hashing = expected.sha256 === undefined ? undefined : hashingSink(options.sink, signal);
+  const hashing =
+    expected.sha256 === undefined
+      ? undefined
+      : hashingSink(options.sink, options.hashing ?? hashingHere(signal));
   const out = hashing ?? countingSink(options.sink);
   const buffers = copyBuffers();
 
@@ -66,7 +71,7 @@ export async function applyDelta(options: ApplyOptions): Promise<void> {
   }
   decoder.finish();
 
-  const sha256 = hashing?.digest();
+  const sha256 = await hashing?.digest();
   if (out.bytes !== expected.size || sha256 !== expected.sha256) {
     throw new IntegrityError(`the result of ${name} is not the released file`, {
       code: 'TARGET_MISMATCH',

@@ -1,5 +1,5 @@
 import { throwIfAborted } from '../errors.ts';
-import { createHasher, type Sha256 } from '../io/digest.ts';
+import { type Hashing, hashingHere, type Sha256 } from '../io/digest.ts';
 import { bytesToRuns, type DiskRun } from '../io/disk-run.ts';
 import type { Sink } from '../io/sink.ts';
 import type { Source } from '../io/source.ts';
@@ -22,6 +22,8 @@ export interface EncodeRunsOptions {
 
 export interface EncodeOptions extends Omit<EncodeRunsOptions, 'target'> {
   readonly target: AsyncIterable<Uint8Array>;
+  /** Hashes the target; in this thread unless given. */
+  readonly hashing?: Hashing | undefined;
 }
 
 export interface EncodeRunsResult {
@@ -66,13 +68,13 @@ export async function encodeRuns(options: EncodeRunsOptions): Promise<EncodeRuns
 
 /** As {@link encodeRuns} for a target in bytes, which is hashed meanwhile. */
 export async function encodeDelta(options: EncodeOptions): Promise<EncodeResult> {
-  const hasher = createHasher();
+  const { hashing = hashingHere(options.signal) } = options;
   async function* hashed() {
     for await (const chunk of options.target) {
-      hasher.update(chunk);
+      await hashing.update(chunk);
       yield chunk;
     }
   }
   const made = await encodeRuns({ ...options, target: bytesToRuns(hashed()) });
-  return { ...made, targetSha256: hasher.digest() };
+  return { ...made, targetSha256: await hashing.digest() };
 }

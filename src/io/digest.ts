@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import { setImmediate as breathe } from 'node:timers/promises';
+import { throwIfAborted } from '../errors.ts';
 import { ZEROS } from './zero.ts';
 
 /** A SHA-256 as 64 lower-case hex digits. */
@@ -15,6 +17,17 @@ export interface Hasher {
   /** Ends the hash; call once. */
   digest(): Sha256;
   /** Bytes hashed so far. */
+  readonly bytes: number;
+}
+
+/** A hasher that may be at work elsewhere: await each call before the next. Dispose of it in the end. */
+export interface Hashing extends Disposable {
+  /** Resolves when the chunk may be reused. */
+  update(chunk: Uint8Array): Promise<void>;
+  zeros(length: number): Promise<void>;
+  /** Ends the hash; call once. */
+  digest(): Promise<Sha256>;
+  /** Bytes taken so far. */
   readonly bytes: number;
 }
 
@@ -36,6 +49,31 @@ export function createHasher(): Hasher {
     digest: () => hash.digest('hex') as Sha256,
     get bytes() {
       return bytes;
+    },
+  };
+}
+
+/** Zeros hashed between two turns of the event loop (about 30 ms): keeps Ctrl-C and progress alive. */
+const ZERO_STRIDE = 64 << 20;
+
+/** Hashes in this thread. */
+export function hashingHere(signal?: AbortSignal): Hashing {
+  const hasher = createHasher();
+  return {
+    async update(chunk) {
+      hasher.update(chunk);
+    },
+    async zeros(length) {
+      for (let left = length; left > 0; left -= ZERO_STRIDE) {
+        throwIfAborted(signal);
+        hasher.zeros(Math.min(left, ZERO_STRIDE));
+        if (left > ZERO_STRIDE) await breathe();
+      }
+    },
+    digest: async () => hasher.digest(),
+    [Symbol.dispose]() {},
+    get bytes() {
+      return hasher.bytes;
     },
   };
 }

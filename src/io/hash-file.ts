@@ -1,5 +1,5 @@
 import { copyBuffers, copyRange } from './copy.ts';
-import type { Sha256 } from './digest.ts';
+import { hashingHere, type Sha256 } from './digest.ts';
 import { hashingSink, nullSink } from './sink.ts';
 import { openSource, type Source } from './source.ts';
 
@@ -23,7 +23,7 @@ export async function hashSource(
   source: Source,
   { signal, onBytes }: HashFileOptions = {},
 ): Promise<Sha256> {
-  const sink = hashingSink(nullSink(), signal);
+  using sink = hashingSink(nullSink(), hashingHere(signal));
   await copyRange(source, 0, source.size, sink, copyBuffers(), {
     signal,
     onBytes: () => onBytes?.(sink.bytes),

@@ -1,9 +1,7 @@
 import { once } from 'node:events';
 import type { FileHandle } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
-import { setImmediate as breathe } from 'node:timers/promises';
-import { throwIfAborted } from '../errors.ts';
-import { createHasher, type Sha256 } from './digest.ts';
+import { type Hashing, hashingHere } from './digest.ts';
 import { osError } from './os-error.ts';
 import { HOLE_BLOCK, ZEROS, zeroRuns } from './zero.ts';
 
@@ -16,9 +14,6 @@ export interface Sink {
   /** `length` zero bytes: a hole where the sink can have one. */
   zeros(length: number): Promise<void>;
 }
-
-/** Zeros hashed between two turns of the event loop (about 30 ms): keeps Ctrl-C and progress alive. */
-const ZERO_STRIDE = 64 << 20;
 
 /** Writes a file from its start; aligned zero blocks become holes. Call `finish` to set the size. */
 export function fileSink(
@@ -81,32 +76,23 @@ export function streamSink(stream: Writable): Sink {
   };
 }
 
-export type HashingSink = Sink & { digest(): Sha256; readonly bytes: number };
+export type HashingSink = Sink & Disposable & Pick<Hashing, 'digest' | 'bytes'>;
 
 /** Passes everything on to `inner` and hashes it meanwhile. */
-export function hashingSink(inner: Sink, signal?: AbortSignal): HashingSink {
-  const hasher = createHasher();
+export function hashingSink(inner: Sink, hashing = hashingHere()): HashingSink {
   return {
     async write(chunk) {
-      // The write runs in the thread pool while this thread hashes.
-      const written = inner.write(chunk);
-      try {
-        hasher.update(chunk);
-      } finally {
-        await written;
-      }
+      // The write runs in the thread pool while this thread, or another one, hashes.
+      await Promise.all([inner.write(chunk), hashing.update(chunk)]);
     },
     async zeros(length) {
       await inner.zeros(length);
-      for (let left = length; left > 0; left -= ZERO_STRIDE) {
-        throwIfAborted(signal);
-        hasher.zeros(Math.min(left, ZERO_STRIDE));
-        if (left > ZERO_STRIDE) await breathe();
-      }
+      await hashing.zeros(length);
     },
-    digest: () => hasher.digest(),
+    digest: () => hashing.digest(),
+    [Symbol.dispose]: () => hashing[Symbol.dispose](),
     get bytes() {
-      return hasher.bytes;
+      return hashing.bytes;
     },
   };
 }

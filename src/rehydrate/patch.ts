@@ -13,8 +13,6 @@ export interface WriteArtifactOptions {
   readonly base: Source;
   readonly sink: Sink;
   readonly pool: CodecPool;
-  /** Hashes the payload of containers too, which the hash of the artifact makes unnecessary. */
-  readonly audit?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Called with the bytes of the artifact done so far. */
   readonly onBytes?: ((done: number) => void) | undefined;
@@ -27,7 +25,7 @@ export interface WriteArtifactOptions {
 export async function patch(
   { artifact, bundle, base, signal }: WriteArtifactOptions,
   ref: BlobRef,
-  into: Pick<ApplyOptions, 'sink' | 'expected' | 'onBytes'>,
+  into: Pick<ApplyOptions, 'sink' | 'hashing' | 'expected' | 'onBytes'>,
 ): Promise<void> {
   const delta = fullyRead(bundle.readBlob(ref, signal));
   const name = `the delta of ${artifact.name}`;

@@ -19,18 +19,19 @@ export async function writeArtifact(options: WriteArtifactOptions): Promise<void
   const { recipe } = options.artifact;
   if (recipe.kind === 'container') return writeContainer(options, recipe);
   if (recipe.kind !== 'delta') return copyWhole(options);
-  const { artifact, sink, onBytes } = options;
-  return patch(options, recipe.delta, { sink, expected: artifact, onBytes });
+  const { artifact, sink, pool, signal, onBytes } = options;
+  using hashing = pool.hashing(artifact.size, signal);
+  await patch(options, recipe.delta, { sink, hashing, expected: artifact, onBytes });
 }
 
 async function copyWhole(options: WriteArtifactOptions): Promise<void> {
-  const { artifact, base, sink, signal, onBytes } = options;
-  const out = hashingSink(sink, signal);
+  const { artifact, base, sink, pool, signal, onBytes } = options;
+  using out = hashingSink(sink, pool.hashing(artifact.size, signal));
   await copyRange(base, 0, base.size, out, copyBuffers(), {
     signal,
     onBytes: () => onBytes?.(out.bytes),
   });
-  const found = out.digest();
+  const found = await out.digest();
   if (out.bytes === artifact.size && found === artifact.sha256) return;
   throw wrongTarget(options, { sha256: found, size: out.bytes });
 }

@@ -15,10 +15,10 @@ export async function writeContainer(
   options: WriteArtifactOptions,
   { delta, payload, layers }: Recipe & { kind: 'container' },
 ): Promise<void> {
-  const { artifact, sink, signal, onBytes, audit = false } = options;
+  const { artifact, sink, pool, signal, onBytes } = options;
   const parsed = await readLayers(options, layers);
   checkSizes(artifact, payload.size, parsed);
-  const out = hashingSink(sink, signal);
+  using out = hashingSink(sink, pool.hashing(artifact.size, signal));
   const encoders: Encoder[] = [];
   try {
     let outer: Sink = out;
@@ -27,7 +27,8 @@ export async function writeContainer(
       encoders.unshift(encoder);
       outer = encoder;
     }
-    const expected = audit ? payload : { size: payload.size };
+    // The hash of the artifact proves the payload too.
+    const expected = { size: payload.size };
     await patch(options, delta, { sink: outer, expected, onBytes: () => onBytes?.(out.bytes) });
     for (const encoder of encoders) await encoder.finish();
     onBytes?.(out.bytes);
@@ -35,7 +36,7 @@ export async function writeContainer(
     for (const encoder of encoders) await encoder.abort(error);
     throw error;
   }
-  const found = out.digest();
+  const found = await out.digest();
   if (out.bytes !== artifact.size || found !== artifact.sha256) {
     throw wrongTarget(options, { sha256: found, size: out.bytes });
   }

@@ -1,5 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
+import { type Hashing, hashingHere } from '../../io/digest.ts';
+import { hashThreads } from '../../io/hash-thread.ts';
 import { fromFailure, type Reply, type Request } from './messages.ts';
 import { runTask, type TaskInput, type TaskName, type TaskOutput } from './tasks.ts';
 
@@ -13,6 +15,8 @@ export interface CodecPool {
     input: TaskInput<N>,
     transfer?: readonly ArrayBuffer[],
   ): Promise<TaskOutput<N>>;
+  /** Hashes some `size` bytes, in a thread of its own where that pays. */
+  hashing(size: number, signal: AbortSignal | undefined): Hashing;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -23,6 +27,7 @@ export function inlinePool(): CodecPool {
     async run(name, input) {
       return (await runTask(name, input)).output;
     },
+    hashing: (_, signal) => hashingHere(signal),
     async [Symbol.asyncDispose]() {},
   };
 }
@@ -37,6 +42,8 @@ interface Settle {
   reject(error: Error): void;
 }
 
+/** Less is hashed before a thread has started; bytes. */
+const WORTH_A_THREAD = 32 << 20;
 /** More threads would gain less than the memory that each takes. */
 const MAX_WORKERS = 4;
 
@@ -49,6 +56,7 @@ export function workerPool(
 ): CodecPool {
   const count = Math.max(1, workers);
   const lanes: Lane[] = [];
+  const hashes = hashThreads();
   let nextId = 0;
 
   async function run<N extends TaskName>(
@@ -71,8 +79,13 @@ export function workerPool(
   return {
     depth: 2 * count + 1,
     run,
+    hashing: (size, signal) =>
+      size < WORTH_A_THREAD ? hashingHere(signal) : hashes.hashing(signal),
     async [Symbol.asyncDispose]() {
-      await Promise.all(lanes.map(({ worker }) => worker.terminate()));
+      await Promise.all([
+        ...lanes.map(({ worker }) => worker.terminate()),
+        hashes[Symbol.asyncDispose](),
+      ]);
     },
   };
 }
