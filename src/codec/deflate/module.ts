@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { zstdDecompressSync } from 'node:zlib';
 import * as v from 'valibot';
+import { WebAssembly } from '../../wasm/api.ts';
+import { wasi } from '../../wasm/wasi.ts';
 import { type GoImplementation, type Implementation, isGo } from './implementations.ts';
-import { wasi } from './wasi.ts';
 
 /** The exports of scripts/wasm/deflate.c, and of go/main.go. Addresses are offsets into `memory`. */
 export interface DeflateExports {
@@ -16,13 +17,6 @@ export interface DeflateExports {
   /** Only zlib's own module has it. */
   inflate?(length: number, room: number, windowBits: number): number;
 }
-
-/** The little that we need of an API whose types TypeScript has in its DOM library only. */
-interface WebAssemblyApi {
-  compile(bytes: Uint8Array): Promise<object>;
-  Instance: new (module: object, imports: object) => { readonly exports: unknown };
-}
-const { WebAssembly } = globalThis as unknown as { WebAssembly: WebAssemblyApi };
 
 const exported = v.function();
 const exportsSchema = v.object({

@@ -1,6 +1,6 @@
 /**
- * As much of WASI (wasi_snapshot_preview1) as Go's runtime asks for: no files, no arguments, and neither the
- * time nor chance, since bytes must depend on nothing else than the input.
+ * As much of WASI (wasi_snapshot_preview1) as the runtimes of Go and Rust ask for: no files, no arguments, and
+ * neither the time nor chance, since results must depend on nothing else than the input.
  */
 interface Memory {
   readonly buffer: ArrayBuffer;
