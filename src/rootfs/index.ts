@@ -14,9 +14,10 @@ import { openSquashfs } from './squashfs/index.ts';
 export function openRootFiles(source: Source, extent: IsoExtent): RootFiles {
   const head = new Uint8Array(Math.min(SUPERBLOCKS_SIZE, extent.length));
   source.readSync(head, extent.offset);
-  switch (decodeSuperblock(head)?.kind) {
+  const superblock = decodeSuperblock(head);
+  switch (superblock?.kind) {
     case 'squashfs':
-      return openSquashfs(source, extent);
+      return openSquashfs(source, extent, superblock);
     case 'erofs':
       return openErofs(source, extent);
     default:

@@ -1,5 +1,17 @@
+import type { Codec } from '../decompress.ts';
 import type { Unit } from '../root-files.ts';
-import { badSquashfs, type Superblock } from './superblock.ts';
+import { badSquashfs } from './bad.ts';
+
+/** What telling blocks apart needs of an image. */
+export interface Layout {
+  readonly codec: Codec;
+  /** Bytes. */
+  readonly blockSize: number;
+  /** Bytes of the image. */
+  readonly bytesUsed: number;
+  /** Where the image lies in the ISO. */
+  readonly start: number;
+}
 
 /** Set in a size field if the block is stored as it is. */
 const AS_IS = 1 << 24;
@@ -10,10 +22,9 @@ const FIELD_MASK = AS_IS | SIZE_MASK;
 /** Stored bytes that a size field tells. */
 export const storedSize = (field: number): number => field & SIZE_MASK;
 
-/** The block at `offset` of the image, which lies at `start`; undefined if its size says: all zeros. */
+/** The block at `offset` of the image; undefined if its size says: all zeros. */
 export function dataUnit(
-  { codec, blockSize, bytesUsed }: Superblock,
-  start: number,
+  { codec, blockSize, bytesUsed, start }: Layout,
   offset: number,
   field: number,
 ): Unit | undefined {

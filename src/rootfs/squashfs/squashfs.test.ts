@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { golden } from '../../../test/golden/load.ts';
 import { survive } from '../../../test/golden/mutate.ts';
@@ -10,6 +12,14 @@ import {
   unpackChanged,
 } from '../../../test/support/root-files.ts';
 import { sha256Of } from '../../../test/support/synthetic-bundle.ts';
+
+test('the module is the one of SHA256SUMS', () => {
+  const folder = new URL('wasm/', import.meta.url);
+  const sum = createHash('sha256').update(readFileSync(new URL('squashfs.wasm', folder)));
+  const list = readFileSync(new URL('SHA256SUMS', folder), 'utf8');
+  expect(list).toBe(`${sum.digest('hex')}  squashfs.wasm\n`);
+  expect(readdirSync(folder).sort()).toEqual(['LICENSE', 'SHA256SUMS', 'squashfs.wasm']);
+});
 
 const files = listedFiles();
 
@@ -74,6 +84,7 @@ test('what it does not know is told apart from damage', () => {
     return () => openImage(copy);
   };
   expect(edited(20, 3)).toThrow(expect.objectContaining({ code: 'SQUASHFS_COMPRESSION' }));
+  expect(edited(6, 4)).toThrow(expect.objectContaining({ code: 'SQUASHFS_TOO_LARGE' }));
   expect(edited(28, 3)).toThrow(expect.objectContaining({ code: 'SQUASHFS_VERSION' }));
   expect(edited(0, 0)).toThrow(expect.objectContaining({ code: 'ROOT_IMAGE_KIND' }));
   expect(edited(22, 20)).toThrow(expect.objectContaining({ code: 'SQUASHFS_BAD' }));
