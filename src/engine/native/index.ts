@@ -38,7 +38,6 @@ async function regenerate(
   if (disks.length === 0) throw new UsageError('no disk to regenerate', { code: 'NO_DISKS' });
   phases.enter('read');
   await using source = await openSource(iso.path);
-  const root = openRootFiles(source, iso.rootImage);
   const osmets = await Promise.all(
     disks.map(({ osmet: { offset: start, length, name } }) =>
       readOsmet(source, { start, length, name, signal }),
@@ -47,6 +46,7 @@ async function regenerate(
   await using outputs = await createOutputs(disks);
   const diskBytes = disks.reduce((sum, { osmet }) => sum + osmet.diskSize, 0);
   let written = false;
+  let image = '';
   const digests = await writeDisks({
     iso: resolve(iso.path),
     disks,
@@ -54,6 +54,8 @@ async function regenerate(
     threads,
     signal,
     async plan() {
+      const root = openRootFiles(source, iso.rootImage);
+      image = root.description;
       const units = await planUnits(root, osmets, signal);
       phases.enter('unpack');
       return units;
@@ -74,7 +76,7 @@ async function regenerate(
   progress({ type: 'done', subject, seconds: (performance.now() - started) / 1000 });
   return {
     engine: 'native',
-    detail: `native (${root.description})`,
+    detail: `native (${image})`,
     seconds,
     digests: Object.fromEntries(disks.map(({ osmet }, disk) => [osmet.variant, digests[disk]])),
   };
