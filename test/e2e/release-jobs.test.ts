@@ -261,27 +261,34 @@ test('dehydrate --download: a release on a web server becomes a bundle', async (
   );
 });
 
-test('push and pull: what one image needs goes through a registry, and makes it', async () => {
+test('push, sign, verify, pull: what one image needs goes through a registry, and makes it', async () => {
   const arch = ARCHES[1] ?? ARCHES[0] ?? 'x86_64';
   await using registry = await registryServer(join(folder, 'registry'));
-  const reference = `${registry.host}/coreos/bundle:${arch}`;
-  const pushed = await cli(['push', '-b', bundle, reference, '--arch', arch, '--quiet']);
+  // notation speaks plain HTTP to this name only.
+  const reference = `${registry.host.replace('127.0.0.1', 'localhost')}/coreos/bundle`;
+  const pushed = await cli(['push', '-b', bundle, `${reference}:1`, '--arch', arch, '--quiet']);
   expect(pushed.exitCode, pushed.stderr).toBe(0);
+  const policy = join(folder, 'trustpolicy.json');
+  const trusted = {
+    ...{ name: 'it', registryScopes: [reference], trustedIdentities: ['*'] },
+    ...{ trustStores: ['ca:e2e'], signatureVerification: { level: 'strict' } },
+  };
+  await writeFile(policy, JSON.stringify({ version: '1.0', trustPolicies: [trusted] }));
+  const notation = (...args: string[]) =>
+    execa('notation', args, { env: { XDG_CONFIG_HOME: join(folder, 'notation') } });
+  await notation('certificate', 'generate-test', '--default', 'e2e');
+  await notation('policy', 'import', policy);
+  await expect(notation('verify', pushed.stdout)).rejects.toThrow('no signature is associated');
+  await notation('sign', pushed.stdout);
+  const { stdout: verified } = await notation('verify', `${reference}:1`);
+  expect(verified).toBe(`Successfully verified signature for ${pushed.stdout}`);
+
   const target = join(folder, 'pulled');
   const pulled = await cli([
-    ...[
-      'pull',
-      pushed.stdout.trim(),
-      '-o',
-      target,
-      '--arch',
-      arch,
-      '--platform',
-      'qemu',
-      '--quiet',
-    ],
+    ...['pull', pushed.stdout, '-o', target, '--arch', arch, '--platform', 'qemu', '--quiet'],
   ]);
   expect(pulled.exitCode, pulled.stderr).toBe(0);
+  expect(pulled.stdout).toBe(pushed.stdout);
   const all = filesBelow(bundle).length;
   expect(filesBelow(target).length).toBeLessThan(all);
   const image = join(folder, 'pulled.qcow2');
