@@ -80,7 +80,7 @@ What the registry has is not sent again. Prints the reference by digest, which i
 
 Examples:
   iso-rehydrate push --bundle bundle registry.example.com/coreos/bundle:42.20250101.3.0
-  cosign sign "$(iso-rehydrate push -b bundle registry.example.com/coreos/bundle:stable)"`;
+  notation sign "$(iso-rehydrate push -b bundle registry.example.com/coreos/bundle:stable)"`;
 
 const PULL_HELP = `
 Blobs are resumed, and hashed as they arrive. A second pull into the same folder adds to it. The
