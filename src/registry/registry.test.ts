@@ -91,6 +91,59 @@ test('a part: only the blobs that it needs, under the same index; more can be ad
   expect(await blobsIn(part)).toEqual(all);
 });
 
+test('push of a part: a bundle of its own, of what was asked for and nothing else', async () => {
+  const reference = (name: string) => `${server.host}/coreos/${name}:1`;
+  const push = async (name: string, ...more: string[]) => {
+    const { code, stdout, stderr } = await cli([
+      ...['push', '-b', bundle.path, reference(name), '--json', ...more],
+    ]);
+    expect(code, stderr).toBe(0);
+    return JSON.parse(stdout.toString());
+  };
+  const whole = await openBundle(bundle.path);
+  // All by name is all, under the same index.
+  expect((await push('part-all', '-p', 'all', '-a', 's390x,x86_64')).digest).toBe(whole.digest);
+
+  const { digest } = await push('part-qemu', '-p', 'qemu', '-a', 's390x');
+  expect(digest).not.toBe(whole.digest);
+  const target = join(folder.path, 'part-qemu');
+  expect((await cli(['pull', reference('part-qemu'), '-o', target])).code).toBe(0);
+  const part = await openBundle(target);
+  expect(part.digest).toBe(digest);
+  const [recipes, ...others] = part.recipes;
+  expect(others).toEqual([]);
+  const s390x = whole.recipes.find(({ architecture }) => architecture === 's390x');
+  const qemu = s390x?.artifacts.filter(({ platform }) => platform === 'qemu');
+  expect(recipes).toEqual({ ...s390x, artifacts: qemu, missing: [] });
+  // Index, manifest, recipes, ISO, stream, one delta: a pull of all of it finds nothing missing.
+  expect(await blobsIn(target)).toHaveLength(6);
+  const again = await cli(['push', '-b', target, reference('part-again'), '--json']);
+  expect(JSON.parse(again.stdout.toString())).toMatchObject({ digest });
+  // What a registry keeps of it, oras copies.
+  const theirs = join(folder.path, 'part-oras');
+  const from = reference('part-qemu').replace('127.0.0.1', 'localhost');
+  await execa('oras', ['copy', '--to-oci-layout', from, `${theirs}:1`]);
+  expect(await openBundle(theirs)).toMatchObject({ digest, recipes: part.recipes });
+
+  // By format, of whatever has it; the other architectures' manifests are not touched.
+  await push('part-pxe', '-p', 'metal', '-f', 'pxe');
+  const pxe = join(folder.path, 'part-pxe');
+  expect((await cli(['pull', reference('part-pxe'), '-o', pxe])).code).toBe(0);
+  const made = await cli([
+    ...['-b', pxe, '-a', 'x86_64', '-p', 'all', '-o', join(folder.path, 'pxe/'), '--no-cache'],
+  ]);
+  expect(made.code, made.stderr).toBe(0);
+  const kernel = await readFile(join(folder.path, 'pxe/live-kernel'));
+  expect(kernel).toEqual(bundle.targets.get('pxe/kernel'));
+
+  const none = ['push', '-b', bundle.path, reference('part-none'), '-p'];
+  expect(await cli([...none, 'gcp'])).toMatchObject({ code: 5 });
+  expect(await cli([...none, 'aws'])).toMatchObject({
+    code: 5,
+    stderr: expect.stringContaining('not among the artifacts'),
+  });
+});
+
 test('a pull that broke off goes on; damage is mended, another bundle is not replaced', async () => {
   const reference = `${server.host}/coreos/resume:1`;
   expect((await cli(['push', '-b', bundle.path, reference])).code).toBe(0);
