@@ -8,15 +8,22 @@ import { fileServer } from '../support/file-server.ts';
 import { registryServer } from '../support/registry-server.ts';
 import { schemaErrors } from '../support/schema.ts';
 import { forgeDelta } from '../support/tamper.ts';
-import { cli, filesBelow } from './support/cli.ts';
-import { fixtureArches, fixtureDir, partialRelease, pick, promised } from './support/fixture.ts';
+import { cli, filesBelow, qemusWith } from './support/cli.ts';
+import {
+  auditedArch,
+  fixtureArches,
+  fixtureDir,
+  partialRelease,
+  pick,
+  promised,
+} from './support/fixture.ts';
 import { sha256sum } from './support/judge.ts';
 import { inspected, RESTING, releaseBundle } from './support/release-bundle.ts';
 
 /**
  * What release jobs, mirrors and auditors do, on the bundle of the whole fixture. Disks come from the cache
- * that dehydrate has left, or from the native engine: nothing boots. A few platforms of two architectures stand for all, which
- * other files make.
+ * that dehydrate has left, or from the native engine; one audit boots an ISO. A few platforms of two
+ * architectures stand for all, which other files make.
  */
 const ARCHES = fixtureArches().slice(-2);
 const PLATFORMS = ['metal', 'qemu', 'metal/iso', 'metal/pxe'];
@@ -96,6 +103,39 @@ describe('audit', () => {
       );
     }
     expect(await readdir(report)).not.toContain('bad');
+  });
+
+  test('by both engines: the ISO boots, and what it unpacks is what we unpack', async () => {
+    const arch = auditedArch();
+    const report = join(folder, 'both');
+    const { exitCode, stderr } = await cli([
+      ...['audit', '-b', bundle, '--report', report, '--quiet', '--engine', 'both'],
+      ...['--arch', arch, '--platform', 'metal/raw,qemu'],
+      ...['--cache-dir', join(folder, 'empty-cache'), '--log-dir', join(folder, 'logs')],
+    ]);
+    expect(exitCode, stderr).toBe(0);
+    const { audit, judged } = await readReport(report);
+    const [{ engine, disks }] = audit.architectures;
+    expect(audit).toMatchObject({ verdict: 'GOOD', request: { engine: 'both' } });
+    expect(engine).toMatchObject({
+      engine: 'both',
+      detail: expect.stringMatching(/^qemu .* and native/),
+    });
+    expect(engine.seconds.boot).toBeGreaterThan(1);
+    const wanted = promised(arch).filter(
+      ({ platform, format }) =>
+        platform === 'qemu' || (platform === 'metal' && format === 'raw.xz'),
+    );
+    expect(judged.map(({ sha256 }) => sha256).sort()).toEqual(
+      wanted.map(({ sha256 }) => sha256).sort(),
+    );
+    expect(disks).toEqual([
+      expect.objectContaining({
+        base: 'metal',
+        sha256: pick('metal', 'raw.xz', 'disk', arch).sha256,
+      }),
+    ]);
+    expect(qemusWith(folder)).toEqual([]);
   });
 
   test('BAD: offset, bytes and words of a forged image; its page in a real browser', async () => {
