@@ -226,35 +226,81 @@ describe('examples', () => {
     expect(judged.map(({ name }) => name).sort()).toEqual(wanted.map(({ name }) => name).sort());
   });
 
-  test('the GitHub Actions matrix: plan, a job for each shard, one report', async () => {
+  test('the GitHub Actions matrix: pull, plan, a job for each shard, one report', async () => {
     const [{ jobs }] = await documents('github-actions.yml');
     const scriptOf = (job: string, name: string): string =>
       jobs[job].steps.find((step: { name?: string }) => step.name === name).run;
+    await using registry = await registryServer(join(folder, 'actions-registry'));
+    const reference = `${registry.host}/coreos/bundle:1`;
+    const platforms = 'metal/iso,metal/pxe';
+    const some = ['--arch', ARCHES.join(','), '--platform', platforms];
+    const pushed = await cli(['push', '-b', bundle, reference, '--quiet', ...some]);
+    expect(pushed.exitCode, pushed.stderr).toBe(0);
     const cwd = join(folder, 'actions');
     await mkdir(cwd);
     const common = {
-      ...{ BUNDLE: bundle, ENGINE: 'native', PLATFORMS: 'metal/iso,metal/pxe', SHARDS: '3' },
-      GITHUB_OUTPUT: join(cwd, 'output'),
+      ...{ REFERENCE: reference, BUNDLE: 'bundle', ENGINE: 'native', PLATFORMS: platforms },
+      ...{ SHARDS: '3', GITHUB_OUTPUT: join(cwd, 'output') },
       GITHUB_STEP_SUMMARY: join(cwd, 'summary.md'),
     };
     const run = async (script: string, more: Record<string, string> = {}) =>
       execa('bash', ['-eo', 'pipefail', '-c', script], {
         ...{ cwd, env: await environment({ ...common, ...more }), extendEnv: false },
       });
+    await run(scriptOf('plan', 'pull the recipes'));
     await run(scriptOf('plan', 'plan'));
     const output = (await readFile(common.GITHUB_OUTPUT, 'utf8')).trim();
     const shards: { shard: string; index: number }[] = JSON.parse(output.replace('shards=', ''));
     expect(shards).toHaveLength(3);
     for (const { shard, index } of shards) {
+      await run(scriptOf('audit', 'pull'));
       await run(scriptOf('audit', 'audit'), { SHARD: shard, REPORT: `part-${index}` });
     }
     await run(scriptOf('report', 'merge'));
     const { judged } = await readReport(join(cwd, 'audit'));
-    const wanted = fixtureArches().flatMap((arch) =>
+    const wanted = ARCHES.flatMap((arch) =>
       promised(arch).filter(({ format }) => format === 'pxe' || format === 'iso'),
     );
     expect(judged.map(({ name }) => name).sort()).toEqual(wanted.map(({ name }) => name).sort());
     expect(await readFile(common.GITHUB_STEP_SUMMARY, 'utf8')).toContain('# Audit: GOOD');
+  });
+
+  test('the Tekton task: estimate, dehydrate, push, and a result that can be pulled', async () => {
+    const [{ spec }] = await documents('tekton-task.yaml');
+    const arch = ARCHES[0] ?? 'x86_64';
+    const workspace = join(folder, 'tekton');
+    await partialRelease(workspace, ['qemu'], arch);
+    await using registry = await registryServer(join(folder, 'tekton-registry'));
+    const digest = join(folder, 'tekton-digest');
+    const given: Record<string, string> = { reference: `${registry.host}/coreos/bundle:1`, arch };
+    // As Tekton's controller does before a step runs.
+    const variables = new Map<string, string>([
+      ...spec.params.map((param: { name: string; default?: string }) => [
+        `params.${param.name}`,
+        given[param.name] ?? param.default,
+      ]),
+      ['workspaces.release.path', workspace],
+      ['results.digest.path', digest],
+    ]);
+    const substituted = (text: string) =>
+      text.replace(/\$\(([\w.]+)\)/g, (whole, name: string) => variables.get(name) ?? whole);
+    for (const [index, step] of spec.steps.entries()) {
+      const script = join(folder, `tekton-step-${index}`);
+      await writeFile(script, substituted(step.script), { mode: 0o755 });
+      expect(await readFile(script, 'utf8')).not.toContain('$(');
+      await execa(script, {
+        ...{ cwd: substituted(step.workingDir), env: await environment({}), extendEnv: false },
+      });
+    }
+    const reference = await readFile(digest, 'utf8');
+    expect(reference).toMatch(/^127\.0\.0\.1:\d+\/coreos\/bundle@sha256:[0-9a-f]{64}$/);
+    const target = join(folder, 'tekton-pulled');
+    const pulled = await cli(['pull', reference, '-o', target, '--without-iso', '--quiet']);
+    expect(pulled.exitCode, pulled.stderr).toBe(0);
+    const key = ({ name, sha256 }: { name: string; sha256: string }) => `${name} ${sha256}`;
+    const wanted = promised(arch).filter(({ platform }) => /^(metal|qemu)$/.test(platform));
+    const { artifacts } = await inspected(target, arch);
+    expect(artifacts.map(key).sort()).toEqual(wanted.map(key).sort());
   });
 });
 
