@@ -3,17 +3,18 @@ import { readBody } from '../download/read-body.ts';
 import { IoError, RehydrateError, throwIfAborted } from '../errors.ts';
 import { osError } from '../io/os-error.ts';
 import { parseJson } from '../json/parse.ts';
+import type { Credentials } from './credentials.ts';
 import { isLoopback, type Reference } from './reference.ts';
 
 export interface RegistryOptions {
-  /** `Basic …`; undefined: nobody in particular. */
-  readonly credentials?: string | undefined;
+  /** Undefined: nobody in particular. */
+  readonly credentials?: Credentials | undefined;
   /** HTTP instead of HTTPS; registries on loopback addresses have it anyway. */
   readonly plainHttp?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-export type Request = () => RequestInit & { duplex?: 'half' };
+export type MakeRequest = () => RequestInit & { duplex?: 'half' };
 
 /** Requests to one repository of a registry, under the login that it asks for. */
 export interface Connection {
@@ -22,7 +23,7 @@ export interface Connection {
   /** What the registry has let in so far; to be sent to its own host only. */
   readonly authorization: () => Readonly<Record<string, string>>;
   /** Resolves whatever the status. Throws IoError `REGISTRY` if there is no answer, `REGISTRY_LOGIN`. */
-  send(url: string, request: Request): Promise<Response>;
+  send(url: string, request: MakeRequest): Promise<Response>;
   /** Throws IoError `REGISTRY`, with the status and what the registry says, unless it is a success. */
   expectOk(response: Response, doing: string): Promise<Response>;
 }
@@ -44,7 +45,7 @@ export function connect(
   let authorization: string | undefined;
 
   /** Sends a request; if the registry asks who it is, says so and sends it again. */
-  async function send(url: string, init: Request): Promise<Response> {
+  async function send(url: string, init: MakeRequest): Promise<Response> {
     const once = async () => {
       const { headers, ...rest } = init();
       const own = authorization === undefined ? {} : { authorization };
@@ -70,20 +71,22 @@ export function connect(
   /** Basic, or a token as Docker's specification "Token Authentication" has it. */
   async function authorize(challenge: string): Promise<string> {
     const [, kind = '', rest = ''] = /^(\w+)\s*(.*)$/s.exec(challenge) ?? [];
-    if (kind.toLowerCase() === 'basic' && credentials !== undefined) return credentials;
+    const basic = credentials && 'basic' in credentials ? `Basic ${credentials.basic}` : undefined;
+    if (kind.toLowerCase() === 'basic' && basic !== undefined) return basic;
     const fields = new Map(
       [...rest.matchAll(/(\w+)="([^"]*)"/g)].map(([, name = '', value = '']) => [name, value]),
     );
     const realm = fields.get('realm') ?? '';
     const isSafe = /^https:/.test(realm) || (scheme === 'http' && /^http:/.test(realm));
     if (kind.toLowerCase() !== 'bearer' || !URL.canParse(realm) || !isSafe) throw loginNeeded();
-    const url = new URL(realm);
+    const wanted = new URLSearchParams();
     for (const name of ['service', 'scope']) {
       const value = fields.get(name);
-      if (value !== undefined) url.searchParams.set(name, value);
+      if (value !== undefined) wanted.set(name, value);
     }
-    const headers = credentials === undefined ? {} : { authorization: credentials };
-    const response = await fetch(url, { headers, ...(signal ? { signal } : {}) });
+    const identity = credentials && 'identityToken' in credentials ? credentials.identityToken : '';
+    const request = identity ? refresh(realm, wanted, identity) : ask(realm, wanted, basic);
+    const response = await fetch(request, signal ? { signal } : {});
     if (!response.ok) throw loginNeeded();
     const bytes = await readBody(response, MAX_MANIFEST, realm);
     const { token, access_token: access } = parseJson(bytes, tokenSchema, {
@@ -133,6 +136,22 @@ export function connect(
       cause: error,
     });
   }
+}
+
+/** "Token Authentication": with a name and password, or nobody's. */
+function ask(realm: string, wanted: URLSearchParams, basic: string | undefined): Request {
+  const url = new URL(realm);
+  for (const [name, value] of wanted) url.searchParams.set(name, value);
+  return new Request(url, basic === undefined ? {} : { headers: { authorization: basic } });
+}
+
+/** "Token Authentication, OAuth2": with what an earlier login has left. */
+function refresh(realm: string, wanted: URLSearchParams, identityToken: string): Request {
+  const body = new URLSearchParams(wanted);
+  body.set('grant_type', 'refresh_token');
+  body.set('client_id', 'iso-rehydrate');
+  body.set('refresh_token', identityToken);
+  return new Request(realm, { method: 'POST', body });
 }
 
 const HINTS: Readonly<Record<number, string>> = {

@@ -11,7 +11,6 @@ import {
   writeSyntheticBundle,
 } from '../../test/support/synthetic-bundle.ts';
 import { openBundle } from '../bundle/read.ts';
-import { findCredentials } from './credentials.ts';
 import { parseReference, referenceText } from './reference.ts';
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
@@ -188,31 +187,7 @@ test('what the registry does not have, or what is no bundle', async () => {
   expect(other).toMatchObject({ code: 3, stderr: expect.stringContaining('not a bundle') });
 });
 
-test('a registry with a login', async () => {
-  const login = { user: 'me', password: 'secret' };
-  const reference = (host: string) => `${host}/coreos/bundle:1`;
-  await using closed = await registryServer(join(folder.path, 'closed'), login);
-  const authfile = join(folder.path, 'auth.json');
-  const auth = Buffer.from('me:secret').toString('base64');
-  await writeFile(authfile, JSON.stringify({ auths: { [closed.host]: { auth } } }));
-  const push = ['push', '-b', bundle.path, reference(closed.host)];
-  expect(await cli(push)).toMatchObject({
-    code: 7,
-    stderr: expect.stringContaining('wants a login'),
-  });
-  const pushed = await cli([...push, '--authfile', authfile]);
-  expect(pushed.code, pushed.stderr).toBe(0);
-  const env = { REGISTRY_AUTH_FILE: authfile };
-  const pulled = await cli(['pull', reference(closed.host), '-o', join(folder.path, 'in')], {
-    env,
-  });
-  expect(pulled.code, pulled.stderr).toBe(0);
-  const wrong = Buffer.from('me:wrong').toString('base64');
-  await writeFile(authfile, JSON.stringify({ auths: { [closed.host]: { auth: wrong } } }));
-  expect(await cli([...push, '--authfile', authfile])).toMatchObject({ code: 7 });
-});
-
-test('references and logins', async () => {
+test('references', async () => {
   expect(parseReference('docker://localhost:5000/a/b-c:v1')).toEqual({
     host: 'localhost:5000',
     name: 'a/b-c',
@@ -225,7 +200,4 @@ test('references and logins', async () => {
   for (const bad of ['a', 'a/b', 'r.io/A', 'r.io/../x', 'r.io/a:', 'r.io/a@sha256:1', 'r.io//a']) {
     expect(() => parseReference(bad), bad).toThrow(expect.objectContaining({ code: 'REFERENCE' }));
   }
-  const env = { HOME: folder.path };
-  expect(await findCredentials('r.io', env)).toBeUndefined();
-  await expect(findCredentials('r.io', env, '/nonexistent')).rejects.toMatchObject({ kind: 'io' });
 });

@@ -130,8 +130,9 @@ async function connect(
   { plainHttp, authfile }: RegistryCliOptions,
   io: CliIo,
 ): Promise<Registry> {
-  const credentials = await findCredentials(reference.host, io.env, authfile);
-  return openRegistry(reference, { credentials, plainHttp, signal: io.signal });
+  const { env, signal } = io;
+  const credentials = await findCredentials(reference, env, { authFile: authfile, signal });
+  return openRegistry(reference, { credentials, plainHttp, signal });
 }
 
 function tell(
