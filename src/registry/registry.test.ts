@@ -64,6 +64,15 @@ test('what is pushed is pulled again, byte for byte, and is what skopeo sees', a
   expect(await blobsIn(theirs)).toEqual(
     expect.arrayContaining((await blobsIn(bundle.path)).filter((name) => name !== digest)),
   );
+  // What it pushes, we pull; its index is another, and is what the pull then has.
+  await execa('skopeo', [
+    ...['copy', '--all', '--insecure-policy', '--dest-tls-verify=false'],
+    ...[`oci:${theirs}`, `docker://${server.host}/skopeo/bundle:1`],
+  ]);
+  const back = join(folder.path, 'back');
+  const got = await cli(['pull', `${server.host}/skopeo/bundle:1`, '-o', back]);
+  expect(got.code, got.stderr).toBe(0);
+  expect((await openBundle(back)).recipes).toEqual((await openBundle(bundle.path)).recipes);
 });
 
 test('a part: only the blobs that it needs, under the same index; more can be added', async () => {
