@@ -70,11 +70,11 @@ function section(arch: AuditedArchitecture): Markup {
 <h2>${architecture}, ${release}</h2>
 <dl><dt>ISO</dt><dd>${iso.name}, ${formatBytes(iso.size)}</dd><dt>disks by</dt><dd>${disks}</dd><dt>time</dt><dd>${seconds.toFixed(1)} s</dd></dl>
 ${mapLegend()}
-<table>
-<thead><tr><th>status</th><th>artifact</th><th>size</th><th>delta</th><th>made from</th><th>where its bytes come from, start to end</th><th>time</th></tr></thead>
+<div class="wide"><table>
+<thead><tr><th>status</th><th>artifact</th><th class="number">size</th><th class="number">delta</th><th>made from</th><th>where its bytes come from, start to end</th><th class="number">time</th></tr></thead>
 <tbody>
 ${artifacts.map((artifact) => row(architecture, artifact))}</tbody>
-</table>
+</table></div>
 ${wrong.map(details)}
 <h3>What the bundle holds, and what is made of it</h3>
 ${compositionChart(arch)}
