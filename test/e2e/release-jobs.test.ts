@@ -171,6 +171,8 @@ describe('audit', () => {
     const dom = await inBrowser(page, '--dump-dom');
     expect(dom).toContain('<output>2 of 2 artifacts</output>'); // the script ran under the page's policy
     expect(dom.match(/<svg class="map"/g)).toHaveLength(2);
+    expect(dom).toContain(`href="#${arch}/qemu"`); // what is wrong is told first, and where
+    expect(dom).toContain(`id="${arch}/qemu"`);
     expect(dom).toContain('GPT: primary header');
     const shot = join(report, 'audit.png');
     await inBrowser(page, `--screenshot=${shot}`, '--window-size=1280,1400');
