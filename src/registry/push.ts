@@ -143,7 +143,7 @@ async function indexOf(bundle: Bundle): Promise<Buffer> {
   throw new UnsupportedError('the bundle has no index over its architectures', {
     code: 'BUNDLE_INDEX',
     context: { bundle: bundle.path },
-    hint: 'push the bundle as dehydrate wrote it, or copy it with skopeo',
+    hint: 'push the bundle as dehydrate wrote it, or copy it with oras',
   });
 }
 
