@@ -2,17 +2,21 @@
 # Builds the image of the Containerfile and uses it, on a Debian host without Docker, as root: by buildah, on a base
 # that is made here out of Debian's packages and those of Node.js and npm. Not part of the tests: it takes minutes.
 #
-#   scripts/release/try-container.sh BUNDLE ARCH
+#   scripts/release/try-container.sh BUNDLE ARCH [ENGINE…]
 #
-# Makes ARCH's `qemu` image of the bundle in the container, by the native engine and by QEMU, and serves it.
+# Makes ARCH's `qemu` image of the bundle in the container, by each engine (native and qemu), and serves it.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . scripts/setup.sh --env
 set -euo pipefail
 bundle=$(realpath "${1?"a bundle"}")
 arch=${2?"an architecture of it"}
+shift 2
+[ $# -gt 0 ] || set -- native qemu
 say() { printf '\033[1m==>\033[0m %s (%s s)\n' "$*" "$SECONDS" >&2; }
-command -v buildah mmdebstrap >/dev/null || { say "apt-get install buildah mmdebstrap"; exit 8; }
+for program in buildah mmdebstrap; do
+  command -v "$program" >/dev/null || { say "$program is missing: apt-get install $program"; exit 8; }
+done
 
 work=$(mktemp -d)
 storage=(--root "$work/storage" --runroot "$work/run" --storage-driver vfs)
@@ -46,17 +50,18 @@ rm -rf "$work/context"
 run() { b run --isolation chroot "$container" -- iso-rehydrate "$@"; }
 say "In it: --version, inspect"
 run --version
-run inspect /bundle
-for engine in native qemu; do
+run inspect /bundle | head -n 6
+for engine; do
   say "In it: --platform qemu --engine $engine"
   run --arch "$arch" --platform qemu --engine "$engine" --no-cache --quiet -o "/cache/$engine.qcow2"
 done
 say "In it: serve"
-run serve --engine native --listen 127.0.0.1:18080 --quiet &
-server=$!
+# A process of this host as any other: it is stopped by the number that it has left.
+serve='echo $$ >/cache/serve.pid && exec iso-rehydrate serve --engine native --listen 127.0.0.1:18080 --quiet'
+b run --isolation chroot "$container" -- sh -c "$serve" &
 location=$(curl -sf --retry 30 --retry-connrefused --retry-delay 1 http://127.0.0.1:18080/stream.json |
   node -p 'JSON.parse(require("fs").readFileSync(0)).architectures[process.argv[1]].artifacts.qemu.formats["qcow2.xz"].disk.location' "$arch")
 curl -sf "$location" | sha256sum
-kill -INT "$server"
-wait "$server" || true
+b run --isolation chroot "$container" -- sh -c 'kill -INT "$(cat /cache/serve.pid)"'
+wait || true
 say "Done"
