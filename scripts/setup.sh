@@ -35,7 +35,7 @@ packages=(
   mmdebstrap ostree squashfs-tools erofs-utils xorriso cpio gdisk fdisk dosfstools e2fsprogs xfsprogs mount kmod
   busybox-static isolinux syslinux-common mtools gpg debian-archive-keyring arch-test binfmt-support
   squashfs-tools-ng rdiff xdelta3 rsync python3 procps ca-certificates git
-  curl gpgv chromium docker-registry skopeo
+  curl gpgv chromium docker-registry skopeo buildah
 )
 # One emulator per architecture, and the user-mode ones that configure the fixture's foreign trees.
 qemu_packages=(

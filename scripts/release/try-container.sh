@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the image of the Containerfile and uses it, on a Debian host without Docker, as root: by buildah, on a base
-# that is made here out of Debian's packages and those of Node.js and npm. Not part of the tests: it takes minutes.
+# that is made here out of Debian's packages and those of Node.js and npm.
 #
 #   scripts/release/try-container.sh BUNDLE ARCH [ENGINE…]
 #
