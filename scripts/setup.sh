@@ -17,6 +17,7 @@ esac
 if [ -n "$node_arch" ] && [ -x "$(node_bin "$node_arch")/node" ]; then
   PATH=$(node_bin "$node_arch"):$PATH
 fi
+[ ! -d "$tools/bin" ] || PATH=$tools/bin:$PATH
 export PATH
 # Node brings its own list of authorities; a network whose proxy signs with its own needs the system's.
 system_ca=/etc/ssl/certs/ca-certificates.crt
@@ -34,7 +35,7 @@ packages=(
   mmdebstrap ostree squashfs-tools erofs-utils xorriso cpio gdisk fdisk dosfstools e2fsprogs xfsprogs mount kmod
   busybox-static isolinux syslinux-common mtools gpg debian-archive-keyring arch-test binfmt-support
   squashfs-tools-ng rdiff xdelta3 rsync python3 procps ca-certificates git
-  curl gpgv chromium docker-registry skopeo
+  curl gpgv chromium docker-registry skopeo buildah
 )
 # One emulator per architecture, and the user-mode ones that configure the fixture's foreign trees.
 qemu_packages=(
@@ -53,10 +54,28 @@ apt_update() {
 
 qemu_major() { { qemu-system-x86_64 --version 2>/dev/null || true; } | sed -n 's/^QEMU emulator version \([0-9]*\).*/\1/p'; }
 
-# Debian 12's QEMU 7.2 is too old; its backports have 10.
+# at_least WANTED FOUND: whether the second version is the first or a later one.
+at_least() { [ -n "$2" ] && printf '%s\n' "$1" "$2" | sort -VC; }
+
+# install_at_least VERSION PACKAGE...: from backports if Debian's own (of the first package) is older.
+# Debian 12 has QEMU 7.2 and Go 1.19, its backports have 10 and 1.23.
+install_at_least() {
+  local wanted=$1 candidate
+  shift
+  apt_update
+  candidate=$(apt-cache policy "$1" | sed -n 's/.*Candidate: \([0-9]*:\)\?\([0-9.]*\).*/\2/p')
+  if at_least "$wanted" "$candidate"; then
+    apt_install "$@"
+  else
+    enable_backports
+    apt_update
+    apt_install -t "$(backports)" "$@"
+  fi
+}
+backports() { echo "$(. /etc/os-release && echo "$VERSION_CODENAME")-backports"; }
 enable_backports() {
   local suite mirror
-  suite=$(. /etc/os-release && echo "$VERSION_CODENAME")-backports
+  suite=$(backports)
   grep -rqs -- "$suite" /etc/apt/sources.list /etc/apt/sources.list.d && return
   mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -v security | grep -m1 '/debian/*$')
   printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n' \
@@ -71,18 +90,9 @@ if [ "$(installed "${packages[@]}")" -lt "${#packages[@]}" ]; then
   # The tests start a registry of their own; the package would run one as a service.
   as_root systemctl disable --now docker-registry >/dev/null 2>&1 || true
 fi
-major=$(qemu_major)
-if [ "${major:-0}" -lt 8 ] || [ "$(installed "${qemu_packages[@]}")" -lt "${#qemu_packages[@]}" ]; then
+if ! at_least 8 "$(qemu_major)" || [ "$(installed "${qemu_packages[@]}")" -lt "${#qemu_packages[@]}" ]; then
   say "Installing QEMU"
-  apt_update
-  candidate=$(apt-cache policy qemu-system-x86 | sed -n 's/.*Candidate: \([0-9]*:\)\?\([0-9]*\)\..*/\2/p')
-  if [ "${candidate:-0}" -ge 8 ]; then
-    apt_install "${qemu_packages[@]}"
-  else
-    enable_backports
-    apt_update
-    apt_install -t "$(. /etc/os-release && echo "$VERSION_CODENAME")-backports" "${qemu_packages[@]}"
-  fi
+  install_at_least 8 "${qemu_packages[@]}"
 fi
 
 node_ok() { node -e 'const [a,b]=process.versions.node.split(".").map(Number);process.exit(a>22||(a===22&&b>=18)?0:1)' 2>/dev/null; }
@@ -101,5 +111,19 @@ if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modu
   # which npm 11 itself leaves out when it writes one. This takes the locked versions all the same.
   npm install --no-save --no-audit --no-fund --ignore-scripts >&2
 fi
+# What the tests sign with, and another client of registries. Debian 12 has neither; they are Go modules, and so
+# is the newer Go that Debian's fetches where it is too old for them. The module's go.sum pins all of it.
+go_version() { { GOTOOLCHAIN=local go version 2>/dev/null || true; } | sed -n 's/.* go\([0-9.]*\).*/\1/p'; }
+if [ ! -x "$tools/bin/oras" ] || [ scripts/tools/go.mod -nt "$tools/bin/oras" ]; then
+  say "Building notation and oras"
+  at_least 1.21 "$(go_version)" || install_at_least 1.21 golang-go
+  hash -r
+  toolchain=local
+  at_least 1.26.7 "$(go_version)" || toolchain=go1.27.3
+  mkdir -p "$tools/bin"
+  GOTOOLCHAIN=$toolchain CGO_ENABLED=0 \
+    go -C scripts/tools build -trimpath -ldflags='-s -w' -o "$tools/bin/" tool >&2
+fi
+
 say "Building"
 npm run --silent build >&2

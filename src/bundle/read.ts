@@ -70,7 +70,8 @@ export async function openBundle(path: string): Promise<Bundle> {
   const indexBytes = await readSmall(indexPath, MAX_INDEX_BYTES);
   const index = decodeIndex(indexBytes, indexPath);
   const recipes: Recipes[] = [];
-  for (const descriptor of await manifestsOf(path, index)) {
+  const tops = new Set<Sha256>();
+  for (const { descriptor, top } of await manifestsOf(path, index)) {
     const found = await readRecipes(path, descriptor);
     if (found === undefined) continue;
     if (recipes.some(({ architecture }) => architecture === found.architecture)) {
@@ -80,6 +81,7 @@ export async function openBundle(path: string): Promise<Bundle> {
       });
     }
     recipes.push(found);
+    tops.add(top);
   }
   if (recipes.length === 0) {
     throw new FormatError(`${path} is an OCI image layout, but not a bundle of iso-rehydrate`, {
@@ -90,7 +92,7 @@ export async function openBundle(path: string): Promise<Bundle> {
   }
   return {
     path,
-    digest: digestOf(index, indexBytes),
+    digest: digestOf(tops, indexBytes),
     recipes,
     blobPath: ({ sha256 }) => blobPath(path, sha256),
     readBlob: (ref, signal) => readBlob(path, ref, signal),
@@ -114,23 +116,35 @@ export function recipesFor(bundle: Bundle, arch: Arch): Recipes {
 
 const MAX_INDEX_BYTES = 1 << 20;
 
-/** Of the one thing that index.json names; of index.json itself where a tool has put several there. */
-function digestOf(index: OciIndex, bytes: Uint8Array): Sha256 {
-  const [only, ...more] = index.manifests;
-  if (only && more.length === 0) return digestHex(only);
-  return sha256Of(bytes);
+/** Of the one thing in index.json that the recipes are below; of index.json itself where there are several. */
+function digestOf(tops: Iterable<Sha256>, bytes: Uint8Array): Sha256 {
+  const [only, ...more] = tops;
+  return only !== undefined && more.length === 0 ? only : sha256Of(bytes);
 }
 
-/** index.json may list manifests or, as ours does, an image index over them: one level, no loops. */
-async function manifestsOf(path: string, index: OciIndex): Promise<Descriptor[]> {
-  const manifests: Descriptor[] = [];
-  for (const descriptor of index.manifests) {
-    if (descriptor.mediaType === OCI_MANIFEST) manifests.push(descriptor);
-    if (descriptor.mediaType !== OCI_INDEX) continue;
-    const inner = decodeIndex(await readJsonBlob(path, refOf(descriptor)), descriptor.digest);
-    manifests.push(...inner.manifests.filter(({ mediaType }) => mediaType === OCI_MANIFEST));
+interface Listed {
+  readonly descriptor: Descriptor;
+  /** Of what index.json names: the manifest itself, or the index that it is in. */
+  readonly top: Sha256;
+}
+
+/**
+ * index.json may list manifests or, as ours does, an image index over them: one level, no loops. oras lists
+ * both, and the signatures of either: a manifest is taken once, and by its index where it is in one.
+ */
+async function manifestsOf(path: string, index: OciIndex): Promise<Iterable<Listed>> {
+  const manifests = new Map<string, Listed>();
+  const add = (descriptor: Descriptor, top: Descriptor) => {
+    if (descriptor.mediaType !== OCI_MANIFEST || manifests.has(descriptor.digest)) return;
+    manifests.set(descriptor.digest, { descriptor, top: digestHex(top) });
+  };
+  for (const top of index.manifests) {
+    if (top.mediaType !== OCI_INDEX) continue;
+    const inner = decodeIndex(await readJsonBlob(path, refOf(top)), top.digest);
+    for (const descriptor of inner.manifests) add(descriptor, top);
   }
-  return manifests;
+  for (const top of index.manifests) add(top, top);
+  return manifests.values();
 }
 
 /** Undefined for manifests of other tools (signatures, for example). */

@@ -6,6 +6,8 @@ export interface ParseOptions {
   readonly what: string;
   /** Where it came from: a path or a digest. */
   readonly source: string;
+  /** Whether errors must not quote it. */
+  readonly secret?: boolean;
 }
 
 type AnySchema = v.GenericSchema;
@@ -17,7 +19,7 @@ type AnySchema = v.GenericSchema;
 export function parseJson<S extends AnySchema>(
   bytes: Uint8Array,
   schema: S,
-  { what, source }: ParseOptions,
+  { what, source, secret = false }: ParseOptions,
 ): v.InferOutput<S> {
   let value: unknown;
   try {
@@ -27,7 +29,7 @@ export function parseJson<S extends AnySchema>(
       code: 'JSON_SYNTAX',
       context: { file: source },
       hint: 'check that the file is complete',
-      cause: error,
+      ...(secret ? {} : { cause: error }),
     });
   }
   const result = v.safeParse(schema, value, { abortPipeEarly: true });

@@ -24,12 +24,12 @@ import type { Sha256 } from '../io/digest.ts';
 import { hashFile } from '../io/hash-file.ts';
 import { osError } from '../io/os-error.ts';
 import { blobsFor } from '../plan/plan.ts';
-import { chooseWork } from '../plan/work.ts';
 import { type Progress, silent } from '../progress.ts';
 import type { Selection } from '../rehydrate/select.ts';
 import { step } from '../step.ts';
 import type { Registry } from './client.ts';
-import type { Transfer } from './push.ts';
+import { choosePart } from './part.ts';
+import { type Transfer, titleOf } from './push.ts';
 
 export interface PullOptions {
   readonly registry: Registry;
@@ -70,7 +70,7 @@ export async function pull(options: PullOptions): Promise<Transfer> {
   await writeFileAt(join(target, 'index.json'), encodeIndex({ manifests: [entry] }));
   await writeFileAt(join(target, 'oci-layout'), encodeLayout());
   const bundle = await openBundle(target);
-  const work = chooseWork({ bundle, arches, selection }, options.progress ?? silent).architectures;
+  const work = choosePart({ bundle, arches, selection }, options.progress ?? silent);
   const isos = new Set<string>(bundle.recipes.map(({ iso }) => iso.sha256));
   const wanted = new Map<string, BlobRef>();
   for (const { recipes } of work) wanted.set(recipes.stream.sha256, recipes.stream);
@@ -160,8 +160,6 @@ async function isThere(path: string, blob: BlobRef, signal?: AbortSignal): Promi
   if (found?.size !== blob.size) return false;
   return (await hashFile(path, { signal })).sha256 === blob.sha256;
 }
-
-const titleOf = ({ annotations }: Descriptor) => annotations?.['org.opencontainers.image.title'];
 
 const writeBlob = (target: string, sha256: Sha256, bytes: Uint8Array) =>
   writeFileAt(blobPath(target, sha256), bytes);

@@ -1,7 +1,8 @@
 import { stat } from 'node:fs/promises';
 import { type Arch, OCI_ARCHITECTURE } from '../arch.ts';
 import { type BlobRef, blobPath, checkBlob, readJsonBlob } from '../bundle/blobs.ts';
-import { OCI_INDEX, OCI_MANIFEST } from '../bundle/media-types.ts';
+import { encodeArchManifest } from '../bundle/manifest.ts';
+import { ANNOTATION_TITLE, OCI_INDEX, OCI_MANIFEST } from '../bundle/media-types.ts';
 import {
   type Descriptor,
   decodeIndex,
@@ -9,20 +10,25 @@ import {
   digestHex,
   encodeIndex,
 } from '../bundle/oci.ts';
-import { type Bundle, recipesFor } from '../bundle/read.ts';
+import type { Bundle } from '../bundle/read.ts';
 import { throwIfAborted, UnsupportedError } from '../errors.ts';
-import { createHasher, type Sha256 } from '../io/digest.ts';
+import { type Sha256, sha256Of } from '../io/digest.ts';
+import type { ArchWork } from '../plan/work.ts';
 import { type Progress, silent } from '../progress.ts';
+import type { Selection } from '../rehydrate/select.ts';
 import { step } from '../step.ts';
 import type { Registry } from './client.ts';
+import { choosePart } from './part.ts';
+import { contentOfBytes, contentOfFile } from './upload.ts';
 
 export interface PushOptions {
   readonly bundle: Bundle;
   readonly registry: Registry;
   /** Where it goes: a tag, or undefined for its digest alone. */
   readonly tag: string | undefined;
-  /** Only these; the index is then another one than the bundle's, with a digest of its own. */
+  /** Only these, and of them only what is selected; the index then has a digest of its own. */
   readonly arches: readonly Arch[] | 'all';
+  readonly selection: Selection;
   readonly signal?: AbortSignal | undefined;
   readonly progress?: Progress | undefined;
 }
@@ -37,77 +43,112 @@ export interface Transfer {
 }
 
 /**
- * Pushes a bundle: blobs first, then manifests, then the index, so that nobody ever sees half of it.
- * Blobs that are there already are not sent. A blob that is damaged is refused by the registry, which
- * checks its digest; one that is missing is an IntegrityError.
+ * Pushes a bundle, or as much of it as some artifacts need: blobs first, then manifests, then the index, so
+ * that nobody ever sees half of it. Blobs that are there already are not sent. A blob that is damaged is refused
+ * by the registry, which checks its digest; one that is missing is an IntegrityError.
  */
 export async function push(options: PushOptions): Promise<Transfer> {
-  const { bundle, registry, tag, arches, signal } = options;
-  const { index, indexBytes } = await indexOf(bundle, arches);
+  const { registry, tag, signal } = options;
+  const { parts, indexBytes } = await choose(options);
   let blobs = 0;
   let bytes = 0;
   let present = 0;
-  for (const descriptor of index) {
-    const manifestBytes = await readJsonBlob(bundle.path, refOf(descriptor));
-    const { config, layers } = decodeManifest(manifestBytes, descriptor.digest);
+  for (const part of parts) {
+    const { config, layers } = decodeManifest(part.manifest, part.descriptor.digest);
     for (const blob of [config, ...layers]) {
       throwIfAborted(signal);
       if (await registry.hasBlob(refOf(blob))) {
         present++;
         continue;
       }
-      await pushBlob(refOf(blob), blob.annotations?.['org.opencontainers.image.title'], options);
+      await pushBlob(blob, blob === config ? part.config : undefined, options);
       blobs++;
       bytes += blob.size;
     }
-    await registry.pushManifest(descriptor.digest, manifestBytes, OCI_MANIFEST);
+    await registry.pushManifest(part.descriptor.digest, part.manifest, OCI_MANIFEST);
   }
-  const hasher = createHasher();
-  hasher.update(indexBytes);
-  const digest = hasher.digest();
+  const digest = sha256Of(indexBytes);
   await registry.pushManifest(tag ?? `sha256:${digest}`, indexBytes, OCI_INDEX);
   return { digest, blobs, bytes, present };
 }
 
 async function pushBlob(
-  blob: BlobRef,
-  title: string | undefined,
+  descriptor: Descriptor,
+  bytes: Buffer | undefined,
   { bundle, registry, progress = silent }: PushOptions,
 ): Promise<void> {
-  const path = await checkBlob(bundle.path, blob);
-  const subject = title ?? blob.sha256.slice(0, 12);
-  await step(progress, { subject, phase: 'push', total: blob.size }, () =>
-    registry.pushBlob(blob, path),
+  const blob = refOf(descriptor);
+  const content = bytes ? contentOfBytes(bytes) : contentOfFile(await checkBlob(bundle.path, blob));
+  const subject = titleOf(descriptor) ?? blob.sha256.slice(0, 12);
+  await step(progress, { subject, phase: 'push', total: blob.size }, (onBytes) =>
+    registry.pushBlob(blob, content, onBytes),
   );
 }
 
-/** The bundle's index as it is, or one with some of its architectures. */
-async function indexOf(
-  bundle: Bundle,
-  arches: readonly Arch[] | 'all',
-): Promise<{ index: readonly Descriptor[]; indexBytes: Buffer }> {
-  const size = (await stat(blobPath(bundle.path, bundle.digest)).catch(() => undefined))?.size;
-  if (size === undefined) {
-    throw new UnsupportedError('the bundle has no index over its architectures', {
-      code: 'BUNDLE_INDEX',
-      context: { bundle: bundle.path },
-      hint: 'push the bundle as dehydrate wrote it, or copy it with skopeo',
-    });
+/** What goes under the index for one architecture. */
+interface Part {
+  readonly descriptor: Descriptor;
+  readonly manifest: Buffer;
+  /** Recipes that are not the bundle's own. */
+  readonly config?: Buffer;
+}
+
+/**
+ * The bundle's index and manifests as they are, or as much of them as is asked for. A registry takes no manifest
+ * without its blobs, so one of which only some artifacts are wanted is written anew; `pull`, which has no
+ * such rule, leaves them as they were signed.
+ */
+async function choose(options: PushOptions): Promise<{ parts: Part[]; indexBytes: Buffer }> {
+  const { bundle, arches, selection, progress = silent } = options;
+  const indexBytes = await indexOf(bundle);
+  const { manifests, artifactType, annotations } = decodeIndex(
+    indexBytes,
+    `sha256:${bundle.digest}`,
+  );
+  const work = new Map(
+    choosePart({ bundle, arches, selection }, progress).map((one) => [
+      OCI_ARCHITECTURE[one.recipes.architecture] as string,
+      one,
+    ]),
+  );
+  const isAll = bundle.recipes.every(({ architecture, artifacts, missing }) => {
+    const wanted = work.get(OCI_ARCHITECTURE[architecture]);
+    return wanted ? isWhole(wanted) : artifacts.length + missing.length === 0;
+  });
+  const parts: Part[] = [];
+  for (const descriptor of manifests) {
+    const wanted = work.get(descriptor.platform?.architecture ?? '');
+    if (isAll || (wanted && isWhole(wanted))) {
+      parts.push({ descriptor, manifest: await readJsonBlob(bundle.path, refOf(descriptor)) });
+    } else if (wanted) {
+      const { recipes, artifacts, uncovered } = wanted;
+      parts.push(encodeArchManifest({ ...recipes, artifacts, missing: uncovered }));
+    }
   }
-  const indexBytes = await readJsonBlob(bundle.path, { sha256: bundle.digest, size });
-  const { manifests, ...rest } = decodeIndex(indexBytes, `sha256:${bundle.digest}`);
-  if (arches === 'all') return { index: manifests, indexBytes };
-  for (const arch of arches) recipesFor(bundle, arch);
-  const wanted = new Set<string>(arches.map((arch) => OCI_ARCHITECTURE[arch]));
-  const some = manifests.filter(({ platform }) => wanted.has(platform?.architecture ?? ''));
-  const { artifactType, annotations } = rest;
+  if (isAll) return { parts, indexBytes };
   const made = encodeIndex({
-    manifests: some,
+    manifests: parts.map(({ descriptor }) => descriptor),
     ...(artifactType === undefined ? {} : { artifactType }),
     ...(annotations === undefined ? {} : { annotations }),
   });
-  return { index: some, indexBytes: made };
+  return { parts, indexBytes: made };
 }
+
+const isWhole = ({ recipes, artifacts, uncovered }: ArchWork) =>
+  artifacts.length === recipes.artifacts.length && uncovered.length === recipes.missing.length;
+
+async function indexOf(bundle: Bundle): Promise<Buffer> {
+  const size = (await stat(blobPath(bundle.path, bundle.digest)).catch(() => undefined))?.size;
+  if (size !== undefined) return readJsonBlob(bundle.path, { sha256: bundle.digest, size });
+  throw new UnsupportedError('the bundle has no index over its architectures', {
+    code: 'BUNDLE_INDEX',
+    context: { bundle: bundle.path },
+    hint: 'push the bundle as dehydrate wrote it, or copy it with oras',
+  });
+}
+
+/** What a layer is called for people. */
+export const titleOf = ({ annotations }: Descriptor) => annotations?.[ANNOTATION_TITLE];
 
 const refOf = (descriptor: Descriptor): BlobRef => ({
   sha256: digestHex(descriptor),

@@ -8,15 +8,22 @@ import { fileServer } from '../support/file-server.ts';
 import { registryServer } from '../support/registry-server.ts';
 import { schemaErrors } from '../support/schema.ts';
 import { forgeDelta } from '../support/tamper.ts';
-import { cli, filesBelow } from './support/cli.ts';
-import { fixtureArches, fixtureDir, partialRelease, pick, promised } from './support/fixture.ts';
+import { cli, filesBelow, qemusWith } from './support/cli.ts';
+import {
+  auditedArch,
+  fixtureArches,
+  fixtureDir,
+  partialRelease,
+  pick,
+  promised,
+} from './support/fixture.ts';
 import { sha256sum } from './support/judge.ts';
 import { inspected, RESTING, releaseBundle } from './support/release-bundle.ts';
 
 /**
  * What release jobs, mirrors and auditors do, on the bundle of the whole fixture. Disks come from the cache
- * that dehydrate has left, or from the native engine: nothing boots. A few platforms of two architectures stand for all, which
- * other files make.
+ * that dehydrate has left, or from the native engine; one audit boots an ISO. A few platforms of two
+ * architectures stand for all, which other files make.
  */
 const ARCHES = fixtureArches().slice(-2);
 const PLATFORMS = ['metal', 'qemu', 'metal/iso', 'metal/pxe'];
@@ -98,6 +105,39 @@ describe('audit', () => {
     expect(await readdir(report)).not.toContain('bad');
   });
 
+  test('by both engines: the ISO boots, and what it unpacks is what we unpack', async () => {
+    const arch = auditedArch();
+    const report = join(folder, 'both');
+    const { exitCode, stderr } = await cli([
+      ...['audit', '-b', bundle, '--report', report, '--quiet', '--engine', 'both'],
+      ...['--arch', arch, '--platform', 'metal/raw,qemu'],
+      ...['--cache-dir', join(folder, 'empty-cache'), '--log-dir', join(folder, 'logs')],
+    ]);
+    expect(exitCode, stderr).toBe(0);
+    const { audit, judged } = await readReport(report);
+    const [{ engine, disks }] = audit.architectures;
+    expect(audit).toMatchObject({ verdict: 'GOOD', request: { engine: 'both' } });
+    expect(engine).toMatchObject({
+      engine: 'both',
+      detail: expect.stringMatching(/^qemu .* and native/),
+    });
+    expect(engine.seconds.boot).toBeGreaterThan(1);
+    const wanted = promised(arch).filter(
+      ({ platform, format }) =>
+        platform === 'qemu' || (platform === 'metal' && format === 'raw.xz'),
+    );
+    expect(judged.map(({ sha256 }) => sha256).sort()).toEqual(
+      wanted.map(({ sha256 }) => sha256).sort(),
+    );
+    expect(disks).toEqual([
+      expect.objectContaining({
+        base: 'metal',
+        sha256: pick('metal', 'raw.xz', 'disk', arch).sha256,
+      }),
+    ]);
+    expect(qemusWith(folder)).toEqual([]);
+  });
+
   test('BAD: offset, bytes and words of a forged image; its page in a real browser', async () => {
     const forged = join(folder, 'forged');
     await execa('cp', ['-al', bundle, forged]);
@@ -131,6 +171,8 @@ describe('audit', () => {
     const dom = await inBrowser(page, '--dump-dom');
     expect(dom).toContain('<output>2 of 2 artifacts</output>'); // the script ran under the page's policy
     expect(dom.match(/<svg class="map"/g)).toHaveLength(2);
+    expect(dom).toContain(`href="#${arch}/qemu"`); // what is wrong is told first, and where
+    expect(dom).toContain(`id="${arch}/qemu"`);
     expect(dom).toContain('GPT: primary header');
     const shot = join(report, 'audit.png');
     await inBrowser(page, `--screenshot=${shot}`, '--window-size=1280,1400');
@@ -186,35 +228,81 @@ describe('examples', () => {
     expect(judged.map(({ name }) => name).sort()).toEqual(wanted.map(({ name }) => name).sort());
   });
 
-  test('the GitHub Actions matrix: plan, a job for each shard, one report', async () => {
+  test('the GitHub Actions matrix: pull, plan, a job for each shard, one report', async () => {
     const [{ jobs }] = await documents('github-actions.yml');
     const scriptOf = (job: string, name: string): string =>
       jobs[job].steps.find((step: { name?: string }) => step.name === name).run;
+    await using registry = await registryServer(join(folder, 'actions-registry'));
+    const reference = `${registry.host}/coreos/bundle:1`;
+    const platforms = 'metal/iso,metal/pxe';
+    const some = ['--arch', ARCHES.join(','), '--platform', platforms];
+    const pushed = await cli(['push', '-b', bundle, reference, '--quiet', ...some]);
+    expect(pushed.exitCode, pushed.stderr).toBe(0);
     const cwd = join(folder, 'actions');
     await mkdir(cwd);
     const common = {
-      ...{ BUNDLE: bundle, ENGINE: 'native', PLATFORMS: 'metal/iso,metal/pxe', SHARDS: '3' },
-      GITHUB_OUTPUT: join(cwd, 'output'),
+      ...{ REFERENCE: reference, BUNDLE: 'bundle', ENGINE: 'native', PLATFORMS: platforms },
+      ...{ SHARDS: '3', GITHUB_OUTPUT: join(cwd, 'output') },
       GITHUB_STEP_SUMMARY: join(cwd, 'summary.md'),
     };
     const run = async (script: string, more: Record<string, string> = {}) =>
       execa('bash', ['-eo', 'pipefail', '-c', script], {
         ...{ cwd, env: await environment({ ...common, ...more }), extendEnv: false },
       });
+    await run(scriptOf('plan', 'pull the recipes'));
     await run(scriptOf('plan', 'plan'));
     const output = (await readFile(common.GITHUB_OUTPUT, 'utf8')).trim();
     const shards: { shard: string; index: number }[] = JSON.parse(output.replace('shards=', ''));
     expect(shards).toHaveLength(3);
     for (const { shard, index } of shards) {
+      await run(scriptOf('audit', 'pull'));
       await run(scriptOf('audit', 'audit'), { SHARD: shard, REPORT: `part-${index}` });
     }
     await run(scriptOf('report', 'merge'));
     const { judged } = await readReport(join(cwd, 'audit'));
-    const wanted = fixtureArches().flatMap((arch) =>
+    const wanted = ARCHES.flatMap((arch) =>
       promised(arch).filter(({ format }) => format === 'pxe' || format === 'iso'),
     );
     expect(judged.map(({ name }) => name).sort()).toEqual(wanted.map(({ name }) => name).sort());
     expect(await readFile(common.GITHUB_STEP_SUMMARY, 'utf8')).toContain('# Audit: GOOD');
+  });
+
+  test('the Tekton task: estimate, dehydrate, push, and a result that can be pulled', async () => {
+    const [{ spec }] = await documents('tekton-task.yaml');
+    const arch = ARCHES[0] ?? 'x86_64';
+    const workspace = join(folder, 'tekton');
+    await partialRelease(workspace, ['qemu'], arch);
+    await using registry = await registryServer(join(folder, 'tekton-registry'));
+    const digest = join(folder, 'tekton-digest');
+    const given: Record<string, string> = { reference: `${registry.host}/coreos/bundle:1`, arch };
+    // As Tekton's controller does before a step runs.
+    const variables = new Map<string, string>([
+      ...spec.params.map((param: { name: string; default?: string }) => [
+        `params.${param.name}`,
+        given[param.name] ?? param.default,
+      ]),
+      ['workspaces.release.path', workspace],
+      ['results.digest.path', digest],
+    ]);
+    const substituted = (text: string) =>
+      text.replace(/\$\(([\w.]+)\)/g, (whole, name: string) => variables.get(name) ?? whole);
+    for (const [index, step] of spec.steps.entries()) {
+      const script = join(folder, `tekton-step-${index}`);
+      await writeFile(script, substituted(step.script), { mode: 0o755 });
+      expect(await readFile(script, 'utf8')).not.toContain('$(');
+      await execa(script, {
+        ...{ cwd: substituted(step.workingDir), env: await environment({}), extendEnv: false },
+      });
+    }
+    const reference = await readFile(digest, 'utf8');
+    expect(reference).toMatch(/^127\.0\.0\.1:\d+\/coreos\/bundle@sha256:[0-9a-f]{64}$/);
+    const target = join(folder, 'tekton-pulled');
+    const pulled = await cli(['pull', reference, '-o', target, '--without-iso', '--quiet']);
+    expect(pulled.exitCode, pulled.stderr).toBe(0);
+    const key = ({ name, sha256 }: { name: string; sha256: string }) => `${name} ${sha256}`;
+    const wanted = promised(arch).filter(({ platform }) => /^(metal|qemu)$/.test(platform));
+    const { artifacts } = await inspected(target, arch);
+    expect(artifacts.map(key).sort()).toEqual(wanted.map(key).sort());
   });
 });
 
@@ -261,27 +349,34 @@ test('dehydrate --download: a release on a web server becomes a bundle', async (
   );
 });
 
-test('push and pull: what one image needs goes through a registry, and makes it', async () => {
+test('push, sign, verify, pull: what one image needs goes through a registry, and makes it', async () => {
   const arch = ARCHES[1] ?? ARCHES[0] ?? 'x86_64';
   await using registry = await registryServer(join(folder, 'registry'));
-  const reference = `${registry.host}/coreos/bundle:${arch}`;
-  const pushed = await cli(['push', '-b', bundle, reference, '--arch', arch, '--quiet']);
+  // notation speaks plain HTTP to this name only.
+  const reference = `${registry.host.replace('127.0.0.1', 'localhost')}/coreos/bundle`;
+  const pushed = await cli(['push', '-b', bundle, `${reference}:1`, '--arch', arch, '--quiet']);
   expect(pushed.exitCode, pushed.stderr).toBe(0);
+  const policy = join(folder, 'trustpolicy.json');
+  const trusted = {
+    ...{ name: 'it', registryScopes: [reference], trustedIdentities: ['*'] },
+    ...{ trustStores: ['ca:e2e'], signatureVerification: { level: 'strict' } },
+  };
+  await writeFile(policy, JSON.stringify({ version: '1.0', trustPolicies: [trusted] }));
+  const notation = (...args: string[]) =>
+    execa('notation', args, { env: { XDG_CONFIG_HOME: join(folder, 'notation') } });
+  await notation('certificate', 'generate-test', '--default', 'e2e');
+  await notation('policy', 'import', policy);
+  await expect(notation('verify', pushed.stdout)).rejects.toThrow('no signature is associated');
+  await notation('sign', pushed.stdout);
+  const { stdout: verified } = await notation('verify', `${reference}:1`);
+  expect(verified).toBe(`Successfully verified signature for ${pushed.stdout}`);
+
   const target = join(folder, 'pulled');
   const pulled = await cli([
-    ...[
-      'pull',
-      pushed.stdout.trim(),
-      '-o',
-      target,
-      '--arch',
-      arch,
-      '--platform',
-      'qemu',
-      '--quiet',
-    ],
+    ...['pull', pushed.stdout, '-o', target, '--arch', arch, '--platform', 'qemu', '--quiet'],
   ]);
   expect(pulled.exitCode, pulled.stderr).toBe(0);
+  expect(pulled.stdout).toBe(pushed.stdout);
   const all = filesBelow(bundle).length;
   expect(filesBelow(target).length).toBeLessThan(all);
   const image = join(folder, 'pulled.qcow2');

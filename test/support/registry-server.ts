@@ -9,14 +9,19 @@ export interface RegistryServer extends AsyncDisposable {
   readonly host: string;
 }
 
+/** Who may come in: whoever knows a password, or has a token of a server for them. */
+export type RegistryLogin =
+  | { readonly user: string; readonly password: string }
+  | { readonly realm: string; readonly certificate: string };
+
 /** The CNCF distribution registry (Debian: docker-registry), on a free port, its files in `folder`. */
 export async function registryServer(
   folder: string,
-  login?: { readonly user: string; readonly password: string },
+  login?: RegistryLogin,
 ): Promise<RegistryServer> {
   const port = await freePort();
   await mkdir(join(folder, 'data'), { recursive: true });
-  const auth = login ? await htpasswd(folder, login) : '';
+  const auth = login ? await authOf(folder, login) : '';
   const config = join(folder, 'config.yml');
   await writeFile(
     config,
@@ -43,7 +48,12 @@ ${auth}`,
   };
 }
 
-async function htpasswd(folder: string, { user, password }: { user: string; password: string }) {
+async function authOf(folder: string, login: RegistryLogin): Promise<string> {
+  if ('realm' in login) {
+    const { realm, certificate } = login;
+    return `auth: { token: { realm: "${realm}", service: test, issuer: test, rootcertbundle: ${certificate} } }\n`;
+  }
+  const { user, password } = login;
   const salt = '$2b$05$abcdefghijklmnopqrstuu';
   const { stdout } = await execa('perl', ['-e', 'print crypt($ARGV[0], $ARGV[1])', password, salt]);
   const path = join(folder, 'htpasswd');

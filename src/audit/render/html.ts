@@ -24,6 +24,7 @@ export function renderHtml(report: AuditReport): string {
 <body>
 <h1>Audit: <span class="status ${verdict}">${verdict}</span></h1>
 ${facts(report)}
+${wrongOnes(report)}
 ${filters(report)}
 ${architectures.map(section)}
 <script>${raw(SCRIPT)}</script>
@@ -51,6 +52,26 @@ function facts({ counts, bundle, request, tools, started, finished }: AuditRepor
   return markup`<dl>${rows.map(([name, text]) => markup`<dt>${name}</dt><dd>${text}</dd>`)}</dl>`;
 }
 
+/** What a reader looks for first: what is not GOOD, worst first, and where it is told of. */
+function wrongOnes({ architectures }: AuditReport): Markup {
+  const wrong = architectures.flatMap(({ architecture, artifacts }) =>
+    artifacts
+      .filter(({ status }) => status !== 'GOOD')
+      .map((artifact) => ({ architecture, artifact })),
+  );
+  wrong.sort((a, b) => rank(a.artifact) - rank(b.artifact));
+  const items = wrong.map(({ architecture, artifact }) => {
+    const { status, label, difference, error } = artifact;
+    const [why] = (difference?.region ?? error?.message ?? '').split('\n', 1);
+    return markup`<li><span class="status ${status}">${status}</span> <a href="#${anchor(architecture, artifact)}">${architecture} ${label}</a>: ${why}</li>`;
+  });
+  return items.length > 0 ? markup`<ul>${items}</ul>` : markup``;
+}
+
+const WORST_FIRST = ['BAD', 'FAIL', 'UNCOVERED', 'GOOD'];
+const rank = ({ status }: AuditedArtifact) => WORST_FIRST.indexOf(status);
+const anchor = (architecture: string, { label }: AuditedArtifact) => `${architecture}/${label}`;
+
 /** Shown by the script, which it is for. */
 function filters({ counts }: AuditReport): Markup {
   const boxes = STATUSES.filter((status) => counts[status] > 0).map(
@@ -70,12 +91,12 @@ function section(arch: AuditedArchitecture): Markup {
 <h2>${architecture}, ${release}</h2>
 <dl><dt>ISO</dt><dd>${iso.name}, ${formatBytes(iso.size)}</dd><dt>disks by</dt><dd>${disks}</dd><dt>time</dt><dd>${seconds.toFixed(1)} s</dd></dl>
 ${mapLegend()}
-<table>
-<thead><tr><th>status</th><th>artifact</th><th>size</th><th>delta</th><th>made from</th><th>where its bytes come from, start to end</th><th>time</th></tr></thead>
+<div class="wide"><table>
+<thead><tr><th>status</th><th>artifact</th><th class="number">size</th><th class="number">delta</th><th>made from</th><th>where its bytes come from, start to end</th><th class="number">time</th></tr></thead>
 <tbody>
 ${artifacts.map((artifact) => row(architecture, artifact))}</tbody>
-</table>
-${wrong.map(details)}
+</table></div>
+${wrong.map((artifact) => details(architecture, artifact))}
 <h3>What the bundle holds, and what is made of it</h3>
 ${compositionChart(arch)}
 <h3>Time</h3>
@@ -92,9 +113,9 @@ function row(architecture: string, artifact: AuditedArtifact): Markup {
 `;
 }
 
-function details(artifact: AuditedArtifact): Markup {
+function details(architecture: string, artifact: AuditedArtifact): Markup {
   const { status, label, name } = artifact;
-  return markup`<h3><span class="status ${status}">${status}</span> ${label}</h3>
+  return markup`<h3 id="${anchor(architecture, artifact)}"><span class="status ${status}">${status}</span> ${label}</h3>
 <p><code>${name}</code></p>
 <pre>${detailsOf(artifact)}</pre>
 `;

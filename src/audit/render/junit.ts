@@ -43,7 +43,8 @@ export function detailsOf({ error, sha256, found, difference, diffoscope }: Audi
   if (found) lines.push(`found:    ${found.sha256}, ${found.size} bytes`);
   if (difference) {
     const { bytes, firstOffset, region, ourSize, releasedSize } = difference;
-    lines.push(`${bytes} bytes differ, the first at offset ${firstOffset}: ${region}`);
+    const told = bytes === 1 ? '1 byte differs,' : `${bytes} bytes differ, the first`;
+    lines.push(`${told} at offset ${firstOffset}: ${region}`);
     if (ourSize !== releasedSize) lines.push(`sizes: ours ${ourSize}, released ${releasedSize}`);
     for (const { start, end, words } of difference.regions)
       lines.push(`  ${start}-${end}: ${words}`);

@@ -10,12 +10,12 @@ body { margin: 2rem auto; max-width: 75rem; padding: 0 1rem; background: var(--p
 h1 { margin-bottom: 0; } h2 { margin-top: 2.5rem; border-bottom: 1px solid var(--line); }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; }
 dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
-code, pre { font: 13px/1.45 ui-monospace, monospace; }
-pre { overflow-x: auto; padding: .8rem; border: 1px solid var(--line); border-radius: 6px; }
+a { color: inherit; } code, pre { font: 13px/1.45 ui-monospace, monospace; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; padding: .8rem; border: 1px solid var(--line); border-radius: 6px; }
 table { border-collapse: collapse; width: 100%; } th { text-align: left; color: var(--soft); font-weight: 500; }
 td, th { padding: .25rem .6rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: middle; }
-td.number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
-td.map { width: 34%; } svg.map { width: 100%; height: 14px; display: block; border-radius: 2px; }
+.number { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
+.wide { overflow-x: auto; } td.map { width: 34%; } td.map small { color: var(--soft); font-size: 11px; } svg.map { width: 100%; min-width: 15rem; height: 14px; display: block; border-radius: 2px; }
 svg.bars { width: 100%; max-width: 52rem; } svg text { font: 12px system-ui, sans-serif; fill: var(--ink); }
 svg text.label { fill: var(--soft); }
 .iso { fill: var(--iso); background: var(--iso); } .metal { fill: var(--metal); background: var(--metal); }

@@ -20,19 +20,23 @@ export function mapLegend(): Markup {
 
 const HEIGHT = 14;
 
+/** In few words, below a strip: what is too small to be seen on it is told there. */
+const SHORT: Readonly<Record<Origin, string>> = { ...WORDS, metal: 'metal', metal4k: 'metal4k' };
+
 /** A strip, start of the file on the left. Anything of the delta shows, however small. */
 export function mapStrip({ cells, totals, size, of }: OriginMap): Markup {
   const runs = [...cells.matchAll(/(.)\1*/g)].map((run) => {
     const origin = ORIGINS.find((one) => LETTERS[one] === run[1]) ?? 'zeros';
     return markup`<rect class="${origin}" x="${run.index}" width="${run[0].length}" height="${HEIGHT}"/>`;
   });
-  const shares = ORIGINS.filter((origin) => totals[origin] > 0).map(
+  const present = ORIGINS.filter((origin) => totals[origin] > 0);
+  const shares = present.map(
     (origin) =>
       `${WORDS[origin]}: ${formatBytes(totals[origin])} (${formatShare(totals[origin], size)})`,
   );
   const what = of === 'payload' ? 'the disk inside, ' : '';
   const title = `${what}${formatBytes(size)}\n${shares.join('\n')}`;
-  return markup`<svg class="map" viewBox="0 0 ${CELLS} ${HEIGHT}" preserveAspectRatio="none" role="img"><title>${title}</title>${runs}</svg>`;
+  return markup`<svg class="map" viewBox="0 0 ${CELLS} ${HEIGHT}" preserveAspectRatio="none" role="img"><title>${title}</title>${runs}</svg><small>${present.map((origin) => `${SHORT[origin]} ${formatBytes(totals[origin])}`).join(', ')}</small>`;
 }
 
 interface Bar {

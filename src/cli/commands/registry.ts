@@ -10,18 +10,15 @@ import { push, type Transfer } from '../../registry/push.ts';
 import { parseReference, type Reference, referenceText } from '../../registry/reference.ts';
 import { bundleOf } from '../environment.ts';
 import type { CliIo } from '../io.ts';
-import {
-  addOutputOptions,
-  addSelectionOptions,
-  type OutputOptions,
-  parseArches,
-} from '../options.ts';
+import { addOutputOptions, addSelectionOptions, type OutputOptions } from '../options.ts';
 import { progressRenderer } from '../progress/renderer.ts';
 
 interface RegistryCliOptions extends OutputOptions {
   readonly plainHttp?: true;
   readonly authfile?: string;
   readonly arch?: Arch[] | 'all';
+  readonly platform?: string[];
+  readonly format?: string[];
 }
 
 interface PushCliOptions extends RegistryCliOptions {
@@ -30,8 +27,6 @@ interface PushCliOptions extends RegistryCliOptions {
 
 interface PullCliOptions extends RegistryCliOptions {
   readonly output: string;
-  readonly platform?: string[];
-  readonly format?: string[];
   readonly withoutIso?: true;
   readonly force?: true;
 }
@@ -39,15 +34,10 @@ interface PullCliOptions extends RegistryCliOptions {
 export function addPush(program: Command, io: CliIo): void {
   const command = program
     .command('push')
-    .description('push a bundle to an OCI registry')
+    .description('push a bundle, or what some images of it need, to an OCI registry')
     .argument('<reference>', 'registry/name:tag')
-    .option('-b, --bundle <dir>', 'bundle (default: $ISO_REHYDRATE_BUNDLE, else ./bundle)')
-    .option(
-      '-a, --arch <names>',
-      'only these architectures, under an index of their own',
-      parseArches,
-    )
     .addHelpText('after', PUSH_HELP);
+  addSelectionOptions(command, { everything: true, plain: true });
   addRegistryOptions(command).action((reference: string, options: PushCliOptions) =>
     runPush(reference, options, io),
   );
@@ -76,11 +66,14 @@ function addRegistryOptions(command: Command): Command {
 }
 
 const PUSH_HELP = `
-What the registry has is not sent again. Prints the reference by digest, which is what to sign.
+What the registry has is not sent again. Prints the reference by digest, which is what to sign. A
+part of a bundle is a bundle of its own: its index has another digest, and what was left out is not
+in its recipes.
 
 Examples:
   iso-rehydrate push --bundle bundle registry.example.com/coreos/bundle:42.20250101.3.0
-  cosign sign "$(iso-rehydrate push -b bundle registry.example.com/coreos/bundle:stable)"`;
+  iso-rehydrate push registry.example.com/coreos/bundle:cloud --arch x86_64 --platform aws,gcp
+  notation sign "$(iso-rehydrate push -b bundle registry.example.com/coreos/bundle:stable)"`;
 
 const PULL_HELP = `
 Blobs are resumed, and hashed as they arrive. A second pull into the same folder adds to it. The
@@ -104,8 +97,9 @@ async function runPush(text: string, options: PushCliOptions, io: CliIo): Promis
   const { tag } = reference;
   const { signal } = io;
   using progress = progressRenderer(options, io);
-  const arches = options.arch ?? 'all';
-  const made = await push({ bundle, registry, tag, arches, signal, progress: progress.report });
+  const made = await push({
+    ...{ bundle, registry, tag, signal, progress: progress.report, ...selectionOf(options) },
+  });
   tell('pushed', reference, made, options, io);
 }
 
@@ -117,8 +111,7 @@ async function runPull(text: string, options: PullCliOptions, io: CliIo): Promis
     registry: await connect(reference, options, io),
     reference: digest ? `sha256:${digest}` : (tag ?? 'latest'),
     target: options.output,
-    arches: options.arch ?? 'all',
-    selection: { platforms: options.platform ?? ['all'], formats: options.format },
+    ...selectionOf(options),
     withoutIso: options.withoutIso,
     force: options.force,
     signal: io.signal,
@@ -127,13 +120,19 @@ async function runPull(text: string, options: PullCliOptions, io: CliIo): Promis
   tell('pulled', reference, made, options, io);
 }
 
+const selectionOf = ({ arch, platform, format }: RegistryCliOptions) => ({
+  arches: arch ?? ('all' as const),
+  selection: { platforms: platform ?? ['all'], formats: format },
+});
+
 async function connect(
   reference: Reference,
   { plainHttp, authfile }: RegistryCliOptions,
   io: CliIo,
 ): Promise<Registry> {
-  const credentials = await findCredentials(reference.host, io.env, authfile);
-  return openRegistry(reference, { credentials, plainHttp, signal: io.signal });
+  const { env, signal } = io;
+  const credentials = await findCredentials(reference, env, { authFile: authfile, signal });
+  return openRegistry(reference, { credentials, plainHttp, signal });
 }
 
 function tell(

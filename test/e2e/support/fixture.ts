@@ -32,6 +32,12 @@ export function fixtureArches(): string[] {
   return Object.keys(stream().architectures).sort();
 }
 
+/** Whose ISO release-jobs.test.ts boots, for an audit by both engines; the other files boot the others'. */
+export function auditedArch(): string {
+  const arches = fixtureArches();
+  return arches.find((arch) => arch === 's390x') ?? arches[0] ?? 'x86_64';
+}
+
 export interface Promised {
   readonly arch: string;
   readonly platform: string;

@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# Builds the image of the Containerfile and uses it, on a Debian host without Docker, as root: by buildah, on a base
+# that is made here out of Debian's packages and those of Node.js and npm.
+#
+#   scripts/release/try-container.sh BUNDLE ARCH [ENGINE…]
+#
+# Makes ARCH's `qemu` image of the bundle in the container, by each engine (native and qemu), and serves it.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+. scripts/setup.sh --env
+set -euo pipefail
+bundle=$(realpath "${1?"a bundle"}")
+arch=${2?"an architecture of it"}
+shift 2
+[ $# -gt 0 ] || set -- native qemu
+say() { printf '\033[1m==>\033[0m %s (%s s)\n' "$*" "$SECONDS" >&2; }
+for program in buildah mmdebstrap; do
+  command -v "$program" >/dev/null || { say "$program is missing: apt-get install $program"; exit 8; }
+done
+
+work=$(mktemp -d)
+storage=(--root "$work/storage" --runroot "$work/run" --storage-driver vfs)
+b() { local verb=$1; shift; buildah "${storage[@]}" "$verb" "$@"; }
+trap 'b rm --all >/dev/null 2>&1 || true; rm -rf "$work"' EXIT
+
+say "The base: Debian 13, Node.js, npm, a user node"
+mmdebstrap --quiet --variant=minbase --include=ca-certificates,passwd trixie "$work/base"
+cp "$(command -v node)" "$work/base/usr/local/bin/"
+npm install --silent --no-audit --no-fund --global --prefix "$work/base/usr/local" npm@11
+chroot "$work/base" useradd --create-home --uid 1000 node
+# Where a proxy signs with its own authority, as on this host.
+cp /etc/ssl/certs/ca-certificates.crt "$work/base/etc/ssl/certs/"
+base=$(b from scratch)
+b add --quiet "$base" "$work/base" / >/dev/null
+b config --env NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt "$base"
+b commit --quiet --rm "$base" local/node:24 >/dev/null
+rm -rf "$work/base"
+
+say "The image"
+mkdir "$work/context"
+npm pack --silent --ignore-scripts --pack-destination "$work/context" >/dev/null
+mv "$work"/context/iso-rehydrate-*.tgz "$work/context/iso-rehydrate.tgz"
+cp -al "$bundle" "$work/context/bundle" 2>/dev/null || cp -r "$bundle" "$work/context/bundle"
+b bud --quiet --isolation chroot --build-arg BASE=localhost/local/node:24 \
+  -f scripts/release/Containerfile -t local/coreos-images "$work/context" >/dev/null
+container=$(b from local/coreos-images)
+rm -rf "$work/context"
+
+# buildah knows no entry point when it runs something.
+run() { b run --isolation chroot "$container" -- iso-rehydrate "$@"; }
+say "In it: --version, inspect"
+run --version
+run inspect /bundle | head -n 6
+for engine; do
+  say "In it: --platform qemu --engine $engine"
+  run --arch "$arch" --platform qemu --engine "$engine" --no-cache --quiet -o "/cache/$engine.qcow2"
+done
+say "In it: serve"
+# A process of this host as any other: it is stopped by the number that it has left.
+serve='echo $$ >/cache/serve.pid && exec iso-rehydrate serve --engine native --listen 127.0.0.1:18080 --quiet'
+b run --isolation chroot "$container" -- sh -c "$serve" &
+location=$(curl -sf --retry 30 --retry-connrefused --retry-delay 1 http://127.0.0.1:18080/stream.json |
+  node -p 'JSON.parse(require("fs").readFileSync(0)).architectures[process.argv[1]].artifacts.qemu.formats["qcow2.xz"].disk.location' "$arch")
+curl -sf "$location" | sha256sum
+b run --isolation chroot "$container" -- sh -c 'kill -INT "$(cat /cache/serve.pid)"'
+wait || true
+say "Done"
