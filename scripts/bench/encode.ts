@@ -1,22 +1,33 @@
 /**
  * The delta of one file, as dehydrate makes it, in a process of its own like the peers': index of the base,
- * taking apart, matching, recipes. Prints the bytes of delta and recipes.
+ * taking apart, matching, hashes, recipes. Runs what `npm run build` made. Prints the bytes of delta and recipes.
  *
- *     node scripts/bench/encode.ts BASE TARGET BUNDLE
+ *     node scripts/bench/encode.ts BASE TARGET BUNDLE [--no-hashes]
+ *
+ * Without the SHA-256 of file and disk it is what the peers do: they prove nothing.
  */
 
-import { blobsOf } from '../../src/bundle/recipes.ts';
-import { createBundleWriter } from '../../src/bundle/write.ts';
-import { workerPool } from '../../src/codec/workers/pool.ts';
-import { encodeFile } from '../../src/dehydrate/encode-file.ts';
-import { indexBase } from '../../src/delta/base-index.ts';
-import { createHasher } from '../../src/io/digest.ts';
-import { openSource } from '../../src/io/source.ts';
-import { silent } from '../../src/progress.ts';
+import { resolve } from 'node:path';
 
-const [basePath = '', target = '', bundle = ''] = process.argv.slice(2);
+/** A module as it is installed: the peers are not compiled anew for each run either. */
+const built = (path: string) => import(resolve('dist/src', `${path}.js`));
+const { blobsOf }: typeof import('../../src/bundle/recipes.ts') = await built('bundle/recipes');
+const { createBundleWriter }: typeof import('../../src/bundle/write.ts') =
+  await built('bundle/write');
+const { workerPool }: typeof import('../../src/codec/workers/pool.ts') =
+  await built('codec/workers/pool');
+const { encodeFile }: typeof import('../../src/dehydrate/encode-file.ts') =
+  await built('dehydrate/encode-file');
+const { indexBase }: typeof import('../../src/delta/base-index.ts') =
+  await built('delta/base-index');
+const { createHasher }: typeof import('../../src/io/digest.ts') = await built('io/digest');
+const { openSource }: typeof import('../../src/io/source.ts') = await built('io/source');
+const { silent }: typeof import('../../src/progress.ts') = await built('progress');
+
+const [basePath = '', target = '', bundle = '', noHashes] = process.argv.slice(2);
 await using source = await openSource(basePath);
-await using pool = workerPool();
+await using threads = workerPool();
+const pool = noHashes === undefined ? threads : { ...threads, hashing: notHashing };
 await using writer = await createBundleWriter(bundle);
 const index = indexBase(source);
 index.catch(() => {}); // thrown to who asks for it
@@ -33,3 +44,23 @@ const { recipe } = await encodeFile({
   ...{ writer, pool, progress: silent, subject: target, prove: () => {} },
 });
 console.log(blobsOf(recipe).reduce((sum, { size }) => sum + size, 0));
+
+function notHashing(): ReturnType<typeof threads.hashing> {
+  let bytes = 0;
+  return {
+    update: async (chunk) => {
+      bytes += chunk.length;
+    },
+    zeros: async (length) => {
+      bytes += length;
+    },
+    file: async (_file, _start, length) => {
+      bytes += length;
+    },
+    digest: async () => createHasher().digest(),
+    [Symbol.dispose]() {},
+    get bytes() {
+      return bytes;
+    },
+  };
+}

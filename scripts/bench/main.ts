@@ -3,8 +3,9 @@
  * `sha256sum` of the same files and to the deltas that other tools make. Changes nothing but a
  * scratch folder.
  *
- *     npm run bench -- [--fixture DIR] [--arch A,B|all] [--skip-peers] [--peer-timeout SECONDS]
- *                      [--native-only] [--coreos-installer FILE]
+ *     npm run bench -- [--fixture DIR] [--arch A,B|all] [--engine qemu|native]
+ *                      [--skip-peers] [--peer-timeout SECONDS] [--coreos-installer FILE]
+ *                      [--native-only | --vm-only | --bundle-only]
  */
 import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -12,6 +13,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import * as v from 'valibot';
 import { ARCHITECTURES, type Arch, parseArch } from '../../src/arch.ts';
+import { Architecture, bundleTable } from './bundle.ts';
 import { type Measured, measure, shell } from './measure.ts';
 import { nativeTable } from './native.ts';
 import { PEERS, runPeer } from './peers.ts';
@@ -25,9 +27,12 @@ const { values: options } = parseArgs({
       default: process.env.ISO_REHYDRATE_FIXTURE ?? '.work/fixture/x86_64',
     },
     arch: { type: 'string', default: 'x86_64' },
+    engine: { type: 'string', default: 'qemu' },
     'skip-peers': { type: 'boolean', default: false },
     'native-only': { type: 'boolean', default: false },
     'vm-only': { type: 'boolean', default: false },
+    /** No boot either: how large the bundle is. */
+    'bundle-only': { type: 'boolean', default: false },
     /** To compare the native engine with; needs root. */
     'coreos-installer': { type: 'string' },
     'peer-timeout': { type: 'string', default: '300' },
@@ -36,7 +41,7 @@ const { values: options } = parseArgs({
 });
 
 const Artifact = v.object({
-  label: v.string(),
+  ...Architecture.entries.artifacts.item.entries,
   name: v.string(),
   size: v.number(),
   sha256: v.string(),
@@ -46,15 +51,12 @@ const Artifact = v.object({
     v.object({ kind: v.literal('delta'), base: v.string() }),
     v.object({ kind: v.literal('container'), base: v.string() }),
   ]),
-  /** Of delta and codec recipes. */
-  deltaSize: v.number(),
 });
 const Bundle = v.object({
   architectures: v.tuple([
     v.object({
-      iso: v.object({ name: v.string(), size: v.number() }),
+      ...Architecture.entries,
       artifacts: v.array(Artifact),
-      totals: v.object({ size: v.number(), releasedSize: v.number(), deltaSize: v.number() }),
       engine: v.object({
         detail: v.string(),
         seconds: v.record(v.string(), v.number()),
@@ -75,8 +77,13 @@ try {
   if (options['vm-only']) {
     const isos = await Promise.all(wanted.map(async (arch) => [arch, await isoOf(arch)] as const));
     say(await vmTable(new Map(isos), scratch));
+  } else if (options['bundle-only']) {
+    say(await wholeBundle(wanted));
   } else {
-    for (const arch of wanted) await bench(arch, await mkdtemp(join(scratch, `${arch}-`)));
+    const made = [];
+    for (const arch of wanted)
+      made.push(await bench(arch, await mkdtemp(join(scratch, `${arch}-`))));
+    if (!options['native-only']) say(`# Bundles\n\n${bundleTable(made.flat())}`);
   }
 } finally {
   await rm(scratch, { recursive: true, force: true });
@@ -90,33 +97,37 @@ async function isoOf(arch: Arch): Promise<string> {
   return join(options.fixture, name);
 }
 
-async function bench(arch: Arch, work: string): Promise<void> {
+/** One bundle of them all. */
+async function wholeBundle(arches: readonly Arch[]): Promise<string> {
+  const made = await measure(dehydrate(arches, scratch, 'native'));
+  const { architectures } = v.parse(
+    v.object({ architectures: v.array(Architecture) }),
+    JSON.parse(made.stdout),
+  );
+  const how = `dehydrate, all in: ${seconds(made.seconds)}, peak RSS ${mebibytes(made.peakRss)}`;
+  return `${bundleTable(architectures)}\n\n${how}`;
+}
+
+function dehydrate(arches: readonly Arch[], work: string, engine: string): string[] {
+  return [
+    ...[...cli, 'dehydrate', '--stream', join(options.fixture, 'stream.json')],
+    ...['--artifacts', options.fixture, '--arch', arches.join(','), '--engine', engine],
+    ...['--cache-dir', join(work, 'cache'), '--output', join(work, 'bundle'), '--quiet', '--json'],
+  ];
+}
+
+async function bench(arch: Arch, work: string): Promise<readonly Architecture[]> {
   const bundle = join(work, 'bundle');
   const cache = join(work, 'cache');
   const out = join(work, 'out');
 
   say(`# ${arch}\n\n## Without a VM\n`);
   say(`${await nativeTable(await isoOf(arch), work, options['coreos-installer'])}\n`);
-  if (options['native-only']) return;
+  if (options['native-only']) return [];
 
-  const made = await measure([
-    ...cli,
-    'dehydrate',
-    '--stream',
-    join(options.fixture, 'stream.json'),
-    '--artifacts',
-    options.fixture,
-    '--arch',
-    arch,
-    '--cache-dir',
-    cache,
-    '--output',
-    bundle,
-    '--quiet',
-    '--json',
-  ]); // prettier-ignore
+  const made = await measure(dehydrate([arch], work, options.engine));
   const { architectures } = v.parse(Bundle, JSON.parse(made.stdout));
-  const [{ iso, artifacts, totals, engine }] = architectures;
+  const [{ artifacts, engine }] = architectures;
 
   say(`## Engine (${engine.detail})\n`);
   const phases = Object.entries(engine.seconds);
@@ -133,10 +144,6 @@ async function bench(arch: Arch, work: string): Promise<void> {
     );
   }
   say(`\ndehydrate, all in: ${seconds(made.seconds)}, peak RSS ${mebibytes(made.peakRss)}\n`);
-  say(
-    `released ${bytes(totals.releasedSize)} B, ISO ${bytes(iso.size)} B, all deltas and recipes ${bytes(totals.deltaSize)} B\n`,
-  );
-
   say('## Rehydrate one artifact, base in the cache (patch and SHA-256 in one pass)\n');
   const rows: string[][] = [];
   for (const artifact of artifacts) rows.push(await row(artifact));
@@ -160,6 +167,7 @@ async function bench(arch: Arch, work: string): Promise<void> {
 
   if (!options['skip-peers']) await peers();
   await rm(work, { recursive: true });
+  return architectures;
 
   async function row(artifact: Artifact): Promise<string[]> {
     const { label, name, size, deltaSize } = artifact;
@@ -215,18 +223,15 @@ async function bench(arch: Arch, work: string): Promise<void> {
       if (recipe.kind === 'iso' || deltaSize === 0) continue;
       await rehydrate(artifact.label);
       const base = await baseFile(recipe.base);
-      const ours = await encode(base, join(out, artifact.name));
-      const cells = [artifact.label, `${bytes(deltaSize)} (${seconds(ours.seconds)})`];
+      const target = join(out, artifact.name);
+      const bare = await encode(base, target, '--no-hashes');
+      const whole = await encode(base, target);
+      const times = `${seconds(bare.seconds)}; with SHA-256 ${seconds(whole.seconds)}`;
+      const cells = [artifact.label, `${bytes(deltaSize)} (${times})`];
       add('iso-rehydrate', deltaSize);
       for (const name of names) {
         const timeout = Number(options['peer-timeout']) * 1000;
-        const result = await runPeer(
-          PEERS[name] ?? '',
-          base,
-          join(out, artifact.name),
-          work,
-          timeout,
-        );
+        const result = await runPeer(PEERS[name] ?? '', base, target, work, timeout);
         cells.push(
           'failed' in result ? result.failed : `${bytes(result.size)} (${seconds(result.seconds)})`,
         );
@@ -243,10 +248,10 @@ async function bench(arch: Arch, work: string): Promise<void> {
   }
 
   /** The same work as the peers', by a process of its own. */
-  async function encode(base: string, target: string): Promise<Measured> {
+  async function encode(base: string, target: string, ...more: string[]): Promise<Measured> {
     const script = new URL('encode.ts', import.meta.url).pathname;
     const bundle = join(work, 'encoded');
-    const made = await measure([process.execPath, script, base, target, bundle]);
+    const made = await measure([process.execPath, script, base, target, bundle, ...more]);
     await rm(bundle, { recursive: true, force: true });
     return made;
   }

@@ -6,13 +6,18 @@ import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { measure, shell } from './measure.ts';
 
+const rsync = (level: 7 | 19) =>
+  'cp --sparse=always "$1" "$3/copy"; touch -d @0 "$3/copy"; ' +
+  'rsync --no-whole-file --inplace --only-write-batch="$3/batch" "$2" "$3/copy" >/dev/null; ' +
+  `zstd -q -${level} -T0 "$3/batch" -o "$3/delta"`;
+const rdiff = (level: 7 | 19) =>
+  `rdiff signature "$1" "$3/sig"; rdiff delta "$3/sig" "$2" - | zstd -q -${level} -T0 -o "$3/delta"`;
+
 export const PEERS: Readonly<Record<string, string>> = {
-  'rsync batch + zstd -7':
-    'cp --sparse=always "$1" "$3/copy"; touch -d @0 "$3/copy"; ' +
-    'rsync --no-whole-file --inplace --only-write-batch="$3/batch" "$2" "$3/copy" >/dev/null; ' +
-    'zstd -q -7 -T0 "$3/batch" -o "$3/delta"',
-  'rdiff + zstd -7':
-    'rdiff signature "$1" "$3/sig"; rdiff delta "$3/sig" "$2" - | zstd -q -7 -T0 -o "$3/delta"',
+  'rsync batch + zstd -7': rsync(7),
+  'rsync batch + zstd -19': rsync(19),
+  'rdiff + zstd -7': rdiff(7),
+  'rdiff + zstd -19': rdiff(19),
   xdelta3: 'xdelta3 -q -f -e -B 2147483648 -s "$1" "$2" "$3/delta"',
   // Its suffix array takes 17 bytes for each of the base's (bsdiff(1)).
   bsdiff:
@@ -49,8 +54,8 @@ export async function runPeer(
   } catch (error) {
     const timedOut = error instanceof Error && 'timedOut' in error && error.timedOut === true;
     if (timedOut) return { failed: `> ${timeout / 1000} s` };
-    const tooLarge = error instanceof Error && 'exitCode' in error && error.exitCode === 77;
-    return { failed: tooLarge ? 'memory' : 'failed' };
+    const status = error instanceof Error && 'exitCode' in error ? error.exitCode : undefined;
+    return { failed: status === 77 ? 'memory' : status === 127 ? 'not installed' : 'failed' };
   } finally {
     for (const name of LEFT_OVERS) {
       await rm(join(scratch, name), { recursive: true, force: true });

@@ -109,7 +109,7 @@ test('any bit flip or cut decodes to recipes or to an error of ours', () => {
         expect(error).toBeInstanceOf(RehydrateError);
       }
     }),
-    { numRuns: 2000 },
+    { numRuns: 10_000 },
   );
 });
 

@@ -5,6 +5,7 @@ import type { Recipes } from '../bundle/recipes.ts';
 import { createBundleWriter } from '../bundle/write.ts';
 import type { MetalCache } from '../cache/metal-cache.ts';
 import { closeAll } from '../cache/regenerate.ts';
+import { openMemo } from '../codec/deflate/memo.ts';
 import { workerPool } from '../codec/workers/pool.ts';
 import type { DownloadOptions } from '../download/download.ts';
 import type { EngineReport, MetalEngine } from '../engine/engine.ts';
@@ -79,7 +80,9 @@ export async function dehydrate(options: DehydrateOptions): Promise<DehydrateRep
   const arches = await chooseArches(stream, options);
   const { target, force, signal, jobs = 1 } = options;
   await using writer = await createBundleWriter(target, { force, signal });
-  await using pool = workerPool();
+  // Verifying makes again what was deflated to find out how.
+  await using memo = await openMemo(writer.path);
+  await using pool = workerPool(undefined, memo.shared);
   const streamBlob = { name: stream.stream, ...(await writer.addBytes(bytes)) };
   const lists = arches.map((arch) => ({ arch, artifacts: listArtifacts(stream, arch) }));
   const allowed = allowance(

@@ -9,12 +9,13 @@ import { encodeDelta, encodeRuns } from '../delta/encode.ts';
 import { FormatError, UnsupportedError } from '../errors.ts';
 import type { Hashing, Sha256 } from '../io/digest.ts';
 import { type DiskRun, runsToSink, sourceRuns } from '../io/disk-run.ts';
-import { hashingSink, nullSink } from '../io/sink.ts';
+import { hashSource } from '../io/hash-file.ts';
+import { hashingSink } from '../io/sink.ts';
 import { openSource, type Source } from '../io/source.ts';
 import type { Phase, Progress } from '../progress.ts';
 import { step } from '../step.ts';
 import type { OpenBase } from './artifact.ts';
-import { containerProbe } from './probe.ts';
+import { containerOf, containerProbe } from './probe.ts';
 import { type ReleasedFile, readReleasedOnce } from './released.ts';
 import { detectCodec, type TakenApart, takeApart } from './take-apart.ts';
 
@@ -50,16 +51,18 @@ export interface EncodedFile extends FoundFile {
 }
 
 /**
- * Makes recipe and blobs of a released file. A file that begins like a container that a codec knows is
- * unpacked (once, if it is compressed) and taken apart; any other is matched while it is read.
+ * Makes recipe and blobs of a released file. One that is compressed is read once: if it begins like a container
+ * that a codec knows, it is unpacked and then taken apart, else matched while it is read. One that is not is
+ * taken apart or matched where it lies, while a thread reads it for its hash.
  */
 export async function encodeFile(options: EncodeFileOptions): Promise<EncodedFile> {
+  if (options.file.compression === 'none') return encodeInPlace(options);
   const reader = readReleasedOnce(options.file, options.signal);
   const probe = containerProbe(reader.target);
   const { head, chunks } = await peek(probe.chunks);
   const ends = { ...reader, container: probe.container };
   const known = detectCodec(head) !== undefined;
-  return (known ? encodeContainer : encodeStream)(options, { ...ends, target: chunks });
+  return (known ? encodeUnpacked : encodeStream)(options, { ...ends, target: chunks });
 }
 
 interface Reading {
@@ -87,71 +90,89 @@ async function encodeStream(options: EncodeFileOptions, reading: Reading): Promi
   return { ...result, recipe, container: reading.container() };
 }
 
-async function encodeContainer(options: EncodeFileOptions, reading: Reading): Promise<EncodedFile> {
-  const { file, subject, progress, prove } = options;
-  await using unpacked = await unpack(options, reading);
-  const { source, found } = unpacked;
+async function encodeUnpacked(options: EncodeFileOptions, reading: Reading): Promise<EncodedFile> {
+  const { base, writer, pool, signal, file, prove } = options;
+  const { source, result: target } = await writer.addScratch((scratch) =>
+    inPhase(options, 'read', async (onBytes) => {
+      using out = hashingSink(scratch, pool.hashing(base.size, signal));
+      for await (const chunk of reading.target) {
+        await out.write(chunk);
+        onBytes(out.bytes);
+      }
+      return { sha256: await out.digest(), size: out.bytes };
+    }),
+  );
+  await using unpacked = source;
+  const found = { target, file: reading.fileDigest(target) };
   prove(found);
-  const container = reading.container();
+  const named = { ...unpacked, name: file.path };
+  const recipe = await encodeSource({ ...options, proven: async () => {} }, named);
+  return { ...found, recipe, container: reading.container() };
+}
+
+async function encodeInPlace(options: EncodeFileOptions): Promise<EncodedFile> {
+  const { file, pool, prove } = options;
+  await using source = await openSource(file.path);
+  const container = await containerOf(source);
+  // What fails does not leave a thread behind that reads the file.
+  const stop = new AbortController();
+  const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
+  using hashing = pool.hashing(source.size, signal);
+  const proof = hashSource(source, { hashing, signal }).then((sha256) => {
+    const target = { sha256, size: source.size };
+    const found = { target, file: target };
+    prove(found);
+    return found;
+  });
+  proof.catch(() => {}); // thrown to who asks for it
+  try {
+    const recipe = await encodeSource({ ...options, proven: () => proof }, source);
+    return { ...(await proof), recipe, container };
+  } finally {
+    stop.abort();
+    await proof.catch(() => {});
+  }
+}
+
+interface EncodeSourceOptions extends EncodeFileOptions {
+  /** Throws if the file is not the released one; to be asked before anything of it is in the bundle. */
+  readonly proven: () => Promise<unknown>;
+}
+
+async function encodeSource(options: EncodeSourceOptions, source: Source): Promise<Recipe> {
+  const { file, subject, progress, proven } = options;
   for (let maxLayers = MAX_LAYERS; maxLayers > 0; ) {
     let depth = 0;
     try {
-      const recipe = await encodeLayers(options, source, maxLayers, (layers) => {
+      return await encodeLayers(options, source, maxLayers, (layers) => {
         depth = layers;
       });
-      return { ...found, recipe, container };
     } catch (error) {
       if (error instanceof UnsupportedError && error.code === 'NOT_APART') throw error;
-      // The file is the released one, so whatever a codec has against it is no fault of the release.
+      // If the file is the released one, whatever a codec has against it is no fault of the release.
       if (!(error instanceof UnsupportedError || error instanceof FormatError)) throw error;
+      await proven();
       const reason = error.message.replaceAll(`${file.path} `, 'it ');
       progress({ type: 'note', subject, message: `not taken apart: ${reason}` });
       maxLayers = depth - 1;
     }
   }
-  return { ...found, recipe: await encodeWhole(options, source), container };
+  return encodeWhole(options, source);
 }
 
 function notApart({ file }: EncodeFileOptions): UnsupportedError {
   return new UnsupportedError(`${file.path} cannot be taken apart`, { code: 'NOT_APART' });
 }
 
-/** Reads all of the file, hashing it both ways; one that is compressed goes to a scratch file. */
-async function unpack(
-  options: EncodeFileOptions,
-  { target: bytes, fileDigest }: Reading,
-): Promise<AsyncDisposable & { readonly source: Source; readonly found: FoundFile }> {
-  const { file, base, writer, pool, signal } = options;
-  const read = async (sink = nullSink()): Promise<BlobRef> =>
-    inPhase(options, 'read', async (onBytes) => {
-      using out = hashingSink(sink, pool.hashing(base.size, signal));
-      for await (const chunk of bytes) {
-        await out.write(chunk);
-        onBytes(out.bytes);
-      }
-      return { sha256: await out.digest(), size: out.bytes };
-    });
-  if (file.compression === 'none') {
-    const target = await read();
-    return opened(await openSource(file.path), { target, file: target });
-  }
-  const scratch = await writer.addScratch(read);
-  const target = scratch.result;
-  return opened({ ...scratch.source, name: file.path }, { target, file: fileDigest(target) });
-}
-
-function opened(source: Source, found: FoundFile) {
-  return { source, found, [Symbol.asyncDispose]: () => source.close() };
-}
-
-async function encodeWhole(options: EncodeFileOptions, source: Source): Promise<Recipe> {
+async function encodeWhole(options: EncodeSourceOptions, source: Source): Promise<Recipe> {
   if (options.onlyApart) throw notApart(options);
-  const { base, writer, signal } = options;
+  const { base, writer, signal, proven } = options;
   const index = await base.index();
   const { blob } = await writer.addStream((sink) =>
-    inPhase(options, 'match', (onBytes) => {
+    inPhase(options, 'match', async (onBytes) => {
       const target = sourceRuns(source, signal);
-      return encodeRuns({ base: base.source, index, target, sink, signal, onBytes });
+      await encodeRuns({ base: base.source, index, target, sink, signal, onBytes });
+      await proven();
     }),
   );
   return { kind: 'delta', base: base.name, delta: blob };
@@ -159,7 +180,7 @@ async function encodeWhole(options: EncodeFileOptions, source: Source): Promise<
 
 /** Throws FormatError or UnsupportedError if a codec does not like what it finds. */
 async function encodeLayers(
-  options: EncodeFileOptions,
+  options: EncodeSourceOptions,
   file: Source,
   maxLayers: number,
   onLayers: (count: number) => void,
@@ -182,10 +203,10 @@ async function encodeLayers(
 }
 
 async function encodeApart(
-  options: EncodeFileOptions,
+  options: EncodeSourceOptions,
   { layers, payload }: TakenApart,
 ): Promise<Recipe> {
-  const { writer, signal, base, pool } = options;
+  const { writer, signal, base, pool, proven } = options;
   const index = await base.index();
   const { blob, result } = await writer.addStream(async (sink) => {
     using hashing =
@@ -194,8 +215,10 @@ async function encodeApart(
     await inPhase(options, 'match', (onBytes) =>
       encodeRuns({ base: base.source, index, target, sink, signal, onBytes }),
     );
+    const sha256 = await hashing?.digest();
+    await proven();
     // A codec may give up as late as here: then nothing of this is in the bundle yet.
-    return { sha256: await hashing?.digest(), recipes: await recipesOf(layers) };
+    return { sha256, recipes: await recipesOf(layers) };
   });
   const described: RecipeLayer[] = [];
   for (const { codec, requires, bytes } of result.recipes) {

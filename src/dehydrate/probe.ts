@@ -1,5 +1,6 @@
 import { detectContainer, HEAD_BYTES, TAIL_BYTES } from '../../images/containers.ts';
 import type { Container } from '../../images/platforms.ts';
+import type { Source } from '../io/source.ts';
 
 /** Passes chunks through and remembers as much of both ends as it takes to tell the container. */
 export function containerProbe(chunks: AsyncIterable<Uint8Array>): {
@@ -28,4 +29,13 @@ export function containerProbe(chunks: AsyncIterable<Uint8Array>): {
     chunks: watch(),
     container: () => detectContainer(head.subarray(0, headLength), tail),
   };
+}
+
+/** The container of a file that is open. */
+export async function containerOf(source: Source): Promise<Container> {
+  const head = new Uint8Array(Math.min(HEAD_BYTES, source.size));
+  const tail = new Uint8Array(Math.min(TAIL_BYTES, source.size));
+  await source.read(head, 0);
+  await source.read(tail, source.size - tail.length);
+  return detectContainer(head, tail);
 }

@@ -3,12 +3,15 @@ import { mkdtemp, readFile, rm, stat, truncate, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { survive } from '../../test/golden/mutate.ts';
 import { RehydrateError } from '../errors.ts';
 import { writeAtomically } from '../io/atomic.ts';
 import { createHasher } from '../io/digest.ts';
 import { bytesToRuns, type DiskRun } from '../io/disk-run.ts';
+import { memorySource } from '../io/memory-source.ts';
 import { nullSink } from '../io/sink.ts';
 import { openSource } from '../io/source.ts';
 import { applyDelta } from './apply.ts';
@@ -288,6 +291,21 @@ describe('hostile deltas', () => {
       }),
       { numRuns: 300 },
     );
+  });
+
+  test.each([
+    ['deltas', (delta: Buffer) => zstdDecompressSync(delta), zstdCompressSync],
+    ['frames', (delta: Buffer) => delta, (bytes: Uint8Array) => bytes],
+  ])('10,000 damaged %s, applied: the file or a clear error', async (_what, open, close) => {
+    const { delta } = await encode(base, target);
+    const expected = { size: target.length, sha256: sha256(target) };
+    const rejected = await survive(open(delta), 10_000, (mutated) =>
+      applyDelta({
+        ...{ base: memorySource(base), sink: nullSink(), expected },
+        delta: chunksOf(Buffer.from(close(mutated)), 1 << 16),
+      }),
+    );
+    expect(rejected).toBeGreaterThan(9000);
   });
 
   test('a wrong base is an integrity error', async () => {

@@ -20,11 +20,22 @@ export interface Hasher {
   readonly bytes: number;
 }
 
+/** An open file, and what to call it in messages. */
+export interface OpenFile {
+  readonly fd: number;
+  readonly name: string;
+}
+
 /** A hasher that may be at work elsewhere: await each call before the next. Dispose of it in the end. */
 export interface Hashing extends Disposable {
   /** Resolves when the chunk may be reused. */
   update(chunk: Uint8Array): Promise<void>;
   zeros(length: number): Promise<void>;
+  /**
+   * Hashes a part of a file, which a thread reads itself: who hashes in the caller's thread has no such.
+   * Resolves, or throws as {@link Source.read} does, once nothing of the file is needed any more.
+   */
+  file?(source: OpenFile, start: number, length: number): Promise<void>;
   /** Ends the hash; call once. */
   digest(): Promise<Sha256>;
   /** Bytes taken so far. */

@@ -1,8 +1,13 @@
 import { randomBytes } from 'node:crypto';
+import { mkdtemp, open, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createHasher } from './digest.ts';
+import { hashSource } from './hash-file.ts';
 import { HASH_SLOT, hashThreads } from './hash-thread.ts';
+import { openSource } from './source.ts';
 
 const length = fc.oneof(
   fc.nat(100),
@@ -65,4 +70,74 @@ test('whoever waits hears of the end of the threads', async () => {
   await threads[Symbol.asyncDispose]();
   await waiting;
   await expect(hashing.digest()).rejects.toThrow('hash worker ended');
+});
+
+describe('a file that the thread reads', () => {
+  let folder: string;
+  const bytes = randomBytes(20 << 20);
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'hash-thread-'));
+    const handle = await open(join(folder, 'file'), 'w');
+    await handle.write(bytes, 0, 6 << 20, 1 << 20);
+    await handle.write(bytes, 0, 5, 200 << 20);
+    await handle.truncate((300 << 20) + 3);
+    await handle.close();
+  });
+  afterAll(() => rm(folder, { recursive: true }));
+
+  test('all of it, with its holes, and how far it is', async () => {
+    await using threads = hashThreads(1);
+    await using source = await openSource(join(folder, 'file'));
+    using hashing = threads.hashing();
+    const told: number[] = [];
+    const sha256 = await hashSource(source, { hashing, onBytes: (done) => told.push(done) });
+    expect(sha256).toBe(await hashSource(source));
+    expect(told.at(-1)).toBe(source.size);
+    expect(told).toEqual(told.toSorted((a, b) => a - b));
+  });
+
+  test('parts, between data and zeros of the caller', async () => {
+    await using threads = hashThreads(1);
+    await writeFile(join(folder, 'data'), bytes);
+    await using source = await openSource(join(folder, 'data'));
+    const file = { fd: source.fd ?? -1, name: 'data' };
+    using hashing = threads.hashing();
+    const here = createHasher();
+    for (const [start, length] of [
+      [3, 5],
+      [1, 15 << 20],
+      [bytes.length, 0],
+      [bytes.length - 1, 1],
+    ] as const) {
+      await hashing.update(bytes.subarray(0, 7));
+      await hashing.file?.(file, start, length);
+      await hashing.zeros(length);
+      here.update(bytes.subarray(0, 7));
+      here.update(bytes.subarray(start, start + length));
+      here.zeros(length);
+    }
+    expect(hashing.bytes).toBe(here.bytes);
+    expect(await hashing.digest()).toBe(here.digest());
+  });
+
+  test('one that ends early, or cannot be read, is a clear error, and the thread goes on', async () => {
+    await using threads = hashThreads(1);
+    await using source = await openSource(join(folder, 'file'));
+    const file = { fd: source.fd ?? -1, name: 'the file' };
+    using short = threads.hashing();
+    await expect(short.file?.(file, source.size - 10, 11)).rejects.toMatchObject({
+      code: 'SHORT_READ',
+      message: expect.stringContaining('the file is truncated'),
+    });
+    using unreadable = threads.hashing();
+    const write = await open(join(folder, 'write-only'), 'w');
+    const other = { fd: write.fd, name: 'the other' };
+    await expect(unreadable.file?.(other, 0, 10)).rejects.toMatchObject({
+      kind: 'io',
+      message: expect.stringContaining('cannot read the other'),
+    });
+    await write.close();
+    using last = threads.hashing();
+    expect(await hashSource(source, { hashing: last })).toBe(await hashSource(source));
+  });
 });

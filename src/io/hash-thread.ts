@@ -1,14 +1,18 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { throwIfAborted } from '../errors.ts';
-import type { Hashing, Sha256 } from './digest.ts';
+import type { Hashing, OpenFile, Sha256 } from './digest.ts';
+import { osError } from './os-error.ts';
+import { shortRead } from './short-read.ts';
 
 /** Bytes that go to a thread at once. */
-export const HASH_SLOT = 256 << 10;
+export const HASH_SLOT = 512 << 10;
 /** Slots of one hasher: the thread works on one while the caller fills another. */
 const SLOTS = 4;
 /** Zeros that a thread hashes between two messages. */
 const ZERO_STRIDE = 32 << 20;
+/** Bytes of a file that it reads and hashes between two messages. */
+const FILE_STRIDE = 4 << 20;
 /** More would wait for whoever reads the data. */
 const MAX_THREADS = 4;
 
@@ -16,12 +20,31 @@ export type HashRequest =
   | { readonly kind: 'open'; readonly id: number; readonly slots: SharedArrayBuffer }
   | { readonly kind: 'data'; readonly id: number; readonly slot: number; readonly length: number }
   | { readonly kind: 'zeros'; readonly id: number; readonly slot: number; readonly length: number }
+  /** The slot is the thread's to read into. */
+  | {
+      readonly kind: 'file';
+      readonly id: number;
+      readonly slot: number;
+      readonly fd: number;
+      readonly start: number;
+      readonly length: number;
+    }
   | { readonly kind: 'digest'; readonly id: number }
   | { readonly kind: 'close'; readonly id: number };
 
 export type HashReply =
-  | { readonly id: number; readonly free: number }
+  | { readonly id: number; readonly free: number; readonly unread?: Unread }
   | { readonly id: number; readonly sha256: Sha256 };
+
+/** Why a part of a file could not be read. */
+export interface Unread {
+  readonly start: number;
+  readonly length: number;
+  /** Where the file ends, if that is why. */
+  readonly end?: number;
+  readonly message: string;
+  readonly errno: string | undefined;
+}
 
 /** Threads that hash, so that the caller's can do something else. They start with the first hashing. */
 export interface HashThreads {
@@ -68,6 +91,7 @@ function openStream(lane: Lane, id: number, signal: AbortSignal | undefined): Ha
   let filled = 0;
   let bytes = 0;
   let wake: { resolve(): void; reject(error: Error): void } | undefined;
+  let unread: Unread | undefined;
   let sha256: Sha256 | undefined;
 
   const post = (request: HashRequest) => {
@@ -76,8 +100,10 @@ function openStream(lane: Lane, id: number, signal: AbortSignal | undefined): Ha
   };
   lane.streams.set(id, {
     receive(reply) {
-      if ('free' in reply) free.push(reply.free);
-      else sha256 = reply.sha256;
+      if ('free' in reply) {
+        free.push(reply.free);
+        unread ??= reply.unread;
+      } else sha256 = reply.sha256;
       wake?.resolve();
     },
     fail: (error) => wake?.reject(error),
@@ -128,6 +154,22 @@ function openStream(lane: Lane, id: number, signal: AbortSignal | undefined): Ha
         left -= part;
       }
     },
+    async file(file, start, length) {
+      flush();
+      try {
+        for (let at = start; at < start + length && unread === undefined; ) {
+          throwIfAborted(signal);
+          const part = Math.min(start + length - at, FILE_STRIDE);
+          post({ kind: 'file', id, slot: await freeSlot(), fd: file.fd, start: at, length: part });
+          bytes += part;
+          at += part;
+        }
+      } finally {
+        // The caller may close the file then.
+        while (free.length < SLOTS) await answer();
+      }
+      if (unread) throw unreadError(unread, file);
+    },
     async digest() {
       flush();
       post({ kind: 'digest', id });
@@ -143,6 +185,11 @@ function openStream(lane: Lane, id: number, signal: AbortSignal | undefined): Ha
       return bytes;
     },
   };
+}
+
+function unreadError({ start, length, end, message, errno }: Unread, { name }: OpenFile): unknown {
+  if (end !== undefined) return shortRead(name, end, start, length);
+  return osError(Object.assign(new Error(message), { code: errno }), 'read', name);
 }
 
 /** Beside this file, `.ts` in the sources and `.js` once built. */

@@ -1,6 +1,7 @@
+import { readSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import { createHasher, type Hasher } from './digest.ts';
-import { HASH_SLOT, type HashReply, type HashRequest } from './hash-thread.ts';
+import { HASH_SLOT, type HashReply, type HashRequest, type Unread } from './hash-thread.ts';
 
 /** The entry of a thread that hashes what {@link hashThreads} tells it. */
 const port = parentPort;
@@ -17,17 +18,22 @@ port.on('message', (request: HashRequest) => {
   const stream = open.get(id);
   if (stream === undefined) return;
   const { hasher, slots } = stream;
+  const slotOf = (slot: number) => slots.subarray(slot * HASH_SLOT, (slot + 1) * HASH_SLOT);
   switch (request.kind) {
-    case 'data': {
-      const start = request.slot * HASH_SLOT;
-      hasher.update(slots.subarray(start, start + request.length));
+    case 'data':
+      hasher.update(slotOf(request.slot).subarray(0, request.length));
       port.postMessage({ id, free: request.slot } satisfies HashReply);
       return;
-    }
     case 'zeros':
       hasher.zeros(request.length);
       port.postMessage({ id, free: request.slot } satisfies HashReply);
       return;
+    case 'file': {
+      const unread = hashFile(request, slotOf(request.slot), hasher);
+      const free = { id, free: request.slot };
+      port.postMessage((unread ? { ...free, unread } : free) satisfies HashReply);
+      return;
+    }
     case 'digest':
       port.postMessage({ id, sha256: hasher.digest() } satisfies HashReply);
       return;
@@ -35,3 +41,24 @@ port.on('message', (request: HashRequest) => {
       open.delete(id);
   }
 });
+
+function hashFile(
+  { fd, start, length }: Extract<HashRequest, { kind: 'file' }>,
+  buffer: Uint8Array,
+  hasher: Hasher,
+): Unread | undefined {
+  const end = start + length;
+  for (let at = start; at < end; ) {
+    let got: number;
+    try {
+      got = readSync(fd, buffer, 0, Math.min(buffer.length, end - at), at);
+    } catch (error) {
+      const { message, code: errno } = error as NodeJS.ErrnoException;
+      return { start: at, length: end - at, message, errno };
+    }
+    if (got === 0) return { start: at, length: end - at, end: at, message: '', errno: undefined };
+    hasher.update(buffer.subarray(0, got));
+    at += got;
+  }
+  return undefined;
+}

@@ -17,6 +17,8 @@ export interface Source {
   readonly name: string;
   /** Bytes. */
   readonly size: number;
+  /** Where it is a file as it lies there: for a thread that reads it itself. */
+  readonly fd?: number;
   /** Fills all of `buffer` from `position`. Throws FormatError `SHORT_READ` past the end. */
   read(buffer: Uint8Array, position: number): Promise<void>;
   /** As `read`, blocking: for loops over the page cache in which a promise each would cost more. */
@@ -60,6 +62,7 @@ function fileSource(handle: FileHandle, path: string, size: number): Source {
   return {
     name: path,
     size,
+    fd: handle.fd,
     async read(buffer, position) {
       checkRange(buffer.length, position);
       for (let done = 0; done < buffer.length; ) {

@@ -1,7 +1,8 @@
 import type { Arch } from '../arch.ts';
 import { headline } from '../arch-failures.ts';
-import type { MissingArtifact } from '../bundle/recipes.ts';
+import type { MissingArtifact, RecipeArtifact } from '../bundle/recipes.ts';
 import type { MetalCache } from '../cache/metal-cache.ts';
+import { openMemo } from '../codec/deflate/memo.ts';
 import { type CodecPool, workerPool } from '../codec/workers/pool.ts';
 import type { EngineReport, MetalEngine } from '../engine/engine.ts';
 import { CancelledError, throwIfAborted } from '../errors.ts';
@@ -51,7 +52,8 @@ export interface ArchOutcome {
 export async function rehydrate(options: RehydrateOptions): Promise<RehydrateReport> {
   const { jobs = 1, signal, progress = silent } = options;
   const plan = await planRehydration(options, progress);
-  await using pool = workerPool();
+  await using memo = deflatesAgain(plan) ? await memoIn(options.cache) : undefined;
+  await using pool = workerPool(undefined, memo?.shared);
   // What breaks the one stream that all write to ends them all.
   const stop = new AbortController();
   await using stream =
@@ -67,6 +69,24 @@ export async function rehydrate(options: RehydrateOptions): Promise<RehydrateRep
   if (architectures.some(({ error }) => error instanceof CancelledError)) throwIfAborted(signal);
   await stream?.finish();
   return { architectures: [...architectures, ...leftOut(plan)] };
+}
+
+/** A cache that cannot be written to serves as well, but slower. */
+async function memoIn(cache: MetalCache) {
+  try {
+    return await openMemo(await cache.scratch());
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether two images of an architecture may hold the same deflated data. */
+function deflatesAgain({ architectures }: Plan): boolean {
+  return architectures.some(({ artifacts }) => artifacts.filter(hasDeflated).length > 1);
+}
+
+function hasDeflated({ recipe }: RecipeArtifact): boolean {
+  return recipe.kind === 'container' && recipe.layers.some(({ requires }) => requires.length > 0);
 }
 
 interface Run extends RehydrateOptions {

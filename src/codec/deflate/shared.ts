@@ -1,8 +1,15 @@
 import { type Deflater, loadDeflate } from './deflater.ts';
 import type { Implementation } from './implementations.ts';
+import { remembering, type SharedMemo } from './memo.ts';
 import type { DeflateParams } from './params.ts';
 
 const loaded = new Map<Implementation, Promise<Deflater>>();
+let memo: SharedMemo | undefined;
+
+/** Lets this thread's deflaters remember; to be called before any is asked for. */
+export function shareMemo(shared: SharedMemo): void {
+  memo = shared;
+}
 
 /** Parameters and what deflates by them. */
 export interface Candidate {
@@ -23,7 +30,8 @@ export function sharedDeflaters(candidates: readonly DeflateParams[]): Promise<C
 export function sharedDeflater(implementation: Implementation): Promise<Deflater> {
   let deflater = loaded.get(implementation);
   if (deflater === undefined) {
-    deflater = loadDeflate(implementation);
+    const known = memo;
+    deflater = loadDeflate(implementation).then((one) => (known ? remembering(one, known) : one));
     loaded.set(implementation, deflater);
   }
   return deflater;

@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { type Hashing, hashingHere } from '../../io/digest.ts';
 import { hashThreads } from '../../io/hash-thread.ts';
+import type { SharedMemo } from '../deflate/memo.ts';
 import { fromFailure, type Reply, type Request } from './messages.ts';
 import { runTask, type TaskInput, type TaskName, type TaskOutput } from './tasks.ts';
 
@@ -47,12 +48,18 @@ const WORTH_A_THREAD = 32 << 20;
 /** More threads would gain less than the memory that each takes. */
 const MAX_WORKERS = 4;
 
+/** What a thread is told at its start. */
+export interface WorkerData {
+  readonly memo: SharedMemo | undefined;
+}
+
 /**
  * Runs tasks on `workers` threads, which start with the first task. Which thread does a task never
- * shows in its result.
+ * shows in its result, nor does a memo of what they deflate.
  */
 export function workerPool(
   workers: number = Math.min(availableParallelism(), MAX_WORKERS),
+  memo?: SharedMemo,
 ): CodecPool {
   const count = Math.max(1, workers);
   const lanes: Lane[] = [];
@@ -64,7 +71,7 @@ export function workerPool(
     input: TaskInput<N>,
     transfer: readonly ArrayBuffer[] = [],
   ): Promise<TaskOutput<N>> {
-    while (lanes.length < count) lanes.push(startLane());
+    while (lanes.length < count) lanes.push(startLane({ memo }));
     const lane = lanes.reduce((a, b) => (b.pending.size < a.pending.size ? b : a));
     if (lane.failed) throw lane.failed;
     const id = nextId++;
@@ -96,8 +103,8 @@ const ENTRY = new URL(
   import.meta.url,
 );
 
-function startLane(): Lane {
-  const worker = new Worker(ENTRY);
+function startLane(workerData: WorkerData): Lane {
+  const worker = new Worker(ENTRY, { workerData });
   const lane: Lane = { worker, pending: new Map(), failed: undefined };
   worker.on('message', (reply: Reply) => {
     const settle = lane.pending.get(reply.id);

@@ -1,10 +1,15 @@
-import { parentPort } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
+import { shareMemo } from '../deflate/shared.ts';
 import { type Reply, type Request, toFailure } from './messages.ts';
+import type { WorkerData } from './pool.ts';
 import { runTask } from './tasks.ts';
 
 /** The entry of a codec worker: answers one request after the other. */
 const port = parentPort;
 if (port === null) throw new TypeError('worker.ts runs in a worker thread only');
+
+const { memo }: WorkerData = workerData;
+if (memo) shareMemo(memo);
 
 port.on('message', async ({ id, name, input }: Request) => {
   try {

@@ -1,0 +1,67 @@
+import * as v from 'valibot';
+import { bytes, table } from './table.ts';
+
+/** What `--json` says of an architecture of a bundle; sizes in bytes. */
+export const Architecture = v.object({
+  architecture: v.string(),
+  iso: v.object({ size: v.number() }),
+  artifacts: v.array(
+    v.object({
+      label: v.string(),
+      /** Of delta and codec recipes. */
+      deltaSize: v.number(),
+      released: v.object({ size: v.number() }),
+    }),
+  ),
+});
+export type Architecture = v.InferOutput<typeof Architecture>;
+type Artifact = Architecture['artifacts'][number];
+
+/**
+ * What bundles take beside what they stand for, each architecture and all together: the files of the release as
+ * they are released, compressed. An artifact that is kept nearly whole, since it is encrypted, is told by name
+ * and counted in a row of its own.
+ */
+export function bundleTable(architectures: readonly Architecture[]): string {
+  const rows = architectures.flatMap(({ architecture, iso, artifacts }) => {
+    const small = artifacts.filter((one) => !isStored(one));
+    const stored = artifacts.filter(isStored).map(({ label }) => label);
+    const row = (name: string, counted: readonly Artifact[]) => ({ name, iso: iso.size, counted });
+    if (stored.length === 0) return [row(architecture, artifacts)];
+    return [row(architecture, artifacts), row(`${architecture} but ${stored}`, small)];
+  });
+  const all = {
+    name: 'all',
+    iso: sum(architectures, ({ iso }) => iso.size),
+    counted: architectures.flatMap(({ artifacts }) => artifacts),
+  };
+  const but = { ...all, name: 'all but what is encrypted' };
+  but.counted = all.counted.filter((one) => !isStored(one));
+  const several = architectures.length > 1 ? [all, but] : [];
+  return table(
+    [
+      ...['architecture', 'artifacts', 'released', 'ISO', 'deltas and recipes'],
+      ...['with the ISO', 'without it', 'largest'],
+    ],
+    [...rows, ...several].map(({ name, iso, counted }) => {
+      const released = sum(counted, (one) => one.released.size);
+      const deltas = sum(counted, ({ deltaSize }) => deltaSize);
+      const [largest] = counted.toSorted((a, b) => b.deltaSize - a.deltaSize);
+      return [
+        ...[name, String(counted.length), bytes(released), bytes(iso), bytes(deltas)],
+        ...[share(iso + deltas, released), share(deltas, released - iso)],
+        `${bytes(largest?.deltaSize ?? 0)} (${largest?.label})`,
+      ];
+    }),
+  );
+}
+
+const isStored = ({ deltaSize, released }: Artifact) => deltaSize > released.size / 2;
+
+const sum = <T>(all: readonly T[], of: (one: T) => number) =>
+  all.reduce((total, one) => total + of(one), 0);
+
+/** Two digits that count. */
+function share(part: number, whole: number): string {
+  return `${((100 * part) / whole).toPrecision(3)} %`;
+}

@@ -1,0 +1,112 @@
+import { copyFile, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { RELEASE } from '../../scripts/fixture/release.ts';
+import { releasedName, streamMetadata } from '../../scripts/fixture/stream.ts';
+import { parseArch } from '../../src/arch.ts';
+import { blobsOf, RECIPES_VERSION, type Recipe, type Recipes } from '../../src/bundle/recipes.ts';
+import { createBundleWriter } from '../../src/bundle/write.ts';
+import { openMetalCache } from '../../src/cache/metal-cache.ts';
+import { workerPool } from '../../src/codec/workers/pool.ts';
+import { dehydrateArtifact, type OpenBase } from '../../src/dehydrate/artifact.ts';
+import { addIndex, addManifest } from '../../src/dehydrate/manifest.ts';
+import { indexBase } from '../../src/delta/base-index.ts';
+import { hashFile } from '../../src/io/hash-file.ts';
+import { openSource } from '../../src/io/source.ts';
+import { listArtifacts } from '../../src/stream/artifacts.ts';
+import { decodeStream } from '../../src/stream/read.ts';
+import { cli } from './support/cli.ts';
+import { type CroppedRelease, croppedRelease, KINDS } from './support/cropped-release.ts';
+import { fixtureArches, pick } from './support/fixture.ts';
+import { sha256sum } from './support/judge.ts';
+import { releaseBundle } from './support/release-bundle.ts';
+
+/**
+ * Every kind of container on every architecture's bytes, those too that no release has there. A part of the
+ * real disk is the base: dehydrated by the library, rehydrated by the built command line, judged by
+ * sha256sum.
+ */
+describe.each(fixtureArches().map(parseArch))('%s', (arch) => {
+  let folder: string;
+  let out: string;
+  let release: CroppedRelease;
+  let made: Awaited<ReturnType<typeof dehydrate>>;
+
+  beforeAll(async () => {
+    const { cache: whole } = await releaseBundle();
+    const disk = join(whole, 'metal', `${pick('metal', 'raw.xz', 'disk', arch).sha256}.raw`);
+    folder = await mkdtemp(resolve('.work/containers-'));
+    out = join(folder, 'out');
+    release = await croppedRelease(arch, disk, join(folder, 'release'));
+    made = await dehydrate();
+    const result = await cli([
+      ...['--arch', arch, '--platform', 'all', '--bundle', made.bundle, '--iso', release.iso],
+      ...['--cache-dir', made.cache, '-o', `${out}/`, '--quiet'],
+    ]);
+    if (result.exitCode !== 0) throw new Error(result.stderr);
+  });
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+
+  /** As the verb does, but without a boot: the base is no disk that the ISO promises. */
+  async function dehydrate() {
+    const text = JSON.stringify(streamMetadata(new Map([[arch, release.artifacts]])));
+    const artifacts = listArtifacts(decodeStream(Buffer.from(text), 'stream.json'), arch);
+    const [bundle, cache] = [join(folder, 'bundle'), join(folder, 'cache')];
+    const notes: string[] = [];
+    await using pool = workerPool();
+    await using writer = await createBundleWriter(bundle);
+    await using metal = await openBase('metal', release.metal);
+    await using iso = await openBase('iso', release.iso);
+    const bases = new Map([metal, iso].map(({ base }) => [base.name, base]));
+    const covered = [];
+    for (const artifact of artifacts) {
+      const context = { folder: join(folder, 'release'), release: RELEASE, bases, writer, pool };
+      const progress = (event: { type: string; message?: string }) => {
+        if (event.type === 'note') notes.push(`${artifact.platform}: ${event.message}`);
+      };
+      const subject = artifact.platform;
+      covered.push(await dehydrateArtifact(artifact, { ...context, progress, subject }));
+    }
+    const stream = { name: 'cropped', ...(await writer.addBytes(Buffer.from(text))) };
+    const sum = ({ base: { sha256, size } }: typeof iso) => ({ sha256, size });
+    const recipes: Recipes = {
+      ...{ schemaVersion: RECIPES_VERSION, architecture: arch, release: RELEASE, stream },
+      iso: { name: 'live.iso', location: 'live.iso', embedded: false, ...sum(iso) },
+      bases: { metal: sum(metal) },
+      ...{ artifacts: covered, missing: [] },
+    };
+    await addIndex(writer, [await addManifest(writer, recipes)], RELEASE);
+    await writer.commit();
+    await using disks = await openMetalCache({ dir: cache, maxBytes: 2 ** 30 });
+    const disk = join(await disks.scratch(), 'disk');
+    await copyFile(release.metal, disk);
+    await (await disks.admit(disk, sum(metal))).close();
+    return { bundle, cache, notes, covered };
+  }
+
+  test('all are taken for what they are, and no other file comes out', async () => {
+    expect(made.notes).toEqual([]);
+    expect((await readdir(out)).sort()).toEqual(made.covered.map(({ name }) => name).sort());
+    expect(made.covered.length).toBe(KINDS.length);
+  });
+
+  test.each(KINDS)('$platform $format comes back', async ({ platform, format }) => {
+    const released = release.artifacts.find((one) => one.platform === platform);
+    const artifact = made.covered.find((one) => one.platform === platform);
+    if (!released || !artifact) throw new Error(`no ${platform}`);
+    expect(artifact.released.name).toBe(releasedName(arch, { platform, format, role: 'disk' }));
+    const ours = join(out, artifact.name);
+    expect(await sha256sum(ours)).toBe(released.uncompressedSha256 ?? released.sha256);
+    expect(sizeOf(artifact.recipe)).toBeLessThan(16_384);
+  });
+});
+
+async function openBase(name: OpenBase['name'], path: string) {
+  const source = await openSource(path);
+  const digest = await hashFile(path);
+  const index = indexBase(source);
+  const base: OpenBase = { name, source, ...digest, index: () => index };
+  return { base, [Symbol.asyncDispose]: () => source.close() };
+}
+
+const sizeOf = (recipe: Recipe) => blobsOf(recipe).reduce((sum, { size }) => sum + size, 0);
