@@ -82,7 +82,7 @@ async function withInstaller(iso: string, work: string, installer: string) {
   ]);
   const squashfs = await loop(iso, ['--read-only', `--offset=${offset}`, `--sizelimit=${length}`]);
   try {
-    await execa('mount', ['-t', 'squashfs', '-o', 'ro', squashfs, mount]);
+    await execa('mount', ['-o', 'ro', squashfs, mount]);
     const device = await loop(disk, []);
     try {
       const command = 'exec "$1" dev extract osmet --osmet "$2" "$3" "$4"';

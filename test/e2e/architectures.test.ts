@@ -8,8 +8,8 @@ import { inspected, releaseBundle } from './support/release-bundle.ts';
 
 /**
  * The main job on every architecture of the fixture: one bundle of all of them, and one command that
- * boots the ISOs and makes every artifact. What comes out is judged by sha256sum, qemu-img, rdiff
- * and OpenSSL, never by our own code.
+ * boots the ISOs, unpacks their disks by both engines and makes every artifact. What comes out is judged by
+ * sha256sum, qemu-img, rdiff and OpenSSL, never by our own code.
  */
 const ARCHES = fixtureArches();
 /** Whose disk is not in the cache. main-job.test.ts boots the one that every run has, an audit another. */
@@ -92,6 +92,10 @@ interface Event {
   readonly subject?: string;
   readonly architecture?: string;
   readonly sha256?: string;
+  readonly architectures?: readonly {
+    readonly architecture: string;
+    readonly engine?: { readonly engine: string; readonly detail: string };
+  }[];
 }
 
 describe('rehydrate --arch all --platform all', () => {
@@ -102,12 +106,14 @@ describe('rehydrate --arch all --platform all', () => {
   const artifacts = ARCHES.flatMap(promised);
 
   beforeAll(async () => {
-    // dehydrate has left all disks in the cache. Emulation takes minutes for each, so only the disk
-    // that nearly everything is made from leaves it; main-job.test.ts has both in one boot.
+    // dehydrate has left all disks in the cache.
     for (const arch of BOOTED) {
-      await rm(join(cache, 'metal', `${pick('metal', 'raw.xz', 'disk', arch).sha256}.raw`));
+      for (const format of ['raw.xz', '4k.raw.xz']) {
+        await rm(join(cache, 'metal', `${pick('metal', format, 'disk', arch).sha256}.raw`));
+      }
     }
     run = await cli([
+      ...['--engine', 'both'],
       ...['--arch', 'all', '--platform', 'all', '--format', 'all', '--jobs', '2', '--json'],
       ...['-b', bundle, '-o', `${images}/`],
       ...['--cache-dir', cache, '--log-dir', join(folder, 'logs')],
@@ -149,10 +155,19 @@ describe('rehydrate --arch all --platform all', () => {
     );
   });
 
-  test('boots each ISO once whose disk is not in the cache, and leaves no machine', () => {
-    const booted = events.filter(({ type, phase }) => type === 'phase' && phase === 'unpack');
+  test('boots each ISO once whose disks are not in the cache, and leaves no machine', () => {
+    const booted = events.filter(({ type, phase }) => type === 'phase' && phase === 'boot');
     expect(booted.map(({ subject }) => subject).sort()).toEqual(BOOTED.map(machine).sort());
     expect(qemusWith(cache)).toEqual([]);
+  });
+
+  test('both engines make the same disks, of a squashfs here and an erofs there', () => {
+    const engines = (events.at(-1)?.architectures ?? []).filter(({ engine }) => engine);
+    expect(engines.map(({ architecture }) => architecture).sort()).toEqual(BOOTED);
+    for (const { engine } of engines) expect(engine).toMatchObject({ engine: 'both' });
+    const details = engines.map(({ engine }) => engine?.detail).join();
+    for (const kind of ARCHES.length > 1 ? ['squashfs', 'erofs'] : ['squashfs'])
+      expect(details).toContain(`native (${kind}`);
   });
 
   test.each(BOOTED)('%s: tells how far the disk is, not just 0 and 100 percent', (arch) => {
