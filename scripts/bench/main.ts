@@ -6,6 +6,7 @@
  *     npm run bench -- [--fixture DIR] [--arch A,B|all] [--engine qemu|native]
  *                      [--skip-peers] [--peer-timeout SECONDS] [--coreos-installer FILE]
  *                      [--native-only | --vm-only | --bundle-only]
+ *     npm run bench -- --matrix [--arch A,B|all] [--bundle DIR --cache-dir DIR]
  */
 import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -14,6 +15,7 @@ import { parseArgs } from 'node:util';
 import * as v from 'valibot';
 import { ARCHITECTURES, type Arch, parseArch } from '../../src/arch.ts';
 import { Architecture, bundleTable } from './bundle.ts';
+import { matrix } from './matrix.ts';
 import { type Measured, measure, shell } from './measure.ts';
 import { nativeTable } from './native.ts';
 import { PEERS, runPeer } from './peers.ts';
@@ -33,6 +35,11 @@ const { values: options } = parseArgs({
     'vm-only': { type: 'boolean', default: false },
     /** No boot either: how large the bundle is. */
     'bundle-only': { type: 'boolean', default: false },
+    /** Only the table of what each artifact takes. */
+    matrix: { type: 'boolean', default: false },
+    /** For the matrix: a bundle of the fixture that is there already, and its cache. */
+    bundle: { type: 'string' },
+    'cache-dir': { type: 'string' },
     /** To compare the native engine with; needs root. */
     'coreos-installer': { type: 'string' },
     'peer-timeout': { type: 'string', default: '300' },
@@ -79,6 +86,10 @@ try {
     say(await vmTable(new Map(isos), scratch));
   } else if (options['bundle-only']) {
     say(await wholeBundle(wanted));
+  } else if (options.matrix) {
+    const cache = options['cache-dir'] ?? join(scratch, 'cache');
+    const bundle = options.bundle ?? (await nativeBundle(wanted));
+    say(await matrix(wanted, { cli, bundle, cache, work: scratch }));
   } else {
     const made = [];
     for (const arch of wanted)
@@ -114,6 +125,12 @@ function dehydrate(arches: readonly Arch[], work: string, engine: string): strin
     ...['--artifacts', options.fixture, '--arch', arches.join(','), '--engine', engine],
     ...['--cache-dir', join(work, 'cache'), '--output', join(work, 'bundle'), '--quiet', '--json'],
   ];
+}
+
+/** The same, and where it is. */
+async function nativeBundle(arches: readonly Arch[]): Promise<string> {
+  await measure(dehydrate(arches, scratch, 'native'));
+  return join(scratch, 'bundle');
 }
 
 async function bench(arch: Arch, work: string): Promise<readonly Architecture[]> {

@@ -1,0 +1,58 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import * as v from 'valibot';
+import type { Arch } from '../../src/arch.ts';
+import { measure } from './measure.ts';
+import { seconds, table } from './table.ts';
+
+const Result = v.object({
+  platform: v.string(),
+  format: v.string(),
+  sha256: v.string(),
+  seconds: v.number(),
+});
+
+export interface MatrixInputs {
+  /** Words that run the command line. */
+  readonly cli: readonly string[];
+  /** Of all architectures asked for. */
+  readonly bundle: string;
+  /** Disks that are not in it are made by the native engine first, which does not count. */
+  readonly cache: string;
+  readonly work: string;
+}
+
+/**
+ * Makes every artifact of each architecture, one after the other, from metal disks in the cache. Returns a
+ * table of what each took: patch, encoding, SHA-256 and writing, which are one pass.
+ */
+export async function matrix(arches: readonly Arch[], inputs: MatrixInputs): Promise<string> {
+  /** By platform and container, by architecture. */
+  const cells = new Map<string, Map<Arch, number>>();
+  for (const arch of arches) {
+    for (const { platform, format, seconds } of await makeAll(arch, inputs)) {
+      const row = `${platform} ${format.replace(/\.(xz|zst|zip)$/, '')}`;
+      const found = cells.get(row) ?? new Map<Arch, number>();
+      // The three files of PXE are one row.
+      cells.set(row, found.set(arch, (found.get(arch) ?? 0) + seconds));
+    }
+  }
+  const rows = [...cells].map(([row, times]) => [
+    ...row.split(' '),
+    ...arches.map((arch) => (times.has(arch) ? seconds(times.get(arch)) : '')),
+  ]);
+  const metalFirst = (row: readonly string[]) => `${row[0] === 'metal' ? 0 : 1}${row.join(' ')}`;
+  rows.sort((a, b) => (metalFirst(a) < metalFirst(b) ? -1 : 1));
+  return table(['platform', 'container', ...arches], rows);
+}
+
+async function makeAll(arch: Arch, { cli, bundle, cache, work }: MatrixInputs) {
+  const out = join(work, `out-${arch}`);
+  const { stdout } = await measure([
+    ...cli,
+    ...['--bundle', bundle, '--arch', arch, '--platform', 'all', '--format', 'all'],
+    ...['--engine', 'native', '--cache-dir', cache, '--output', `${out}/`, '--quiet', '--json'],
+  ]);
+  await rm(out, { recursive: true });
+  return stdout.split('\n').map((line) => v.parse(Result, JSON.parse(line)));
+}
