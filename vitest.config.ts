@@ -26,7 +26,8 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['{src,vm,images,scripts}/**/*.test.ts', 'test/unit/**/*.test.ts'],
-          testTimeout: 60_000,
+          // Only for what hangs: other work may run beside.
+          testTimeout: 180_000,
           sequence: { groupOrder: 0 },
         },
       },
