@@ -170,7 +170,7 @@ describe('rehydrate --arch all --platform all', () => {
     }
     // The fixture has both kinds among those that boot here.
     const details = engines.map(({ engine }) => engine?.detail).join();
-    const kinds = BOOTED.length === 3 ? ['native (squashfs', 'native (erofs'] : [];
+    const kinds = BOOTED.length > 1 ? ['native (squashfs', 'native (erofs'] : [];
     for (const kind of kinds) expect(details).toContain(kind);
   });
 

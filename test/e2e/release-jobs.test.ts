@@ -110,7 +110,7 @@ describe('audit', () => {
     const report = join(folder, 'both');
     const { exitCode, stderr } = await cli([
       ...['audit', '-b', bundle, '--report', report, '--quiet', '--engine', 'both'],
-      ...['--arch', arch, '--platform', 'metal/raw,qemu'],
+      ...['--arch', arch, '--platform', 'metal/raw,metal/4k.raw,qemu'],
       ...['--cache-dir', join(folder, 'empty-cache'), '--log-dir', join(folder, 'logs')],
     ]);
     expect(exitCode, stderr).toBe(0);
@@ -124,17 +124,14 @@ describe('audit', () => {
     expect(engine.seconds.boot).toBeGreaterThan(1);
     const wanted = promised(arch).filter(
       ({ platform, format }) =>
-        platform === 'qemu' || (platform === 'metal' && format === 'raw.xz'),
+        platform === 'qemu' || (platform === 'metal' && format.endsWith('raw.xz')),
     );
     expect(judged.map(({ sha256 }) => sha256).sort()).toEqual(
       wanted.map(({ sha256 }) => sha256).sort(),
     );
-    expect(disks).toEqual([
-      expect.objectContaining({
-        base: 'metal',
-        sha256: pick('metal', 'raw.xz', 'disk', arch).sha256,
-      }),
-    ]);
+    const disk = (base: string, format: string) =>
+      expect.objectContaining({ base, sha256: pick('metal', format, 'disk', arch).sha256 });
+    expect(disks).toEqual([disk('metal', 'raw.xz'), disk('metal4k', '4k.raw.xz')]);
     expect(qemusWith(folder)).toEqual([]);
   });
 
