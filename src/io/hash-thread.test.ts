@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createHasher } from './digest.ts';
 import { hashSource } from './hash-file.ts';
 import { HASH_SLOT, hashThreads } from './hash-thread.ts';
+import { memorySource } from './memory-source.ts';
 import { openSource } from './source.ts';
 
 const length = fc.oneof(
@@ -94,6 +95,13 @@ describe('a file that the thread reads', () => {
     expect(sha256).toBe(await hashSource(source));
     expect(told.at(-1)).toBe(source.size);
     expect(told).toEqual(told.toSorted((a, b) => a - b));
+  });
+
+  test('a source that is no file goes through the caller', async () => {
+    await using threads = hashThreads(1);
+    const source = memorySource(bytes.subarray(0, (6 << 20) + 5));
+    using hashing = threads.hashing();
+    expect(await hashSource(source, { hashing })).toBe(await hashSource(source));
   });
 
   test('parts, between data and zeros of the caller', async () => {

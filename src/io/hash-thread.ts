@@ -170,6 +170,7 @@ function openStream(lane: Lane, id: number, signal: AbortSignal | undefined): Ha
         }
       },
       async done() {
+        flush();
         while (free.length < SLOTS) await answer();
         if (unread) throw unreadError(unread.why, unread.file);
       },
