@@ -54,8 +54,11 @@ function notHashing(): ReturnType<typeof threads.hashing> {
     zeros: async (length) => {
       bytes += length;
     },
-    file: async (_file, _start, length) => {
-      bytes += length;
+    files: {
+      add: async (_file, _start, length) => {
+        bytes += length;
+      },
+      done: async () => {},
     },
     digest: async () => createHasher().digest(),
     [Symbol.dispose]() {},

@@ -1,3 +1,4 @@
+import type { Hashing } from '../io/digest.ts';
 import type { DiskRun } from '../io/disk-run.ts';
 import type { Sink } from '../io/sink.ts';
 import type { Source } from '../io/source.ts';
@@ -27,7 +28,13 @@ export type Payload =
       readonly next?: string;
     }
   /** A raw disk, front to back, to be run once. */
-  | { readonly kind: 'disk'; readonly size: number; runs(): AsyncIterable<DiskRun> }
+  | {
+      readonly kind: 'disk';
+      readonly size: number;
+      runs(): AsyncIterable<DiskRun>;
+      /** Hashes it apart from `runs`, where the container holds it as it is. */
+      readonly hash?: ((hashing: Hashing) => Promise<void>) | undefined;
+    }
   /** Something else made of it, likewise; may be a container again. */
   | { readonly kind: 'file'; runs(): AsyncIterable<DiskRun> };
 

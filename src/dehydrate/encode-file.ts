@@ -207,14 +207,23 @@ async function encodeApart(
   { layers, payload }: TakenApart,
 ): Promise<Recipe> {
   const { writer, signal, base, pool, proven } = options;
-  const index = await base.index();
   const { blob, result } = await writer.addStream(async (sink) => {
     using hashing =
       payload.size <= MAX_HASHED_PAYLOAD ? pool.hashing(payload.size, signal) : undefined;
-    const target = hashed(payload.runs(), hashing);
-    await inPhase(options, 'match', (onBytes) =>
-      encodeRuns({ base: base.source, index, target, sink, signal, onBytes }),
-    );
+    // Zeros and all, that takes longer than all else: begin at once, if it need not go along.
+    const apart = hashing && payload.hash?.(hashing);
+    apart?.catch(() => {}); // thrown below, unless something else is
+    const target = apart ? payload.runs() : hashed(payload.runs(), hashing);
+    try {
+      const index = await base.index();
+      await inPhase(options, 'match', (onBytes) =>
+        encodeRuns({ base: base.source, index, target, sink, signal, onBytes }),
+      );
+    } catch (error) {
+      await apart?.catch(() => {}); // it reads the file, which will be closed
+      throw error;
+    }
+    await apart;
     const sha256 = await hashing?.digest();
     await proven();
     // A codec may give up as late as here: then nothing of this is in the bundle yet.

@@ -1,4 +1,10 @@
-import { type Codec, type CodecContext, HEAD_BYTES, type Opened } from '../codec/codec.ts';
+import {
+  type Codec,
+  type CodecContext,
+  HEAD_BYTES,
+  type Opened,
+  type Payload,
+} from '../codec/codec.ts';
 import { CODECS, codecNamed } from '../codec/registry.ts';
 import { type DiskRun, sourceRuns } from '../io/disk-run.ts';
 import type { Source } from '../io/source.ts';
@@ -8,7 +14,7 @@ export interface TakenApart {
   /** Outermost first; none if no codec applies. */
   readonly layers: readonly { readonly codec: Codec; readonly opened: Opened }[];
   /** What is inside the last of them; to be run once. */
-  readonly payload: { readonly size: number; runs(): AsyncIterable<DiskRun> };
+  readonly payload: Omit<Payload & { kind: 'disk' }, 'kind'>;
 }
 
 export interface TakeApartOptions extends CodecContext {

@@ -31,11 +31,13 @@ export interface Hashing extends Disposable {
   /** Resolves when the chunk may be reused. */
   update(chunk: Uint8Array): Promise<void>;
   zeros(length: number): Promise<void>;
-  /**
-   * Hashes a part of a file, which a thread reads itself: who hashes in the caller's thread has no such.
-   * Resolves, or throws as {@link Source.read} does, once nothing of the file is needed any more.
-   */
-  file?(source: OpenFile, start: number, length: number): Promise<void>;
+  /** Hashes parts of files, which a thread reads itself: who hashes in the caller's thread has no such. */
+  readonly files?: {
+    /** May resolve before the part is read. */
+    add(file: OpenFile, start: number, length: number): Promise<void>;
+    /** Resolves, or throws as {@link Source.read} does, once nothing of them is needed any more. */
+    done(): Promise<void>;
+  };
   /** Ends the hash; call once. */
   digest(): Promise<Sha256>;
   /** Bytes taken so far. */

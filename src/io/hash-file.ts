@@ -28,25 +28,56 @@ export async function hashSource(
   source: Source,
   { signal, onBytes, hashing = hashingHere(signal) }: HashSourceOptions = {},
 ): Promise<Sha256> {
-  const told = () => onBytes?.(hashing.bytes);
-  if (hashing.file && source.fd !== undefined) {
-    const file = { fd: source.fd, name: source.name };
-    for (let at = 0; at < source.size; ) {
-      throwIfAborted(signal);
-      const { start, end } = source.nextData(at) ?? { start: source.size, end: source.size };
-      if (start > at) await hashing.zeros(start - at);
-      told();
-      // In parts, so that somebody hears of it.
-      at = Math.min(end, start + PART);
-      if (at > start) await hashing.file(file, start, at - start);
-      told();
-    }
-  } else {
-    const { update, zeros } = hashing;
-    const sink = { write: update, zeros };
-    await copyRange(source, 0, source.size, sink, copyBuffers(), { signal, onBytes: told });
-  }
+  await hashPieces(source, piecesOf(source), hashing, { signal, onBytes });
   return hashing.digest();
+}
+
+/** A part of a file as it lies there, or zeros in between. Bytes. */
+export type FilePiece =
+  | { readonly kind: 'stored'; readonly start: number; readonly length: number }
+  | { readonly kind: 'zeros'; readonly length: number };
+
+function* piecesOf(source: Source): Generator<FilePiece> {
+  for (let at = 0; at < source.size; ) {
+    const { start, end } = source.nextData(at) ?? { start: source.size, end: source.size };
+    if (start > at) yield { kind: 'zeros', length: start - at };
+    if (end > start) yield { kind: 'stored', start, length: end - start };
+    at = end;
+  }
+}
+
+/** Hashes pieces of a source, one after the other; a thread reads them itself where it can. */
+export async function hashPieces(
+  source: Source,
+  pieces: Iterable<FilePiece>,
+  hashing: Hashing,
+  { signal, onBytes }: HashFileOptions = {},
+): Promise<void> {
+  const told = () => onBytes?.(hashing.bytes);
+  const file = source.fd === undefined ? undefined : { fd: source.fd, name: source.name };
+  const buffers = copyBuffers();
+  const sink = { write: hashing.update, zeros: hashing.zeros };
+  try {
+    for (const piece of pieces) {
+      throwIfAborted(signal);
+      if (piece.kind === 'zeros') {
+        await hashing.zeros(piece.length);
+        told();
+      } else if (hashing.files && file) {
+        const end = piece.start + piece.length;
+        for (let at = piece.start; at < end; at += PART) {
+          await hashing.files.add(file, at, Math.min(PART, end - at));
+          told();
+        }
+      } else {
+        const { start, length } = piece;
+        await copyRange(source, start, length, sink, buffers, { signal, onBytes: told });
+      }
+    }
+  } finally {
+    // The caller may close the file then.
+    await hashing.files?.done();
+  }
 }
 
 /** Bytes of a file between two reports. */

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createHasher } from './digest.ts';
 import { hashSource } from './hash-file.ts';
 import { HASH_SLOT, hashThreads } from './hash-thread.ts';
+import { memorySource } from './memory-source.ts';
 import { openSource } from './source.ts';
 
 const length = fc.oneof(
@@ -96,6 +97,13 @@ describe('a file that the thread reads', () => {
     expect(told).toEqual(told.toSorted((a, b) => a - b));
   });
 
+  test('a source that is no file goes through the caller', async () => {
+    await using threads = hashThreads(1);
+    const source = memorySource(bytes.subarray(0, (6 << 20) + 5));
+    using hashing = threads.hashing();
+    expect(await hashSource(source, { hashing })).toBe(await hashSource(source));
+  });
+
   test('parts, between data and zeros of the caller', async () => {
     await using threads = hashThreads(1);
     await writeFile(join(folder, 'data'), bytes);
@@ -110,12 +118,13 @@ describe('a file that the thread reads', () => {
       [bytes.length - 1, 1],
     ] as const) {
       await hashing.update(bytes.subarray(0, 7));
-      await hashing.file?.(file, start, length);
+      await hashing.files?.add(file, start, length);
       await hashing.zeros(length);
       here.update(bytes.subarray(0, 7));
       here.update(bytes.subarray(start, start + length));
       here.zeros(length);
     }
+    await hashing.files?.done();
     expect(hashing.bytes).toBe(here.bytes);
     expect(await hashing.digest()).toBe(here.digest());
   });
@@ -125,14 +134,16 @@ describe('a file that the thread reads', () => {
     await using source = await openSource(join(folder, 'file'));
     const file = { fd: source.fd ?? -1, name: 'the file' };
     using short = threads.hashing();
-    await expect(short.file?.(file, source.size - 10, 11)).rejects.toMatchObject({
+    await short.files?.add(file, source.size - 10, 11);
+    await expect(short.files?.done()).rejects.toMatchObject({
       code: 'SHORT_READ',
       message: expect.stringContaining('the file is truncated'),
     });
     using unreadable = threads.hashing();
     const write = await open(join(folder, 'write-only'), 'w');
     const other = { fd: write.fd, name: 'the other' };
-    await expect(unreadable.file?.(other, 0, 10)).rejects.toMatchObject({
+    await unreadable.files?.add(other, 0, 10);
+    await expect(unreadable.files?.done()).rejects.toMatchObject({
       kind: 'io',
       message: expect.stringContaining('cannot read the other'),
     });

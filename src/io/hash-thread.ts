@@ -91,7 +91,9 @@ function openStream(lane: Lane, id: number, signal: AbortSignal | undefined): Ha
   let filled = 0;
   let bytes = 0;
   let wake: { resolve(): void; reject(error: Error): void } | undefined;
-  let unread: Unread | undefined;
+  let unread: { readonly why: Unread; readonly file: OpenFile } | undefined;
+  /** The one that was added last. */
+  let reading: OpenFile | undefined;
   let sha256: Sha256 | undefined;
 
   const post = (request: HashRequest) => {
@@ -102,7 +104,7 @@ function openStream(lane: Lane, id: number, signal: AbortSignal | undefined): Ha
     receive(reply) {
       if ('free' in reply) {
         free.push(reply.free);
-        unread ??= reply.unread;
+        if (reply.unread && reading) unread ??= { why: reply.unread, file: reading };
       } else sha256 = reply.sha256;
       wake?.resolve();
     },
@@ -154,21 +156,24 @@ function openStream(lane: Lane, id: number, signal: AbortSignal | undefined): Ha
         left -= part;
       }
     },
-    async file(file, start, length) {
-      flush();
-      try {
-        for (let at = start; at < start + length && unread === undefined; ) {
+    files: {
+      async add(file, start, length) {
+        flush();
+        reading = file;
+        for (let at = start; at < start + length; ) {
           throwIfAborted(signal);
+          if (unread) return; // told by `done`
           const part = Math.min(start + length - at, FILE_STRIDE);
           post({ kind: 'file', id, slot: await freeSlot(), fd: file.fd, start: at, length: part });
           bytes += part;
           at += part;
         }
-      } finally {
-        // The caller may close the file then.
+      },
+      async done() {
+        flush();
         while (free.length < SLOTS) await answer();
-      }
-      if (unread) throw unreadError(unread, file);
+        if (unread) throw unreadError(unread.why, unread.file);
+      },
     },
     async digest() {
       flush();

@@ -1,4 +1,7 @@
-import type { Codec } from '../codec.ts';
+import type { Hashing } from '../../io/digest.ts';
+import { type FilePiece, hashPieces } from '../../io/hash-file.ts';
+import type { Source } from '../../io/source.ts';
+import type { Codec, CodecContext } from '../codec.ts';
 import { implementationsOf } from '../deflate/params.ts';
 import { decodeQcow2 } from './decode.ts';
 import { qcow2Encoder } from './encode.ts';
@@ -13,7 +16,12 @@ export const qcow2: Codec = {
   async open(source, context) {
     const decoding = await decodeQcow2(source, context);
     return {
-      payload: { kind: 'disk', size: decoding.size, runs: () => decoding.disk() },
+      payload: {
+        kind: 'disk',
+        size: decoding.size,
+        runs: () => decoding.disk(),
+        hash: decoding.pieces && hashOf(source, decoding.pieces, context),
+      },
       async recipe() {
         const recipe = await decoding.recipe();
         return { bytes: serializeRecipe(recipe), requires: implementationsOf(recipe.codecs) };
@@ -30,3 +38,7 @@ export const qcow2: Codec = {
     };
   },
 };
+
+function hashOf(source: Source, pieces: () => Iterable<FilePiece>, { signal }: CodecContext) {
+  return (hashing: Hashing) => hashPieces(source, pieces(), hashing, { signal });
+}

@@ -1,5 +1,6 @@
 import { throwIfAborted } from '../../errors.ts';
 import type { DiskRun } from '../../io/disk-run.ts';
+import type { FilePiece } from '../../io/hash-file.ts';
 import type { Source } from '../../io/source.ts';
 import type { CodecContext } from '../codec.ts';
 import { BATCH_BYTES } from '../segments/write.ts';
@@ -16,6 +17,8 @@ export interface Qcow2Decoding {
   readonly size: number;
   /** The raw disk from start to end; to be run once. */
   disk(): AsyncGenerator<DiskRun>;
+  /** Where that lies in the file, if none of it is compressed. */
+  readonly pieces: (() => Generator<FilePiece>) | undefined;
   /** What makes the qcow2 out of that disk. Only once `disk` is done. */
   recipe(): Promise<Qcow2Recipe>;
   /** Compressed clusters that nothing reproduced, and all there are; once `disk` is done. */
@@ -91,8 +94,27 @@ export async function decodeQcow2(
     return { disk, batch, first, lengths, checked };
   }
 
+  function* pieces(): Generator<FilePiece> {
+    let at = 0;
+    let [start, length] = [0, 0];
+    for (const cluster of clusters) {
+      const position = cluster.number * size;
+      if (position > at || cluster.start !== start + length) {
+        if (length > 0) yield { kind: 'stored', start, length };
+        if (position > at) yield { kind: 'zeros', length: position - at };
+        [start, length] = [cluster.start, 0];
+      }
+      const onDisk = lengthOnDisk(header, cluster.number);
+      length += onDisk;
+      at = position + onDisk;
+    }
+    if (length > 0) yield { kind: 'stored', start, length };
+    if (header.diskSize > at) yield { kind: 'zeros', length: header.diskSize - at };
+  }
+
   return {
     size: header.diskSize,
+    pieces: clusters.some(({ compressed }) => compressed) ? undefined : pieces,
     async *disk() {
       let at = 0;
       for await (const { disk, batch, first, lengths, checked } of mapInOrder(

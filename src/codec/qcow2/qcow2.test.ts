@@ -109,6 +109,19 @@ describe("qemu-img's files", () => {
     }
   });
 
+  test.each(OPTIONS)(
+    '%s: hashed where it lies, if it is not compressed',
+    async (_name, options) => {
+      const raw = miniature((3 << 20) + 1536);
+      const { payload } = await qcow2.open(memorySource(convert(raw, ...options)), { pool });
+      if (payload.kind !== 'disk') throw new Error('no disk');
+      expect(payload.hash === undefined).toBe(options.some((option) => option === '-c'));
+      using hashing = pool.hashing(payload.size, undefined);
+      await payload.hash?.(hashing);
+      if (payload.hash) expect(await hashing.digest()).toBe(sha256Of(raw));
+    },
+  );
+
   test('recipes are small: no table is in them', async () => {
     const { recipe } = await decode(convert(miniature(), '-o', 'cluster_size=4096'));
     expect(zstdCompressSync(recipe).length).toBeLessThan(500);
