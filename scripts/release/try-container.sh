@@ -24,7 +24,12 @@ b() { local verb=$1; shift; buildah "${storage[@]}" "$verb" "$@"; }
 trap 'b rm --all >/dev/null 2>&1 || true; rm -rf "$work"' EXIT
 
 say "The base: Debian 13, Node.js, npm, a user node"
-mmdebstrap --quiet --variant=minbase --include=ca-certificates,passwd trixie "$work/base"
+for try in 1 2 3; do
+  # A mirror is out of step with its index now and then.
+  mmdebstrap --quiet --variant=minbase --include=ca-certificates,passwd trixie "$work/base" && break
+  [ "$try" -lt 3 ] || exit 1
+  rm -rf "$work/base"
+done
 cp "$(command -v node)" "$work/base/usr/local/bin/"
 npm install --silent --no-audit --no-fund --global --prefix "$work/base/usr/local" npm@11
 chroot "$work/base" useradd --create-home --uid 1000 node
