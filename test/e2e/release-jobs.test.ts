@@ -131,7 +131,10 @@ describe('audit', () => {
     );
     const disk = (base: string, format: string) =>
       expect.objectContaining({ base, sha256: pick('metal', format, 'disk', arch).sha256 });
-    expect(disks).toEqual([disk('metal', 'raw.xz'), disk('metal4k', '4k.raw.xz')]);
+    expect(disks).toHaveLength(2);
+    expect(disks).toEqual(
+      expect.arrayContaining([disk('metal', 'raw.xz'), disk('metal4k', '4k.raw.xz')]),
+    );
     expect(qemusWith(folder)).toEqual([]);
   });
 
