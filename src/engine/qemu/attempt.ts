@@ -112,8 +112,9 @@ export async function runAttempt(plan: AttemptPlan): Promise<Outcome> {
     phases.enter('login');
     await openShell(line);
     phases.enter('unpack', total);
-    const { profile, accel } = plan.vm;
-    const guestCpu = await unpack(line, plan.disks, profile.installerEnv?.[accel]);
+    const { profile, accel, vcpus } = plan.vm;
+    const env = profile.installerEnv?.[accel];
+    const guestCpu = await unpack(line, { disks: plan.disks, env, vcpus });
     phases.advance(total, total);
     // Every byte is with the host now: nothing that happens from here on can undo it, but Ctrl-C.
     phases.enter('poweroff');
