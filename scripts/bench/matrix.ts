@@ -31,7 +31,7 @@ export async function matrix(arches: readonly Arch[], inputs: MatrixInputs): Pro
   const cells = new Map<string, Map<Arch, number>>();
   for (const arch of arches) {
     for (const { platform, format, seconds } of await makeAll(arch, inputs)) {
-      const row = `${platform} ${format.replace(/\.(xz|zst|zip)$/, '')}`;
+      const row = `${platform} ${format.replace(/(?<!tar)\.(xz|gz|zst|zip)$/, '')}`;
       const found = cells.get(row) ?? new Map<Arch, number>();
       // The three files of PXE are one row.
       cells.set(row, found.set(arch, (found.get(arch) ?? 0) + seconds));
