@@ -2,9 +2,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { PLATFORMS as FIXTURE } from '../scripts/fixture/platforms.ts';
-import { ARCHITECTURES } from '../src/arch.ts';
-import { listArtifacts, plainFormat } from '../src/stream/artifacts.ts';
-import { decodeStream } from '../src/stream/read.ts';
+import { ARCHITECTURES } from '../src/core/arch.ts';
+import { listArtifacts, plainFormat } from '../src/release/stream/artifacts.ts';
+import { decodeStream } from '../src/release/stream/read.ts';
 import { detectContainer, HEAD_BYTES } from './containers.ts';
 import { chooseBase, expectedImage, PLATFORMS } from './platforms.ts';
 

@@ -30,6 +30,8 @@ export type Container = (typeof CONTAINERS)[number];
 /** What a delta may be made against. `iso` is the live ISO, the others its regenerated disks. */
 export const BASE_NAMES = ['iso', 'metal', 'metal4k'] as const;
 export type BaseName = (typeof BASE_NAMES)[number];
+/** The bases that an osmet of the ISO unpacks to: 512-byte and 4096-byte sectors. */
+export type MetalVariant = Exclude<BaseName, 'iso'>;
 
 export interface PlatformImage {
   readonly container: Container;

@@ -1,7 +1,7 @@
 import { toJsonSchema } from '@valibot/to-json-schema';
-import { auditReportSchema } from '../src/audit/report.ts';
-import { estimateSchema } from '../src/estimate/estimate.ts';
-import { planSchema } from '../src/plan/plan.ts';
+import { auditReportSchema } from '../src/verbs/audit/report.ts';
+import { estimateSchema } from '../src/verbs/estimate/estimate.ts';
+import { planSchema } from '../src/verbs/plan/plan.ts';
 
 type Schema = Parameters<typeof toJsonSchema>[0];
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { ARCHITECTURES } from '../src/arch.ts';
+import { ARCHITECTURES } from '../src/core/arch.ts';
 import { kernelCommandLine, type VmSpec, vmArgs } from './argv.ts';
 import { type Accel, PROFILES } from './profiles/index.ts';
 

@@ -16,13 +16,17 @@ const { createBundleWriter }: typeof import('../../src/bundle/write.ts') =
   await built('bundle/write');
 const { workerPool }: typeof import('../../src/codec/workers/pool.ts') =
   await built('codec/workers/pool');
-const { encodeFile }: typeof import('../../src/dehydrate/encode-file.ts') =
-  await built('dehydrate/encode-file');
-const { indexBase }: typeof import('../../src/delta/base-index.ts') =
-  await built('delta/base-index');
-const { createHasher }: typeof import('../../src/io/digest.ts') = await built('io/digest');
-const { openSource }: typeof import('../../src/io/source.ts') = await built('io/source');
-const { silent }: typeof import('../../src/progress.ts') = await built('progress');
+const { encodeFile }: typeof import('../../src/verbs/dehydrate/encode-file.ts') = await built(
+  'verbs/dehydrate/encode-file',
+);
+const { indexBase }: typeof import('../../src/formats/delta/base-index.ts') = await built(
+  'formats/delta/base-index',
+);
+const { createHasher }: typeof import('../../src/core/io/digest.ts') =
+  await built('core/io/digest');
+const { openSource }: typeof import('../../src/core/io/source.ts') = await built('core/io/source');
+const { silent }: typeof import('../../src/core/progress/progress.ts') =
+  await built('core/progress/progress');
 
 const [basePath = '', target = '', bundle = '', noHashes] = process.argv.slice(2);
 await using source = await openSource(basePath);

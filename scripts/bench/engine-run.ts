@@ -1,6 +1,6 @@
 /** `node engine-run.ts ISO DISK`: makes one metal disk with the native engine. Prints its report. */
 import { createNativeEngine } from '../../src/engine/native/index.ts';
-import { openLiveIso } from '../../src/iso/open.ts';
+import { openLiveIso } from '../../src/formats/iso/open.ts';
 
 const [path = '', output = ''] = process.argv.slice(2);
 const iso = await openLiveIso(path);

@@ -8,17 +8,17 @@ import { batches } from '../../src/engine/native/batches.ts';
 import { type PlannedUnit, planUnits } from '../../src/engine/native/plan.ts';
 import { openFileReader } from '../../src/engine/native/workers/file-reader.ts';
 import { unpackUnits } from '../../src/engine/native/workers/unpack.ts';
-import type { Osmet } from '../../src/iso/osmet.ts';
+import type { Osmet } from '../../src/formats/iso/osmet-types.ts';
 
 if (isMainThread) await main();
 else work();
 
 async function main(): Promise<void> {
-  const { hashFile } = await import('../../src/io/hash-file.ts');
-  const { openSource } = await import('../../src/io/source.ts');
-  const { openLiveIso } = await import('../../src/iso/open.ts');
-  const { readOsmet } = await import('../../src/iso/osmet.ts');
-  const { openRootFiles } = await import('../../src/rootfs/index.ts');
+  const { hashFile } = await import('../../src/core/io/hash-file.ts');
+  const { openSource } = await import('../../src/core/io/source.ts');
+  const { openLiveIso } = await import('../../src/formats/iso/open.ts');
+  const { readOsmet } = await import('../../src/formats/iso/osmet.ts');
+  const { openRootFiles } = await import('../../src/formats/rootfs/index.ts');
   const [path = '', disk = ''] = process.argv.slice(2);
   const iso = await openLiveIso(path);
   await using source = await openSource(path);

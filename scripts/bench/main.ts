@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import * as v from 'valibot';
-import { ARCHITECTURES, type Arch, parseArch } from '../../src/arch.ts';
+import { ARCHITECTURES, type Arch, parseArch } from '../../src/core/arch.ts';
 import { Architecture, bundleTable } from './bundle.ts';
 import { matrix } from './matrix.ts';
 import { type Measured, measure, shell } from './measure.ts';

@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as v from 'valibot';
-import type { Arch } from '../../src/arch.ts';
+import type { Arch } from '../../src/core/arch.ts';
 import { measure } from './measure.ts';
 import { seconds, table } from './table.ts';
 

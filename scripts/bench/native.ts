@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import * as v from 'valibot';
-import { openLiveIso } from '../../src/iso/open.ts';
+import { openLiveIso } from '../../src/formats/iso/open.ts';
 import { measure, shell } from './measure.ts';
 import { mebibytes, seconds, table } from './table.ts';
 

@@ -1,9 +1,9 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Arch } from '../../src/arch.ts';
+import type { Arch } from '../../src/core/arch.ts';
+import { hashFile } from '../../src/core/io/hash-file.ts';
 import { createQemuEngine } from '../../src/engine/qemu/index.ts';
-import { hashFile } from '../../src/io/hash-file.ts';
-import { openLiveIso } from '../../src/iso/open.ts';
+import { openLiveIso } from '../../src/formats/iso/open.ts';
 import { seconds, table } from './table.ts';
 
 /**

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Makes src/rootfs/squashfs/wasm/squashfs.wasm: the crate backhand as WebAssembly, by the Rust 1.85.1 of Debian 13,
+# Makes src/formats/rootfs/squashfs/wasm/squashfs.wasm: the crate backhand as WebAssembly, by the Rust 1.85.1 of Debian 13,
 # in a chroot of which nothing stays: then the module comes out byte for byte as committed. Needs mmdebstrap, and
 # cargo to fetch the crates of crates.lock: a Cargo.lock without the lines that name a registry.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)/squashfs
-out=${1:-$here/../../../src/rootfs/squashfs/wasm}
+out=${1:-$here/../../../src/formats/rootfs/squashfs/wasm}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$out" "$work/build/.cargo"

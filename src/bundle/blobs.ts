@@ -1,15 +1,9 @@
 import { lstat, open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { FormatError, IntegrityError, throwIfAborted } from '../errors.ts';
-import { createHasher, type Sha256 } from '../io/digest.ts';
-import { osError } from '../io/os-error.ts';
-
-/** What names a blob: an OCI descriptor's digest and size. */
-export interface BlobRef {
-  readonly sha256: Sha256;
-  /** Bytes. */
-  readonly size: number;
-}
+import { FormatError, IntegrityError, throwIfAborted } from '../core/errors.ts';
+import type { BlobRef } from '../core/io/digest.ts';
+import { createHasher, type Sha256 } from '../core/io/digest.ts';
+import { osError } from '../core/io/os-error.ts';
 
 /** Limit of the JSON documents of a bundle: a manifest of 4,096 layers is under 3 MiB. */
 export const MAX_JSON_BYTES = 16 << 20;

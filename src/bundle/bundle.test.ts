@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { expect, test } from 'vitest';
 import { temporaryFolder, writeSyntheticBundle } from '../../test/support/synthetic-bundle.ts';
+import { encodeIndex } from '../formats/oci/oci.ts';
 import { blobPath } from './blobs.ts';
-import { encodeIndex } from './oci.ts';
 import { openBundle, recipesFor } from './read.ts';
 import { createBundleWriter } from './write.ts';
 

@@ -1,6 +1,8 @@
-import { type Arch, OCI_ARCHITECTURE } from '../arch.ts';
-import { sha256Of } from '../io/digest.ts';
-import type { BlobRef } from './blobs.ts';
+import { type Arch, OCI_ARCHITECTURE } from '../core/arch.ts';
+import type { BlobRef } from '../core/io/digest.ts';
+import { sha256Of } from '../core/io/digest.ts';
+import { OCI_MANIFEST } from '../formats/oci/media-types.ts';
+import { type Descriptor, encodeManifest, type OciManifest } from '../formats/oci/oci.ts';
 import {
   ANNOTATION_CODEC,
   ANNOTATION_FILE,
@@ -13,11 +15,9 @@ import {
   CODEC_RECIPE_TYPE,
   DELTA_TYPE,
   ISO_TYPE,
-  OCI_MANIFEST,
   RECIPES_TYPE,
   STREAM_TYPE,
 } from './media-types.ts';
-import { type Descriptor, encodeManifest, type OciManifest } from './oci.ts';
 import { encodeRecipes, type Recipes } from './recipes.ts';
 
 /** The two documents that make a bundle of an architecture's blobs. */

@@ -1,6 +1,4 @@
-/** Media types of a bundle; the OCI ones as in image-spec v1.1, ours in the vendor tree. */
-export const OCI_INDEX = 'application/vnd.oci.image.index.v1+json';
-export const OCI_MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
+/** Media types of a bundle, in the vendor tree. */
 
 /** `artifactType` of each architecture's manifest and of the index over them. */
 export const BUNDLE_TYPE = 'application/vnd.iso-rehydrate.bundle.v1';

@@ -1,11 +1,10 @@
 import { open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Arch } from '../arch.ts';
-import { FormatError, IoError, UnsupportedError } from '../errors.ts';
-import { type Sha256, sha256Of } from '../io/digest.ts';
-import { osError } from '../io/os-error.ts';
-import { type BlobRef, blobPath, readBlob, readJsonBlob, readWholeBlob } from './blobs.ts';
-import { OCI_INDEX, OCI_MANIFEST, RECIPES_TYPE } from './media-types.ts';
+import type { Arch } from '../core/arch.ts';
+import { FormatError, IoError, UnsupportedError } from '../core/errors.ts';
+import { type BlobRef, type Sha256, sha256Of } from '../core/io/digest.ts';
+import { osError } from '../core/io/os-error.ts';
+import { OCI_INDEX, OCI_MANIFEST } from '../formats/oci/media-types.ts';
 import {
   type Descriptor,
   decodeIndex,
@@ -13,7 +12,9 @@ import {
   decodeManifest,
   digestHex,
   type OciIndex,
-} from './oci.ts';
+} from '../formats/oci/oci.ts';
+import { blobPath, readBlob, readJsonBlob, readWholeBlob } from './blobs.ts';
+import { RECIPES_TYPE } from './media-types.ts';
 import { blobsOf, decodeRecipes, type Recipes } from './recipes.ts';
 
 /** A bundle on disk. Opening reads and proves its small JSON documents and nothing else. */

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { RehydrateError } from '../errors.ts';
-import type { Sha256 } from '../io/digest.ts';
+import { RehydrateError } from '../core/errors.ts';
+import type { Sha256 } from '../core/io/digest.ts';
 import { decodeRecipes, encodeRecipes, type RecipeArtifact, type Recipes } from './recipes.ts';
 
 const sha = (digit: string) => digit.repeat(64) as Sha256;

@@ -1,20 +1,26 @@
 import * as v from 'valibot';
 import { BASE_NAMES, type BaseName, CONTAINERS, type Container } from '../../images/platforms.ts';
-import { ARCHITECTURES, type Arch } from '../arch.ts';
 import { MAX_LAYERS } from '../codec/codec.ts';
-import { FormatError } from '../errors.ts';
-import type { Sha256 } from '../io/digest.ts';
-import { canonicalJson } from '../json/canonical.ts';
-import { fileNameField, nameField, sha256Field, sizeField, textField } from '../json/fields.ts';
-import { parseJson } from '../json/parse.ts';
+import { ARCHITECTURES, type Arch } from '../core/arch.ts';
+import { FormatError } from '../core/errors.ts';
+import type { BlobRef, Sha256 } from '../core/io/digest.ts';
+import { canonicalJson } from '../core/json/canonical.ts';
+import {
+  fileNameField,
+  nameField,
+  sha256Field,
+  sizeField,
+  textField,
+} from '../core/json/fields.ts';
+import { parseJson } from '../core/json/parse.ts';
 import {
   type ArtifactId,
   ATTESTATIONS,
   type Attestation,
   artifactIdFields,
   idText,
-} from '../stream/artifacts.ts';
-import { COMPRESSIONS, type Compression } from '../stream/names.ts';
+} from '../release/stream/artifacts.ts';
+import { COMPRESSIONS, type Compression } from '../release/stream/names.ts';
 
 /**
  * The recipe manifest: one architecture's config blob. It says how every artifact is made from the
@@ -23,12 +29,6 @@ import { COMPRESSIONS, type Compression } from '../stream/names.ts';
  */
 export const RECIPES_VERSION = 2;
 
-/** A disk that the ISO's osmet unpacks to. Size in bytes. */
-export interface DerivedBase {
-  readonly sha256: Sha256;
-  readonly size: number;
-}
-
 /** How an artifact is made. */
 export type Recipe =
   /** The artifact is the ISO itself. */
@@ -36,12 +36,12 @@ export type Recipe =
   /** The artifact is a regenerated disk as it is. */
   | { readonly kind: 'base'; readonly base: Exclude<BaseName, 'iso'> }
   /** Patch `base` with the delta blob. */
-  | { readonly kind: 'delta'; readonly base: BaseName; readonly delta: DerivedBase }
+  | { readonly kind: 'delta'; readonly base: BaseName; readonly delta: BlobRef }
   /** Patch `base` with the delta blob into `payload` and put `layers` around it, the last one first. */
   | {
       readonly kind: 'container';
       readonly base: BaseName;
-      readonly delta: DerivedBase;
+      readonly delta: BlobRef;
       readonly payload: RecipePayload;
       /** Outermost first; at least one. */
       readonly layers: readonly RecipeLayer[];
@@ -61,11 +61,11 @@ export interface RecipeLayer {
   /** Deflaters that it takes, likewise. */
   readonly requires: readonly string[];
   /** The codec's recipe, in one zstd frame. */
-  readonly recipe: DerivedBase;
+  readonly recipe: BlobRef;
 }
 
 /** The blobs that a recipe needs besides its base, delta first. */
-export function blobsOf(recipe: Recipe): readonly DerivedBase[] {
+export function blobsOf(recipe: Recipe): readonly BlobRef[] {
   if (recipe.kind === 'delta') return [recipe.delta];
   if (recipe.kind !== 'container') return [];
   return [recipe.delta, ...recipe.layers.map((layer) => layer.recipe)];
@@ -104,16 +104,16 @@ export interface Recipes {
   /** Of the ISO, and so of all artifacts. */
   readonly release: string;
   /** The stream JSON's own name, and the blob that holds it. */
-  readonly stream: DerivedBase & { readonly name: string };
-  readonly iso: DerivedBase & {
+  readonly stream: BlobRef & { readonly name: string };
+  readonly iso: BlobRef & {
     readonly name: string;
     readonly location: string;
     /** Whether the bundle holds it. */
     readonly embedded: boolean;
   };
   readonly bases: {
-    readonly metal?: DerivedBase | undefined;
-    readonly metal4k?: DerivedBase | undefined;
+    readonly metal?: BlobRef | undefined;
+    readonly metal4k?: BlobRef | undefined;
   };
   readonly artifacts: readonly RecipeArtifact[];
   readonly missing: readonly MissingArtifact[];
@@ -215,7 +215,7 @@ export function decodeRecipes(bytes: Uint8Array, source: string): Recipes {
     if (recipe.kind !== 'iso' && recipe.base !== 'iso' && !recipes.bases[recipe.base]) {
       throw fail('RECIPES_BASE', `base ${recipe.base} is not described`, `${at}.recipe.base`);
     }
-    const whole = recipe.kind === 'iso' ? recipes.iso : baseOf(recipes, recipe);
+    const whole = recipe.kind === 'iso' ? recipes.iso : wholeBase(recipes, recipe);
     if (whole && (whole.sha256 !== artifact.sha256 || whole.size !== artifact.size)) {
       throw fail('RECIPES_CONFLICT', `${id} is not what its recipe gives`, at);
     }
@@ -223,10 +223,15 @@ export function decodeRecipes(bytes: Uint8Array, source: string): Recipes {
   return recipes;
 }
 
-function baseOf(recipes: Recipes, recipe: Recipe): DerivedBase | undefined {
+function wholeBase(recipes: Recipes, recipe: Recipe): BlobRef | undefined {
   return recipe.kind === 'base' ? recipes.bases[recipe.base] : undefined;
 }
 
 export function encodeRecipes(recipes: Recipes): Buffer {
   return canonicalJson(recipes);
+}
+
+/** The base that an artifact is made from. */
+export function baseOf({ recipe }: RecipeArtifact): BaseName {
+  return recipe.kind === 'iso' ? 'iso' : recipe.base;
 }

@@ -13,16 +13,16 @@ import {
   rm,
 } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { throwIfAborted, UsageError } from '../errors.ts';
-import { syncFolder, writeAtomically } from '../io/atomic.ts';
-import { copyBuffers, copyRange } from '../io/copy.ts';
-import { hashingHere } from '../io/digest.ts';
-import { hashFile } from '../io/hash-file.ts';
-import { osError } from '../io/os-error.ts';
-import { fileSink, hashingSink, type Sink } from '../io/sink.ts';
-import { openSource, type Source } from '../io/source.ts';
-import { type BlobRef, blobPath } from './blobs.ts';
-import { encodeIndex, encodeLayout, type OciIndex } from './oci.ts';
+import { throwIfAborted, UsageError } from '../core/errors.ts';
+import { syncFolder, writeAtomically } from '../core/io/atomic.ts';
+import { copyBuffers, copyRange } from '../core/io/copy.ts';
+import { type BlobRef, hashingHere } from '../core/io/digest.ts';
+import { hashFile } from '../core/io/hash-file.ts';
+import { osError } from '../core/io/os-error.ts';
+import { fileSink, hashingSink, type Sink } from '../core/io/sink.ts';
+import { openSource, type Source } from '../core/io/source.ts';
+import { encodeIndex, encodeLayout, type OciIndex } from '../formats/oci/oci.ts';
+import { blobPath } from './blobs.ts';
 import { isBundle } from './read.ts';
 
 /**

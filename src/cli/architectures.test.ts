@@ -9,10 +9,10 @@ import {
   type SyntheticRelease,
   writeSyntheticRelease,
 } from '../../test/support/synthetic-release.ts';
-import type { Arch } from '../arch.ts';
 import { openBundle, recipesFor } from '../bundle/read.ts';
+import type { Arch } from '../core/arch.ts';
+import { CancelledError, EngineError } from '../core/errors.ts';
 import type { MetalEngine } from '../engine/engine.ts';
-import { CancelledError, EngineError } from '../errors.ts';
 import { defaultJobs } from './jobs.ts';
 
 /** One bundle of x86_64 and s390x, whose ISOs are real and whose boots are not. */

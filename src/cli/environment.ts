@@ -1,9 +1,9 @@
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { homedir, release, tmpdir, type } from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
-import { type MetalCache, openMetalCache } from '../cache/metal-cache.ts';
+import { osError } from '../core/io/os-error.ts';
+import { type MetalCache, openMetalCache } from '../engine/cache/metal-cache.ts';
 import type { MetalEngine } from '../engine/engine.ts';
-import { osError } from '../io/os-error.ts';
 import type { CliIo } from './io.ts';
 import type { EngineOptions } from './options.ts';
 import { version } from './version.ts';

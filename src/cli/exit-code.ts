@@ -1,5 +1,5 @@
 import { CommanderError } from 'commander';
-import { CancelledError, type ErrorKind, RehydrateError } from '../errors.ts';
+import { CancelledError, type ErrorKind, RehydrateError } from '../core/errors.ts';
 
 /** Exit codes are part of the interface: scripts tell by them whether trying again makes sense. */
 const CODES: Readonly<Record<Exclude<ErrorKind, 'cancelled'>, number>> = {

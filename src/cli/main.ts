@@ -1,6 +1,6 @@
 import process from 'node:process';
+import { CancelledError } from '../core/errors.ts';
 import { createEngine } from '../engine/choose.ts';
-import { CancelledError } from '../errors.ts';
 import { exitCodeOf } from './exit-code.ts';
 import { renderError } from './render-error.ts';
 import { runCommand } from './run.ts';

@@ -1,8 +1,8 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { type Arch, parseArch } from '../arch.ts';
+import type { Shard } from '../bundle/shard.ts';
+import { type Arch, parseArch } from '../core/arch.ts';
+import { UsageError } from '../core/errors.ts';
 import { ENGINES, type EngineChoice } from '../engine/choose.ts';
-import { UsageError } from '../errors.ts';
-import type { Shard } from '../plan/shard.ts';
 import { defaultJobs } from './jobs.ts';
 
 /** Options that every command has. */

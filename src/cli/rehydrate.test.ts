@@ -10,8 +10,8 @@ import {
   writeSyntheticBundle,
 } from '../../test/support/synthetic-bundle.ts';
 import { blobPath } from '../bundle/blobs.ts';
-import { openMetalCache } from '../cache/metal-cache.ts';
-import type { Sha256 } from '../io/digest.ts';
+import type { Sha256 } from '../core/io/digest.ts';
+import { openMetalCache } from '../engine/cache/metal-cache.ts';
 
 /** Puts the bundle's metal disk into a cache, so that no boot is needed. */
 async function fillCache(folder: string, { metal, recipes }: SyntheticBundle): Promise<string> {
@@ -242,7 +242,7 @@ test('cancelled: exit code of the signal, nothing left', async () => {
   await using folder = await temporaryFolder();
   const bundle = await writeSyntheticBundle(folder.path);
   const out = join(folder.path, 'out');
-  const { CancelledError } = await import('../errors.ts');
+  const { CancelledError } = await import('../core/errors.ts');
   for (const [name, code] of [
     ['SIGINT', 130],
     ['SIGTERM', 143],

@@ -1,5 +1,6 @@
-import { partsOf } from '../arch-failures.ts';
-import { RehydrateError } from '../errors.ts';
+import { partsOf } from '../core/arch-failures.ts';
+import { RehydrateError } from '../core/errors.ts';
+import { printable } from '../core/text/printable.ts';
 
 export interface RenderErrorOptions {
   /** Add stack traces. */
@@ -59,13 +60,4 @@ function causes(cause: unknown, depth = 0): string[] {
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
-}
-
-/** Line feeds and tabs stay (console excerpts, stacks); other control characters become \xNN. */
-export function printable(text: string): string {
-  return text.replace(
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-    /[\x00-\x08\x0b-\x1f\x7f-\x9f]/g,
-    (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`,
-  );
 }

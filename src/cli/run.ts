@@ -1,5 +1,5 @@
 import { CommanderError } from 'commander';
-import { CancelledError, RehydrateError } from '../errors.ts';
+import { CancelledError, RehydrateError } from '../core/errors.ts';
 import { exitCodeOf } from './exit-code.ts';
 import type { CliIo } from './io.ts';
 import { createProgram } from './program.ts';

@@ -1,8 +1,10 @@
-import { headline } from '../arch-failures.ts';
-import { formatBytes, renderTable } from '../inspect/table.ts';
-import type { ArchOutcome, RehydrateReport } from '../rehydrate/rehydrate.ts';
-import { shortName } from '../stream/artifacts.ts';
-import { errorEvent, printable } from './render-error.ts';
+import { headline } from '../core/arch-failures.ts';
+import { formatBytes } from '../core/text/bytes.ts';
+import { printable } from '../core/text/printable.ts';
+import { renderTable } from '../core/text/table.ts';
+import { shortName } from '../release/stream/artifacts.ts';
+import type { ArchOutcome, RehydrateReport } from '../verbs/rehydrate/rehydrate.ts';
+import { errorEvent } from './render-error.ts';
 
 /** What was made of each architecture, what failed and what is not covered: a table for people. */
 export function renderSummary({ architectures }: RehydrateReport): string {

@@ -1,7 +1,7 @@
-import type { Hashing } from '../io/digest.ts';
-import type { DiskRun } from '../io/disk-run.ts';
-import type { Sink } from '../io/sink.ts';
-import type { Source } from '../io/source.ts';
+import type { Hashing } from '../core/io/digest.ts';
+import type { DiskRun } from '../core/io/disk-run.ts';
+import type { Sink } from '../core/io/sink.ts';
+import type { Source } from '../core/io/source.ts';
 import type { Implementation } from './deflate/implementations.ts';
 import type { CodecPool } from './workers/pool.ts';
 

@@ -1,6 +1,6 @@
-import { unzstdAtOnce, zstdSink } from '../delta/zstd-frame.ts';
-import { FormatError } from '../errors.ts';
-import type { Sink } from '../io/sink.ts';
+import { FormatError } from '../core/errors.ts';
+import type { Sink } from '../core/io/sink.ts';
+import { unzstdAtOnce, zstdSink } from '../formats/delta/zstd-frame.ts';
 
 /** Of a codec's recipe before compression: the largest has 16 MiB of literals and a byte per grain. */
 export const MAX_RECIPE_BYTES = 64 << 20;

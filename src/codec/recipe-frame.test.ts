@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import * as v from 'valibot';
 import { expect, test } from 'vitest';
-import { FormatError } from '../errors.ts';
+import { FormatError } from '../core/errors.ts';
 import { decodeFrame, encodeFrame, type FrameType } from './recipe-frame.ts';
 import { varintReader, varintWriter } from './varint.ts';
 

@@ -1,8 +1,8 @@
 import * as v from 'valibot';
-import { FormatError } from '../errors.ts';
-import { canonicalJson } from '../json/canonical.ts';
-import { countField } from '../json/fields.ts';
-import { parseJson } from '../json/parse.ts';
+import { FormatError } from '../core/errors.ts';
+import { canonicalJson } from '../core/json/canonical.ts';
+import { countField } from '../core/json/fields.ts';
+import { parseJson } from '../core/json/parse.ts';
 
 /**
  * The frame of every codec's recipe: what a person may want to read is JSON, what there is a lot of

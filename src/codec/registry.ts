@@ -1,4 +1,4 @@
-import { UnsupportedError } from '../errors.ts';
+import { UnsupportedError } from '../core/errors.ts';
 import type { Codec } from './codec.ts';
 import { deflate } from './deflate/codec.ts';
 import { IMPLEMENTATIONS } from './deflate/implementations.ts';

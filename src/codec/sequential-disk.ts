@@ -1,5 +1,5 @@
-import { CancelledError, FormatError } from '../errors.ts';
-import type { Sink } from '../io/sink.ts';
+import { CancelledError, FormatError } from '../core/errors.ts';
+import type { Sink } from '../core/io/sink.ts';
 
 /** What an encoder needs of a raw disk. Every Source is one. */
 export interface DiskReader {

@@ -1,4 +1,4 @@
-import { FormatError } from '../errors.ts';
+import { FormatError } from '../core/errors.ts';
 
 /** Unsigned LEB128, up to 2^53 - 1: seven bits a byte, least significant first. */
 const MAX_BYTES = 8;

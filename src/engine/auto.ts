@@ -1,5 +1,5 @@
-import { UnsupportedError } from '../errors.ts';
-import { silent } from '../progress.ts';
+import { UnsupportedError } from '../core/errors.ts';
+import { silent } from '../core/progress/progress.ts';
 import type { MetalEngine } from './engine.ts';
 
 /**

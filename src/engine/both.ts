@@ -1,9 +1,9 @@
 import { rm } from 'node:fs/promises';
-import { IntegrityError } from '../errors.ts';
-import type { Sha256 } from '../io/digest.ts';
-import { hashFile } from '../io/hash-file.ts';
-import type { MetalVariant } from '../iso/live-iso.ts';
-import { silent } from '../progress.ts';
+import type { MetalVariant } from '../../images/platforms.ts';
+import { IntegrityError } from '../core/errors.ts';
+import type { Sha256 } from '../core/io/digest.ts';
+import { hashFile } from '../core/io/hash-file.ts';
+import { silent } from '../core/progress/progress.ts';
 import type { EngineReport, MetalDisk, MetalEngine, RegenerateRequest } from './engine.ts';
 
 /**

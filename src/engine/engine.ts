@@ -1,7 +1,8 @@
+import type { MetalVariant } from '../../images/platforms.ts';
 import type { CpuTimes } from '../../vm/guest/unpack.ts';
-import type { Sha256 } from '../io/digest.ts';
-import type { LiveIso, MetalVariant, OsmetEntry } from '../iso/live-iso.ts';
-import type { Progress } from '../progress.ts';
+import type { Sha256 } from '../core/io/digest.ts';
+import type { Progress } from '../core/progress/progress.ts';
+import type { LiveIso, OsmetEntry } from '../formats/iso/live-iso.ts';
 
 /** One metal disk to regenerate. The engine creates `output`; it must not exist before. */
 export interface MetalDisk {

@@ -1,5 +1,5 @@
 import { type FileHandle, open, unlink } from 'node:fs/promises';
-import { osError } from '../io/os-error.ts';
+import { osError } from '../core/io/os-error.ts';
 import type { MetalDisk } from './engine.ts';
 
 /** The raw disks to be, from creation to success or removal. */

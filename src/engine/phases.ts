@@ -1,4 +1,4 @@
-import type { Phase, Progress } from '../progress.ts';
+import type { Phase, Progress } from '../core/progress/progress.ts';
 
 /** Reports the phases of a run and keeps their times. */
 export interface Phases {

@@ -1,9 +1,9 @@
-import type { BlobRef } from '../bundle/blobs.ts';
-import { OCI_INDEX, OCI_MANIFEST } from '../bundle/media-types.ts';
-import { fetchFile } from '../download/fetch-file.ts';
-import { readBody } from '../download/read-body.ts';
-import { IntegrityError, IoError } from '../errors.ts';
-import { type Sha256, sha256Of } from '../io/digest.ts';
+import { IntegrityError, IoError } from '../core/errors.ts';
+import { fetchFile } from '../core/http/fetch-file.ts';
+import { readBody } from '../core/http/read-body.ts';
+import type { BlobRef } from '../core/io/digest.ts';
+import { type Sha256, sha256Of } from '../core/io/digest.ts';
+import { OCI_INDEX, OCI_MANIFEST } from '../formats/oci/media-types.ts';
 import { connect, MAX_MANIFEST, type RegistryOptions } from './connection.ts';
 import type { Reference } from './reference.ts';
 import { type BlobContent, type UploadOptions, uploadBlob } from './upload.ts';

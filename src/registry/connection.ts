@@ -1,8 +1,8 @@
 import * as v from 'valibot';
-import { readBody } from '../download/read-body.ts';
-import { IoError, RehydrateError, throwIfAborted } from '../errors.ts';
-import { osError } from '../io/os-error.ts';
-import { parseJson } from '../json/parse.ts';
+import { IoError, RehydrateError, throwIfAborted } from '../core/errors.ts';
+import { readBody } from '../core/http/read-body.ts';
+import { osError } from '../core/io/os-error.ts';
+import { parseJson } from '../core/json/parse.ts';
 import type { Credentials } from './credentials.ts';
 import { isLoopback, type Reference } from './reference.ts';
 

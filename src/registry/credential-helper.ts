@@ -1,7 +1,7 @@
 import { execa } from 'execa';
 import * as v from 'valibot';
-import { IoError, throwIfAborted, toolMissing } from '../errors.ts';
-import { parseJson } from '../json/parse.ts';
+import { IoError, throwIfAborted, toolMissing } from '../core/errors.ts';
+import { parseJson } from '../core/json/parse.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 

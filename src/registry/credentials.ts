@@ -2,9 +2,9 @@ import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import * as v from 'valibot';
-import { FormatError } from '../errors.ts';
-import { osError } from '../io/os-error.ts';
-import { parseJson } from '../json/parse.ts';
+import { FormatError } from '../core/errors.ts';
+import { osError } from '../core/io/os-error.ts';
+import { parseJson } from '../core/json/parse.ts';
 import { askHelper, type Environment, helperSchema } from './credential-helper.ts';
 import type { Reference } from './reference.ts';
 

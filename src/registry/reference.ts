@@ -1,5 +1,5 @@
-import { UsageError } from '../errors.ts';
-import { isSha256, type Sha256 } from '../io/digest.ts';
+import { UsageError } from '../core/errors.ts';
+import { isSha256, type Sha256 } from '../core/io/digest.ts';
 
 /** `host[:port]/name[:tag][@sha256:digest]`, as distribution-spec and its clients write it. */
 export interface Reference {

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type Fate, flakyProxy } from '../../test/support/flaky-proxy.ts';
 import { type RegistryServer, registryServer } from '../../test/support/registry-server.ts';
 import { noise, sha256Of, temporaryFolder } from '../../test/support/synthetic-bundle.ts';
-import type { BlobRef } from '../bundle/blobs.ts';
+import type { BlobRef } from '../core/io/digest.ts';
 import { openRegistry } from './client.ts';
 import { parseReference } from './reference.ts';
 import { contentOfBytes, contentOfFile } from './upload.ts';

@@ -1,8 +1,8 @@
 import { createReadStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { BlobRef } from '../bundle/blobs.ts';
-import { IoError, throwIfAborted } from '../errors.ts';
+import { IoError, throwIfAborted } from '../core/errors.ts';
+import type { BlobRef } from '../core/io/digest.ts';
 import type { Connection } from './connection.ts';
 
 /** Bytes from `start` to before `end` of a blob; asked again for each try. */

@@ -6,12 +6,12 @@ import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { execa } from 'execa';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { RehydrateError } from '../../src/core/errors.ts';
+import type { ProgressEvent } from '../../src/core/progress/progress.ts';
 import { probeKvm } from '../../src/engine/qemu/accel.ts';
 import { createQemuEngine, type QemuEngineOptions } from '../../src/engine/qemu/index.ts';
-import type { RehydrateError } from '../../src/errors.ts';
-import type { LiveIso } from '../../src/iso/live-iso.ts';
-import { openLiveIso } from '../../src/iso/open.ts';
-import type { ProgressEvent } from '../../src/progress.ts';
+import type { LiveIso } from '../../src/formats/iso/live-iso.ts';
+import { openLiveIso } from '../../src/formats/iso/open.ts';
 import { qemusWith } from './support/cli.ts';
 import { pick } from './support/fixture.ts';
 
@@ -202,7 +202,7 @@ test.skipIf(process.getuid?.() !== 0)('a full disk', async () => {
 test('SIGKILL of the parent takes QEMU along', async () => {
   const script = `
     import { createQemuEngine } from ${JSON.stringify(resolve('src/engine/qemu/index.ts'))};
-    import { openLiveIso } from ${JSON.stringify(resolve('src/iso/open.ts'))};
+    import { openLiveIso } from ${JSON.stringify(resolve('src/formats/iso/open.ts'))};
     const [path, folder] = process.argv.slice(2);
     const iso = await openLiveIso(path);
     await createQemuEngine({ accel: 'tcg', logDir: folder }).regenerate({

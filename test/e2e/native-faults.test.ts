@@ -2,11 +2,11 @@ import { copyFile, mkdir, mkdtemp, readdir, rm, stat, truncate, writeFile } from
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { memorySource } from '../../src/io/memory-source.ts';
-import { openSource } from '../../src/io/source.ts';
-import type { IsoExtent, LiveIso } from '../../src/iso/live-iso.ts';
-import { readLiveIso } from '../../src/iso/open.ts';
-import { readOsmet } from '../../src/iso/osmet.ts';
+import { memorySource } from '../../src/core/io/memory-source.ts';
+import { openSource } from '../../src/core/io/source.ts';
+import type { IsoExtent, LiveIso } from '../../src/formats/iso/live-iso.ts';
+import { readLiveIso } from '../../src/formats/iso/open.ts';
+import { readOsmet } from '../../src/formats/iso/osmet.ts';
 import { golden } from '../golden/load.ts';
 import {
   type ChangedRelease,

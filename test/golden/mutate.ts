@@ -2,7 +2,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { expect } from 'vitest';
-import { RehydrateError } from '../../src/errors.ts';
+import { RehydrateError } from '../../src/core/errors.ts';
 
 /** No mutation may take more of the processor: the whole golden file takes milliseconds. */
 const MAX_SECONDS = 1;

@@ -1,8 +1,8 @@
 import { PassThrough } from 'node:stream';
 import type { CliIo } from '../../src/cli/io.ts';
 import { runCommand } from '../../src/cli/run.ts';
+import { EngineError } from '../../src/core/errors.ts';
 import type { MetalEngine } from '../../src/engine/engine.ts';
-import { EngineError } from '../../src/errors.ts';
 
 export interface CliResult {
   readonly code: number;

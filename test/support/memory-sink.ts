@@ -1,4 +1,4 @@
-import type { Sink } from '../../src/io/sink.ts';
+import type { Sink } from '../../src/core/io/sink.ts';
 
 /** Keeps all that is written. */
 export function memorySink(): Sink & { bytes(): Buffer } {

@@ -2,10 +2,12 @@ import { createHash } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import type { Sha256 } from '../../src/io/digest.ts';
-import { memorySource } from '../../src/io/memory-source.ts';
-import type { LiveIso, MetalVariant, OsmetEntry } from '../../src/iso/live-iso.ts';
-import { encodeOsmet, type OsmetMappings, readOsmet } from '../../src/iso/osmet.ts';
+import type { MetalVariant } from '../../images/platforms.ts';
+import type { Sha256 } from '../../src/core/io/digest.ts';
+import { memorySource } from '../../src/core/io/memory-source.ts';
+import type { LiveIso, OsmetEntry } from '../../src/formats/iso/live-iso.ts';
+import { encodeOsmet, readOsmet } from '../../src/formats/iso/osmet.ts';
+import type { OsmetMappings } from '../../src/formats/iso/osmet-types.ts';
 import { golden } from '../golden/load.ts';
 import { listedFiles, openImage, readRootFile } from './root-files.ts';
 
@@ -62,7 +64,7 @@ export async function nativeIso(
     if (object !== undefined) mappings.objects.set(Buffer.from(object, 'hex'), 0);
     disks.set(variant, disk);
     const name = `golden-${variant}.x86_64.osmet`;
-    const digest = checksum ?? createHash('sha256').update(disk).digest('hex');
+    const digest = (checksum ?? createHash('sha256').update(disk).digest('hex')) as Sha256;
     const header = {
       appVersion: '0.26.0',
       sectorSize,
@@ -79,7 +81,7 @@ export async function nativeIso(
     parts.push(newOsmet, xz);
     osmets.push({
       ...{ name, variant, sectorSize, description: 'Golden', arch: 'x86_64', appVersion: '0.26.0' },
-      ...{ checksum: digest as Sha256, diskSize: DISK_SIZE, mappedBytes: 0, partitions: 1 },
+      ...{ checksum: digest, diskSize: DISK_SIZE, mappedBytes: 0, partitions: 1 },
       ...{ mappings: mappings.count, offset, length: newOsmet.length + xz.length },
     });
   }

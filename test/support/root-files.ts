@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { expect } from 'vitest';
-import { memorySource } from '../../src/io/memory-source.ts';
-import { openRootFiles } from '../../src/rootfs/index.ts';
-import type { RootFile, RootFiles, Unit } from '../../src/rootfs/root-files.ts';
-import { unpackUnit } from '../../src/rootfs/unpack-unit.ts';
+import { memorySource } from '../../src/core/io/memory-source.ts';
+import { openRootFiles } from '../../src/formats/rootfs/index.ts';
+import type { RootFile, RootFiles, Unit } from '../../src/formats/rootfs/root-files.ts';
+import { unpackUnit } from '../../src/formats/rootfs/unpack-unit.ts';
 
 /** Some bytes in front of the image, as an ISO has them. */
 const START = 1000;

@@ -1,4 +1,4 @@
-import type { Arch } from '../../src/arch.ts';
+import type { Arch } from '../../src/core/arch.ts';
 import type { MetalEngine } from '../../src/engine/engine.ts';
 
 export interface StagedEngine extends MetalEngine {

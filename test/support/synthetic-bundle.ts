@@ -2,14 +2,14 @@ import { createHash } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Arch } from '../../src/arch.ts';
-import type { Descriptor } from '../../src/bundle/oci.ts';
 import type { RecipeArtifact, Recipes } from '../../src/bundle/recipes.ts';
 import { createBundleWriter } from '../../src/bundle/write.ts';
-import { addIndex, addManifest } from '../../src/dehydrate/manifest.ts';
-import { encodeDelta } from '../../src/delta/encode.ts';
-import type { Sha256 } from '../../src/io/digest.ts';
-import { openSource } from '../../src/io/source.ts';
+import type { Arch } from '../../src/core/arch.ts';
+import type { Sha256 } from '../../src/core/io/digest.ts';
+import { openSource } from '../../src/core/io/source.ts';
+import { encodeDelta } from '../../src/formats/delta/encode.ts';
+import type { Descriptor } from '../../src/formats/oci/oci.ts';
+import { addIndex, addManifest } from '../../src/verbs/dehydrate/manifest.ts';
 
 /** A temporary folder that goes away with its scope. */
 export async function temporaryFolder(): Promise<AsyncDisposable & { readonly path: string }> {

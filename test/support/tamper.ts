@@ -8,7 +8,7 @@ import {
   encodeEnd,
   encodeLiteralHeader,
   encodeMagic,
-} from '../../src/delta/librsync.ts';
+} from '../../src/formats/delta/librsync.ts';
 
 type Json = string | number | boolean | null | Json[] | { [name: string]: Json };
 

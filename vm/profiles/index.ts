@@ -1,4 +1,4 @@
-import type { Arch } from '../../src/arch.ts';
+import type { Arch } from '../../images/arch.ts';
 import { aarch64 } from './aarch64.ts';
 import { ppc64le } from './ppc64le.ts';
 import type { VmProfile } from './profile.ts';

@@ -1,4 +1,4 @@
-import type { Arch } from '../../src/arch.ts';
+import type { Arch } from '../../images/arch.ts';
 
 /** What executes the guest's instructions. */
 export type Accel = 'kvm' | 'tcg';

@@ -1,20 +1,20 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import type { Arch } from '../../arch.ts';
-import { audit } from '../../audit/audit.ts';
-import { mergeReports } from '../../audit/merge.ts';
-import { type AuditReport, decodeAuditReport } from '../../audit/report.ts';
-import { auditFailure } from '../../audit/verdict.ts';
-import { REPORT_FILES, writeReport } from '../../audit/write-report.ts';
 import { openBundle } from '../../bundle/read.ts';
-import { osError } from '../../io/os-error.ts';
-import type { Shard } from '../../plan/shard.ts';
+import type { Shard } from '../../bundle/shard.ts';
+import type { Arch } from '../../core/arch.ts';
+import { osError } from '../../core/io/os-error.ts';
+import { printable } from '../../core/text/printable.ts';
+import { audit } from '../../verbs/audit/audit.ts';
+import { mergeReports } from '../../verbs/audit/merge.ts';
+import { type AuditReport, decodeAuditReport } from '../../verbs/audit/report.ts';
+import { auditFailure } from '../../verbs/audit/verdict.ts';
+import { REPORT_FILES, writeReport } from '../../verbs/audit/write-report.ts';
 import { bundleOf, cacheFor, engineFor, existingFolder, toolsOf } from '../environment.ts';
 import type { CliIo } from '../io.ts';
 import { addEngineOptions, addSelectionOptions, type EngineOptions } from '../options.ts';
-import { progressRenderer } from '../progress/renderer.ts';
-import { printable } from '../render-error.ts';
+import { progressRenderer } from '../progress/choose.ts';
 
 interface AuditCliOptions extends EngineOptions {
   readonly bundle?: string;

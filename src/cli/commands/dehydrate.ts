@@ -1,9 +1,10 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import type { Arch } from '../../arch.ts';
-import { type DehydrateReport, dehydrate } from '../../dehydrate/dehydrate.ts';
-import { UsageError } from '../../errors.ts';
-import { renderArchitecture, reportArchitecture } from '../../inspect/bundle-report.ts';
+import type { Arch } from '../../core/arch.ts';
+import { UsageError } from '../../core/errors.ts';
+import { printable } from '../../core/text/printable.ts';
+import { type DehydrateReport, dehydrate } from '../../verbs/dehydrate/dehydrate.ts';
+import { renderArchitecture, reportArchitecture } from '../../verbs/inspect/bundle-report.ts';
 import { cacheFor, engineFor, existingFolder } from '../environment.ts';
 import type { CliIo } from '../io.ts';
 import {
@@ -13,8 +14,7 @@ import {
   parseJobs,
   parseList,
 } from '../options.ts';
-import { progressRenderer } from '../progress/renderer.ts';
-import { printable } from '../render-error.ts';
+import { progressRenderer } from '../progress/choose.ts';
 
 interface DehydrateCliOptions extends EngineOptions {
   readonly stream: string;

@@ -1,12 +1,12 @@
 import type { Command } from 'commander';
-import type { Arch } from '../../arch.ts';
-import { UnsupportedError } from '../../errors.ts';
-import { type Estimate, type EstimatedArtifact, estimate } from '../../estimate/estimate.ts';
-import { renderTable } from '../../inspect/table.ts';
-import { readStream } from '../../stream/read.ts';
+import type { Arch } from '../../core/arch.ts';
+import { UnsupportedError } from '../../core/errors.ts';
+import { printable } from '../../core/text/printable.ts';
+import { renderTable } from '../../core/text/table.ts';
+import { readStream } from '../../release/stream/read.ts';
+import { type Estimate, type EstimatedArtifact, estimate } from '../../verbs/estimate/estimate.ts';
 import type { CliIo } from '../io.ts';
 import { addOutputOptions, type OutputOptions, parseArches } from '../options.ts';
-import { printable } from '../render-error.ts';
 
 interface EstimateCliOptions extends OutputOptions {
   readonly stream: string;

@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
-import { inspect, renderInspection } from '../../inspect/inspect.ts';
+import { printable } from '../../core/text/printable.ts';
+import { inspect, renderInspection } from '../../verbs/inspect/inspect.ts';
 import type { CliIo } from '../io.ts';
 import { addOutputOptions, type OutputOptions } from '../options.ts';
-import { printable } from '../render-error.ts';
 
 export function addInspect(program: Command, io: CliIo): void {
   const command = program

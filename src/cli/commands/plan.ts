@@ -1,9 +1,11 @@
 import { type Command, Option } from 'commander';
-import type { Arch } from '../../arch.ts';
 import { openBundle } from '../../bundle/read.ts';
+import type { Arch } from '../../core/arch.ts';
+import { formatBytes } from '../../core/text/bytes.ts';
+import { printable } from '../../core/text/printable.ts';
+import { renderTable } from '../../core/text/table.ts';
 import { ENGINES, type EngineChoice } from '../../engine/choose.ts';
-import { formatBytes, renderTable } from '../../inspect/table.ts';
-import { planWork, type WorkPlan } from '../../plan/plan.ts';
+import { planWork, type WorkPlan } from '../../verbs/plan/plan.ts';
 import { bundleOf } from '../environment.ts';
 import type { CliIo } from '../io.ts';
 import {
@@ -12,7 +14,6 @@ import {
   type OutputOptions,
   parseShards,
 } from '../options.ts';
-import { printable } from '../render-error.ts';
 
 interface PlanCliOptions extends OutputOptions {
   readonly bundle?: string;

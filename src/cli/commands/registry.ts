@@ -1,17 +1,17 @@
 import type { Command } from 'commander';
-import type { Arch } from '../../arch.ts';
 import { openBundle } from '../../bundle/read.ts';
-import { UsageError } from '../../errors.ts';
-import { formatBytes } from '../../inspect/table.ts';
+import type { Arch } from '../../core/arch.ts';
+import { UsageError } from '../../core/errors.ts';
+import { formatBytes } from '../../core/text/bytes.ts';
 import { openRegistry, type Registry } from '../../registry/client.ts';
 import { findCredentials } from '../../registry/credentials.ts';
-import { pull } from '../../registry/pull.ts';
-import { push, type Transfer } from '../../registry/push.ts';
 import { parseReference, type Reference, referenceText } from '../../registry/reference.ts';
+import { pull } from '../../verbs/transfer/pull.ts';
+import { push, type Transfer } from '../../verbs/transfer/push.ts';
 import { bundleOf } from '../environment.ts';
 import type { CliIo } from '../io.ts';
 import { addOutputOptions, addSelectionOptions, type OutputOptions } from '../options.ts';
-import { progressRenderer } from '../progress/renderer.ts';
+import { progressRenderer } from '../progress/choose.ts';
 
 interface RegistryCliOptions extends OutputOptions {
   readonly plainHttp?: true;

@@ -1,16 +1,16 @@
 import type { Command } from 'commander';
-import { type Arch, parseArch } from '../../arch.ts';
 import { openBundle } from '../../bundle/read.ts';
-import { UsageError } from '../../errors.ts';
-import type { Shard } from '../../plan/shard.ts';
-import type { Rehydrated } from '../../rehydrate/arch.ts';
-import { failureOf } from '../../rehydrate/failure.ts';
-import { resolveOutput } from '../../rehydrate/output.ts';
-import { type RehydrateReport, rehydrate } from '../../rehydrate/rehydrate.ts';
+import type { Shard } from '../../bundle/shard.ts';
+import { type Arch, parseArch } from '../../core/arch.ts';
+import { UsageError } from '../../core/errors.ts';
+import type { Rehydrated } from '../../verbs/rehydrate/arch.ts';
+import { failureOf } from '../../verbs/rehydrate/failure.ts';
+import { resolveOutput } from '../../verbs/rehydrate/output.ts';
+import { type RehydrateReport, rehydrate } from '../../verbs/rehydrate/rehydrate.ts';
 import { bundleOf, cacheFor, engineFor, existingFolder } from '../environment.ts';
 import type { CliIo } from '../io.ts';
 import { addEngineOptions, addSelectionOptions, type EngineOptions } from '../options.ts';
-import { progressRenderer } from '../progress/renderer.ts';
+import { progressRenderer } from '../progress/choose.ts';
 import { renderSummary, summaryEvent } from '../summary.ts';
 
 interface RehydrateCliOptions extends EngineOptions {

@@ -1,13 +1,14 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { openBundle } from '../../bundle/read.ts';
-import { throwIfAborted } from '../../errors.ts';
-import { parseListen, type RequestLine, serve } from '../../serve/serve.ts';
+import { throwIfAborted } from '../../core/errors.ts';
+import { printable } from '../../core/text/printable.ts';
+import { parseListen, type RequestLine, serve } from '../../verbs/serve/serve.ts';
 import { bundleOf, cacheFolder, cacheFor, engineFor } from '../environment.ts';
 import type { CliIo } from '../io.ts';
 import { addEngineOptions, collect, type EngineOptions, parseSize } from '../options.ts';
-import { progressRenderer } from '../progress/renderer.ts';
-import { printable, renderError } from '../render-error.ts';
+import { progressRenderer } from '../progress/choose.ts';
+import { renderError } from '../render-error.ts';
 
 interface ServeCliOptions extends EngineOptions {
   readonly bundle?: string;

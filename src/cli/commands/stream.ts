@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
-import type { Arch } from '../../arch.ts';
 import { type Bundle, openBundle, recipesFor } from '../../bundle/read.ts';
 import type { Recipes } from '../../bundle/recipes.ts';
-import { UsageError } from '../../errors.ts';
-import { MAX_STREAM_BYTES } from '../../stream/read.ts';
+import type { Arch } from '../../core/arch.ts';
+import { UsageError } from '../../core/errors.ts';
+import { MAX_STREAM_BYTES } from '../../release/stream/read.ts';
 import { bundleOf } from '../environment.ts';
 import type { CliIo } from '../io.ts';
 import { addOutputOptions, type OutputOptions, parseArches } from '../options.ts';

@@ -1,4 +1,4 @@
-import type { ProgressEvent } from '../../progress.ts';
+import type { ProgressEvent } from '../../core/progress/progress.ts';
 
 /**
  * Whom an event is about, for people: `s390x qemu` where a run has several architectures; the subject

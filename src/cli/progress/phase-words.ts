@@ -1,4 +1,4 @@
-import type { Phase } from '../../progress.ts';
+import type { Phase } from '../../core/progress/progress.ts';
 
 /** What a person reads for each phase. */
 export const PHASE_WORDS: Readonly<Record<Phase, string>> = {

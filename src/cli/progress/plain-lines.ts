@@ -1,5 +1,5 @@
-import { formatBytes } from '../../inspect/table.ts';
-import { printable } from '../render-error.ts';
+import { formatBytes } from '../../core/text/bytes.ts';
+import { printable } from '../../core/text/printable.ts';
 import { labelOf } from './label.ts';
 import { PHASE_WORDS } from './phase-words.ts';
 import type { ProgressRenderer } from './renderer.ts';

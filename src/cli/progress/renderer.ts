@@ -1,9 +1,4 @@
-import type { Progress } from '../../progress.ts';
-import type { CliIo } from '../io.ts';
-import type { OutputOptions } from '../options.ts';
-import { jsonLines } from './json-lines.ts';
-import { plainLines } from './plain-lines.ts';
-import { statusLines } from './status-lines.ts';
+import type { Progress } from '../../core/progress/progress.ts';
 
 /** Draws progress events until stopped. */
 export interface ProgressRenderer extends Disposable {
@@ -11,19 +6,3 @@ export interface ProgressRenderer extends Disposable {
   /** Runs `write` with the status lines out of its way, so that results do not tangle with them. */
   aside(write: () => void): void;
 }
-
-/** JSON lines, status lines on a terminal, plain lines elsewhere, or nothing but notes. */
-export function progressRenderer(options: OutputOptions, io: CliIo): ProgressRenderer {
-  const write = (text: string) => {
-    io.stderr.write(text);
-  };
-  if (options.json) return jsonLines(write);
-  if (options.quiet) return nothing;
-  return io.isTerminal ? statusLines(write, io.columns) : plainLines(write);
-}
-
-const nothing: ProgressRenderer = {
-  report: () => {},
-  aside: (write) => write(),
-  [Symbol.dispose]: () => {},
-};

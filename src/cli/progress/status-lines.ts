@@ -1,7 +1,7 @@
-import type { Arch } from '../../arch.ts';
-import { formatBytes } from '../../inspect/table.ts';
-import type { Phase } from '../../progress.ts';
-import { printable } from '../render-error.ts';
+import type { Arch } from '../../core/arch.ts';
+import type { Phase } from '../../core/progress/progress.ts';
+import { formatBytes } from '../../core/text/bytes.ts';
+import { printable } from '../../core/text/printable.ts';
 import { labelOf } from './label.ts';
 import { PHASE_WORDS } from './phase-words.ts';
 import type { ProgressRenderer } from './renderer.ts';

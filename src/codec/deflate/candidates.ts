@@ -1,4 +1,4 @@
-import { asBuffer } from '../../io/zero.ts';
+import { asBuffer } from '../../core/io/zero.ts';
 import type { DeflateStream } from './deflater.ts';
 import type { DeflateParams } from './params.ts';
 import { sharedDeflater } from './shared.ts';

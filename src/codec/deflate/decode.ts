@@ -1,9 +1,9 @@
 import { Readable } from 'node:stream';
 import { createInflateRaw } from 'node:zlib';
-import { FormatError, throwIfAborted, UnsupportedError } from '../../errors.ts';
-import type { DiskRun } from '../../io/disk-run.ts';
-import type { Source } from '../../io/source.ts';
-import { asBuffer } from '../../io/zero.ts';
+import { FormatError, throwIfAborted, UnsupportedError } from '../../core/errors.ts';
+import type { DiskRun } from '../../core/io/disk-run.ts';
+import type { Source } from '../../core/io/source.ts';
+import { asBuffer } from '../../core/io/zero.ts';
 import type { Opened } from '../codec.ts';
 import { END_BYTES, type Follower, findDeflaters } from './candidates.ts';
 import { deflateStream } from './deflater.ts';

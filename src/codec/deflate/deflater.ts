@@ -1,4 +1,4 @@
-import { UsageError } from '../../errors.ts';
+import { UsageError } from '../../core/errors.ts';
 import type { Implementation } from './implementations.ts';
 import { type DeflateExports, instantiate } from './module.ts';
 import { type DeflateParams, startArguments } from './params.ts';

@@ -1,7 +1,7 @@
 import { setImmediate as breathe } from 'node:timers/promises';
-import { FormatError, throwIfAborted } from '../../errors.ts';
-import type { Sink } from '../../io/sink.ts';
-import { ZEROS } from '../../io/zero.ts';
+import { FormatError, throwIfAborted } from '../../core/errors.ts';
+import type { Sink } from '../../core/io/sink.ts';
+import { ZEROS } from '../../core/io/zero.ts';
 import type { Encoder } from '../codec.ts';
 import { otherPayload } from '../segments/write.ts';
 import { deflateStream } from './deflater.ts';

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { readSync, writeSync } from 'node:fs';
 import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { osError } from '../../io/os-error.ts';
+import { osError } from '../../core/io/os-error.ts';
 import type { Deflater } from './deflater.ts';
 import type { DeflateParams } from './params.ts';
 

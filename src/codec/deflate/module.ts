@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { zstdDecompressSync } from 'node:zlib';
 import * as v from 'valibot';
-import { WebAssembly } from '../../wasm/api.ts';
-import { wasi } from '../../wasm/wasi.ts';
+import { WebAssembly } from '../../core/wasm/api.ts';
+import { wasi } from '../../core/wasm/wasi.ts';
 import { type GoImplementation, type Implementation, isGo } from './implementations.ts';
 
 /** The exports of scripts/wasm/deflate.c, and of go/main.go. Addresses are offsets into `memory`. */

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { sizeField } from '../../json/fields.ts';
+import { sizeField } from '../../core/json/fields.ts';
 import { damagedRecipe, decodeFrame, encodeFrame, type FrameType } from '../recipe-frame.ts';
 import { type DeflateParams, deflateParamsField } from './params.ts';
 

@@ -1,4 +1,4 @@
-import type { Source } from '../../io/source.ts';
+import type { Source } from '../../core/io/source.ts';
 import { LIBRARIES } from '../deflate/implementations.ts';
 import type { DeflateParams } from '../deflate/params.ts';
 import { chooseSamples, rankDeflaters } from '../deflate/rank.ts';

@@ -1,6 +1,6 @@
-import type { Hashing } from '../../io/digest.ts';
-import { type FilePiece, hashPieces } from '../../io/hash-file.ts';
-import type { Source } from '../../io/source.ts';
+import type { Hashing } from '../../core/io/digest.ts';
+import { type FilePiece, hashPieces } from '../../core/io/hash-file.ts';
+import type { Source } from '../../core/io/source.ts';
 import type { Codec, CodecContext } from '../codec.ts';
 import { implementationsOf } from '../deflate/params.ts';
 import { decodeQcow2 } from './decode.ts';

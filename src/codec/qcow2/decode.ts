@@ -1,10 +1,10 @@
-import { throwIfAborted } from '../../errors.ts';
-import type { DiskRun } from '../../io/disk-run.ts';
-import type { FilePiece } from '../../io/hash-file.ts';
-import type { Source } from '../../io/source.ts';
+import { throwIfAborted } from '../../core/errors.ts';
+import type { DiskRun } from '../../core/io/disk-run.ts';
+import type { FilePiece } from '../../core/io/hash-file.ts';
+import type { Source } from '../../core/io/source.ts';
+import { mapInOrder } from '../../core/threads/map-in-order.ts';
 import type { CodecContext } from '../codec.ts';
 import { BATCH_BYTES } from '../segments/write.ts';
-import { mapInOrder } from '../workers/map-in-order.ts';
 import { findCodecs } from './candidates.ts';
 import type { CheckedCluster } from './check-clusters.ts';
 import { describe, type Findings } from './describe.ts';

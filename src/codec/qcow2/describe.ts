@@ -1,6 +1,6 @@
-import { UnsupportedError } from '../../errors.ts';
-import type { Source } from '../../io/source.ts';
-import { isZero } from '../../io/zero.ts';
+import { UnsupportedError } from '../../core/errors.ts';
+import type { Source } from '../../core/io/source.ts';
+import { isZero } from '../../core/io/zero.ts';
 import type { DeflateParams } from '../deflate/params.ts';
 import { describeWithTables, segmentDraft } from '../segments/draft.ts';
 import { clusterBytes } from './header.ts';

@@ -1,5 +1,5 @@
-import { throwIfAborted } from '../../errors.ts';
-import type { Sink } from '../../io/sink.ts';
+import { throwIfAborted } from '../../core/errors.ts';
+import type { Sink } from '../../core/io/sink.ts';
 import type { CodecContext, Encoder } from '../codec.ts';
 import {
   BATCH_BYTES,

@@ -1,4 +1,4 @@
-import { FormatError, UnsupportedError } from '../../errors.ts';
+import { FormatError, UnsupportedError } from '../../core/errors.ts';
 
 /** Fixed part of the header, QEMU docs/interop/qcow2.rst. All integers big endian. */
 export interface Qcow2Header extends Geometry {

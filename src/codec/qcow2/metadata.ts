@@ -1,5 +1,5 @@
-import { throwIfAborted, UnsupportedError } from '../../errors.ts';
-import type { Source } from '../../io/source.ts';
+import { throwIfAborted, UnsupportedError } from '../../core/errors.ts';
+import type { Source } from '../../core/io/source.ts';
 import { decodeEntry, tableStart } from './entry.ts';
 import {
   clusterBytes,

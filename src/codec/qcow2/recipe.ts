@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { sizeField } from '../../json/fields.ts';
+import { sizeField } from '../../core/json/fields.ts';
 import { type DeflateParams, deflateParamsList } from '../deflate/params.ts';
 import { damagedRecipe, decodeFrame, encodeFrame, type FrameType } from '../recipe-frame.ts';
 import { below, readRange, readSegments } from '../segments/parse.ts';

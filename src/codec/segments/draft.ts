@@ -1,6 +1,6 @@
-import { type RehydrateError, throwIfAborted } from '../../errors.ts';
-import type { Source } from '../../io/source.ts';
-import { zeroRuns } from '../../io/zero.ts';
+import { type RehydrateError, throwIfAborted } from '../../core/errors.ts';
+import type { Source } from '../../core/io/source.ts';
+import { zeroRuns } from '../../core/io/zero.ts';
 
 /** What all codecs' segments have in common: a file is described as a list of them, front to back. */
 export type AnySegment =

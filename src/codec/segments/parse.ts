@@ -1,4 +1,4 @@
-import type { FormatError } from '../../errors.ts';
+import type { FormatError } from '../../core/errors.ts';
 import type { VarintReader } from '../varint.ts';
 
 /** Makes the error for a recipe that makes no sense. */

@@ -1,7 +1,7 @@
-import { IntegrityError, throwIfAborted } from '../../errors.ts';
-import type { Sink } from '../../io/sink.ts';
+import { IntegrityError, throwIfAborted } from '../../core/errors.ts';
+import type { Sink } from '../../core/io/sink.ts';
+import { mapInOrder } from '../../core/threads/map-in-order.ts';
 import type { CodecContext } from '../codec.ts';
-import { mapInOrder } from '../workers/map-in-order.ts';
 
 /** Raw bytes that are read, or go to a thread, together. */
 export const BATCH_BYTES = 1 << 20;

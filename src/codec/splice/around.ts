@@ -1,5 +1,5 @@
-import { UnsupportedError } from '../../errors.ts';
-import type { Source } from '../../io/source.ts';
+import { UnsupportedError } from '../../core/errors.ts';
+import type { Source } from '../../core/io/source.ts';
 import { segmentDraft } from '../segments/draft.ts';
 import type { Segment, SpliceRecipe } from './recipe.ts';
 

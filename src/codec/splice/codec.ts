@@ -1,6 +1,6 @@
-import { FormatError } from '../../errors.ts';
-import { sliceSource } from '../../io/slice-source.ts';
-import type { Source } from '../../io/source.ts';
+import { FormatError } from '../../core/errors.ts';
+import { sliceSource } from '../../core/io/slice-source.ts';
+import type { Source } from '../../core/io/source.ts';
 import { type Codec, HEAD_BYTES } from '../codec.ts';
 import { describeAround } from './around.ts';
 import { spliceEncoder } from './encode.ts';

@@ -1,5 +1,5 @@
-import { FormatError, throwIfAborted } from '../../errors.ts';
-import type { Sink } from '../../io/sink.ts';
+import { FormatError, throwIfAborted } from '../../core/errors.ts';
+import type { Sink } from '../../core/io/sink.ts';
 import type { Encoder } from '../codec.ts';
 import { literalTaker } from '../segments/write.ts';
 import type { SpliceRecipe } from './recipe.ts';

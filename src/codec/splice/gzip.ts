@@ -1,5 +1,5 @@
-import { FormatError } from '../../errors.ts';
-import type { Source } from '../../io/source.ts';
+import { FormatError } from '../../core/errors.ts';
+import type { Source } from '../../core/io/source.ts';
 
 /** RFC 1952 2.3: the parts of a member that are not deflated. */
 const FIXED = 10;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { memorySink } from '../../../test/support/memory-sink.ts';
-import { memorySource } from '../../io/memory-source.ts';
+import { memorySource } from '../../core/io/memory-source.ts';
 import { inlinePool } from '../workers/pool.ts';
 import { splice } from './codec.ts';
 import { parseSplice, serializeSplice } from './recipe.ts';

@@ -1,6 +1,6 @@
-import { FormatError, throwIfAborted } from '../../errors.ts';
-import type { Source } from '../../io/source.ts';
-import { isZero } from '../../io/zero.ts';
+import { FormatError, throwIfAborted } from '../../core/errors.ts';
+import type { Source } from '../../core/io/source.ts';
+import { isZero } from '../../core/io/zero.ts';
 
 /** A member's contents as the tar stores them, in bytes of the tar. */
 export interface TarMember {

@@ -1,9 +1,9 @@
-import { FormatError } from '../../errors.ts';
-import { asBuffer, isZero } from '../../io/zero.ts';
+import { FormatError } from '../../core/errors.ts';
+import { asBuffer, isZero } from '../../core/io/zero.ts';
 import { sharedInflater } from '../deflate/inflate.ts';
 import type { DeflateParams } from '../deflate/params.ts';
 import { type Candidate, sharedDeflaters } from '../deflate/shared.ts';
-import type { Task } from '../workers/tasks.ts';
+import type { Task } from '../workers/task.ts';
 import { decodeMarker, grainSpan, MARKER } from './grain.ts';
 
 /** A grain as the tables promise it. Offsets and lengths in bytes. */

@@ -1,4 +1,4 @@
-import { UnsupportedError } from '../../errors.ts';
+import { UnsupportedError } from '../../core/errors.ts';
 import type { Codec } from '../codec.ts';
 import { implementationsOf } from '../deflate/params.ts';
 import { decodeVmdk } from './decode.ts';

@@ -1,8 +1,8 @@
-import { throwIfAborted } from '../../errors.ts';
-import type { DiskRun } from '../../io/disk-run.ts';
-import type { Source } from '../../io/source.ts';
+import { throwIfAborted } from '../../core/errors.ts';
+import type { DiskRun } from '../../core/io/disk-run.ts';
+import type { Source } from '../../core/io/source.ts';
+import { mapInOrder } from '../../core/threads/map-in-order.ts';
 import type { CodecContext } from '../codec.ts';
-import { mapInOrder } from '../workers/map-in-order.ts';
 import { findCodecs } from './candidates.ts';
 import type { CheckedGrain, PromisedGrain } from './check-grains.ts';
 import { describe, type GrainFindings } from './describe.ts';

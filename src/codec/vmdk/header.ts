@@ -1,4 +1,4 @@
-import { FormatError, UnsupportedError } from '../../errors.ts';
+import { FormatError, UnsupportedError } from '../../core/errors.ts';
 
 /**
  * SparseExtentHeader of "VMware Virtual Disk Format 1.1", one sector, little endian. In a

@@ -1,5 +1,5 @@
-import { FormatError, throwIfAborted, UnsupportedError } from '../../errors.ts';
-import type { Source } from '../../io/source.ts';
+import { FormatError, throwIfAborted, UnsupportedError } from '../../core/errors.ts';
+import type { Source } from '../../core/io/source.ts';
 import {
   decodeHeader,
   type Geometry,

@@ -1,6 +1,6 @@
 import type { DeflateParams } from '../deflate/params.ts';
 import { sharedDeflater } from '../deflate/shared.ts';
-import type { Task } from '../workers/tasks.ts';
+import type { Task } from '../workers/task.ts';
 import { encodeGrain, maxGrainSpan } from './grain.ts';
 
 export interface PackGrains {

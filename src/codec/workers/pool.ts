@@ -1,9 +1,10 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
-import { type Hashing, hashingHere } from '../../io/digest.ts';
-import { hashThreads } from '../../io/hash-thread.ts';
+import { type Hashing, hashingHere } from '../../core/io/digest.ts';
+import { fromFailure } from '../../core/threads/failure.ts';
+import { hashThreads } from '../../core/threads/hash-thread.ts';
 import type { SharedMemo } from '../deflate/memo.ts';
-import { fromFailure, type Reply, type Request } from './messages.ts';
+import type { Reply, Request } from './messages.ts';
 import { runTask, type TaskInput, type TaskName, type TaskOutput } from './tasks.ts';
 
 /** Runs codec tasks, several at a time. Share one between codecs; dispose of it at the end. */

@@ -2,6 +2,7 @@ import { type CheckClusters, checkClusters } from '../qcow2/check-clusters.ts';
 import { type PackClusters, packClusters } from '../qcow2/pack-clusters.ts';
 import { type CheckGrains, checkGrains } from '../vmdk/check-grains.ts';
 import { type PackGrains, packGrains } from '../vmdk/pack-grains.ts';
+import type { Done, Task } from './task.ts';
 
 export interface TaskTypes {
   readonly packGrains: PackGrains;
@@ -12,16 +13,6 @@ export interface TaskTypes {
 export type TaskName = keyof TaskTypes;
 export type TaskInput<N extends TaskName> = TaskTypes[N]['input'];
 export type TaskOutput<N extends TaskName> = TaskTypes[N]['output'];
-
-/** What a task function returns: its result and the buffers of it to move. */
-export interface Done<T> {
-  readonly output: T;
-  readonly transfer: readonly ArrayBuffer[];
-}
-
-export type Task<T extends { readonly input: unknown; readonly output: unknown }> = (
-  input: T['input'],
-) => Promise<Done<T['output']>>;
 
 /**
  * The work that a codec hands to its pool, by name. A task takes and gives plain data; the buffers of a

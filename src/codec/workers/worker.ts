@@ -1,6 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
+import { toFailure } from '../../core/threads/failure.ts';
 import { shareMemo } from '../deflate/shared.ts';
-import { type Reply, type Request, toFailure } from './messages.ts';
+import type { Reply, Request } from './messages.ts';
 import type { WorkerData } from './pool.ts';
 import { runTask } from './tasks.ts';
 

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import { mapInOrder } from '../../core/threads/map-in-order.ts';
 import { DEFAULT_PARAMS } from '../deflate/params.ts';
 import { packRoom } from '../vmdk/pack-grains.ts';
-import { mapInOrder } from './map-in-order.ts';
 import { inlinePool, workerPool } from './pool.ts';
 
 async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {

@@ -1,4 +1,4 @@
-import { seekData } from '../../io/libc.ts';
+import { seekData } from '../../core/io/libc.ts';
 
 /**
  * Where a file has data within `[from, to)`: start and end of each region, in order. Asked in the main

@@ -1,10 +1,10 @@
 import { resolve } from 'node:path';
-import { IntegrityError, UsageError } from '../../errors.ts';
-import type { Sha256 } from '../../io/digest.ts';
-import { openSource } from '../../io/source.ts';
-import { readOsmet } from '../../iso/osmet.ts';
-import { silent } from '../../progress.ts';
-import { openRootFiles } from '../../rootfs/index.ts';
+import { IntegrityError, UsageError } from '../../core/errors.ts';
+import type { Sha256 } from '../../core/io/digest.ts';
+import { openSource } from '../../core/io/source.ts';
+import { silent } from '../../core/progress/progress.ts';
+import { readOsmet } from '../../formats/iso/osmet.ts';
+import { openRootFiles } from '../../formats/rootfs/index.ts';
 import type { EngineReport, MetalDisk, MetalEngine, RegenerateRequest } from '../engine.ts';
 import { createOutputs } from '../outputs.ts';
 import { createPhases } from '../phases.ts';

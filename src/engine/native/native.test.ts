@@ -9,9 +9,9 @@ import {
   releasedIso,
 } from '../../../test/support/native-iso.ts';
 import { temporaryFolder } from '../../../test/support/synthetic-bundle.ts';
-import { CancelledError } from '../../errors.ts';
-import type { LiveIso } from '../../iso/live-iso.ts';
-import type { ProgressEvent } from '../../progress.ts';
+import { CancelledError } from '../../core/errors.ts';
+import type { ProgressEvent } from '../../core/progress/progress.ts';
+import type { LiveIso } from '../../formats/iso/live-iso.ts';
 import { createNativeEngine } from './index.ts';
 
 function disksOf(iso: LiveIso, folder: string) {

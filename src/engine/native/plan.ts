@@ -1,7 +1,8 @@
 import { setImmediate as breathe } from 'node:timers/promises';
-import { FormatError, throwIfAborted, UnsupportedError } from '../../errors.ts';
-import { type Osmet, type OsmetMappings, objectName } from '../../iso/osmet.ts';
-import type { RootFiles, Unit } from '../../rootfs/root-files.ts';
+import { FormatError, throwIfAborted, UnsupportedError } from '../../core/errors.ts';
+import { objectName } from '../../formats/iso/osmet.ts';
+import type { Osmet, OsmetMappings } from '../../formats/iso/osmet-types.ts';
+import type { RootFiles, Unit } from '../../formats/rootfs/root-files.ts';
 
 /** `length` bytes at `unitOffset` of an unpacked unit belong at `diskOffset` of disk number `disk`. */
 export interface Copy {

@@ -1,9 +1,9 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { cancelled, throwIfAborted } from '../../errors.ts';
-import { isSha256, type Sha256 } from '../../io/digest.ts';
-import { osError } from '../../io/os-error.ts';
-import type { Osmet } from '../../iso/osmet.ts';
+import { cancelled, throwIfAborted } from '../../core/errors.ts';
+import { isSha256, type Sha256 } from '../../core/io/digest.ts';
+import { osError } from '../../core/io/os-error.ts';
+import type { Osmet } from '../../formats/iso/osmet-types.ts';
 import type { MetalDisk } from '../engine.ts';
 import { batches } from './batches.ts';
 import { dataRanges } from './data-ranges.ts';

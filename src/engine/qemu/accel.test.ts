@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { ARCHITECTURES } from '../../arch.ts';
+import { ARCHITECTURES } from '../../core/arch.ts';
 import { chooseLadder, kvmSymptom, probeKvm } from './accel.ts';
 import type { Failure } from './attempt.ts';
 

@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises';
 import type { Accel } from '../../../vm/profiles/index.ts';
-import type { Arch } from '../../arch.ts';
-import { ToolError } from '../../errors.ts';
+import type { Arch } from '../../core/arch.ts';
+import { ToolError } from '../../core/errors.ts';
 import type { Failure } from './attempt.ts';
 
 export type AccelChoice = 'auto' | Accel;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type VmSpec, vmArgs } from '../../../vm/argv.ts';
 import type { CpuTimes, GuestDisk } from '../../../vm/guest/unpack.ts';
-import type { Phase, Progress } from '../../progress.ts';
+import type { Phase, Progress } from '../../core/progress/progress.ts';
 import { createPhases } from '../phases.ts';
 import { findBadness } from './badness.ts';
 import { createConsole } from './console.ts';

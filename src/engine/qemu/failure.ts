@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { pid } from 'node:process';
 import { STATUS } from '../../../vm/guest/unpack.ts';
 import type { Accel } from '../../../vm/profiles/index.ts';
-import { cancelled, EngineError, IoError, type RehydrateError } from '../../errors.ts';
+import { cancelled, EngineError, IoError, type RehydrateError } from '../../core/errors.ts';
 import type { Failure } from './attempt.ts';
 import type { Cause } from './termination.ts';
 

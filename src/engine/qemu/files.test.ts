@@ -2,7 +2,8 @@ import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { LiveIso } from '../../iso/live-iso.ts';
+import type { Sha256 } from '../../core/io/digest.ts';
+import type { LiveIso } from '../../formats/iso/live-iso.ts';
 import type { MetalDisk } from '../engine.ts';
 import { createOutputs } from '../outputs.ts';
 import { createWorkdir } from './workdir.ts';
@@ -16,7 +17,14 @@ afterEach(() => rm(folder, { recursive: true }));
 function disk(name: string, diskSize = 1 << 30): MetalDisk {
   const osmet: MetalDisk['osmet'] = {
     ...{ name: 'x.osmet', variant: 'metal', sectorSize: 512, description: '', arch: 'x86_64' },
-    ...{ appVersion: '', checksum: '', diskSize, mappedBytes: 0, partitions: 0, mappings: 0 },
+    ...{
+      appVersion: '',
+      checksum: '' as Sha256,
+      diskSize,
+      mappedBytes: 0,
+      partitions: 0,
+      mappings: 0,
+    },
     ...{ offset: 0, length: 0 },
   };
   return { osmet, output: join(folder, name) };

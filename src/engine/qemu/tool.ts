@@ -1,7 +1,7 @@
 import { execa } from 'execa';
 import { SANDBOX } from '../../../vm/argv.ts';
 import type { VmProfile } from '../../../vm/profiles/index.ts';
-import { ToolError } from '../../errors.ts';
+import { ToolError } from '../../core/errors.ts';
 
 export interface QemuTool {
   readonly binary: string;

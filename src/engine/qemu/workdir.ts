@@ -3,9 +3,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { cancelled, FormatError } from '../../errors.ts';
-import { osError } from '../../io/os-error.ts';
-import type { IsoExtent, LiveIso } from '../../iso/live-iso.ts';
+import { cancelled, FormatError } from '../../core/errors.ts';
+import { osError } from '../../core/io/os-error.ts';
+import type { IsoExtent, LiveIso } from '../../formats/iso/live-iso.ts';
 
 /** A private folder for what one regeneration needs beside its outputs. Gone when disposed of. */
 export interface Workdir extends AsyncDisposable {

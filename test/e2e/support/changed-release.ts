@@ -1,7 +1,7 @@
 import { copyFile, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import type { LiveIso } from '../../../src/iso/live-iso.ts';
-import { openLiveIso } from '../../../src/iso/open.ts';
+import type { LiveIso } from '../../../src/formats/iso/live-iso.ts';
+import { openLiveIso } from '../../../src/formats/iso/open.ts';
 import { partialRelease, pick } from './fixture.ts';
 import { sha256sum } from './judge.ts';
 

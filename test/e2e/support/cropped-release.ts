@@ -13,8 +13,8 @@ import {
 } from '../../../scripts/fixture/platforms.ts';
 import { MIB } from '../../../scripts/fixture/release.ts';
 import { type ReleaseArtifact, releasedName } from '../../../scripts/fixture/stream.ts';
-import type { Arch } from '../../../src/arch.ts';
-import { openSource } from '../../../src/io/source.ts';
+import type { Arch } from '../../../src/core/arch.ts';
+import { openSource } from '../../../src/core/io/source.ts';
 import { output } from './cli.ts';
 import { pick } from './fixture.ts';
 import { sha256sum } from './judge.ts';

@@ -1,5 +1,5 @@
 //! The crate backhand as a WebAssembly module that tells where in a squashfs image the bytes of its files
-//! are. The host reads the image and unpacks its metadata. See src/rootfs/squashfs/module.ts.
+//! are. The host reads the image and unpacks its metadata. See src/formats/rootfs/squashfs/module.ts.
 //!
 //! One instance is for one image, in one thread. What is wrong with the image is an error of `open`, or a trap.
 

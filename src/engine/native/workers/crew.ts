@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import { fromFailure } from '../../../codec/workers/messages.ts';
+import { fromFailure } from '../../../core/threads/failure.ts';
 import type { HashRequest, Reply, Role, UnpackRequest } from './messages.ts';
 
 export interface Thread {

@@ -1,6 +1,6 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { osError } from '../../../io/os-error.ts';
-import { HOLE_BLOCK, zeroRuns } from '../../../io/zero.ts';
+import { osError } from '../../../core/io/os-error.ts';
+import { HOLE_BLOCK, zeroRuns } from '../../../core/io/zero.ts';
 
 export interface DiskWriter {
   /** Writes what is not zero: the disk is all holes before. Throws IoError. */

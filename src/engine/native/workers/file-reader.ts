@@ -1,6 +1,6 @@
 import { openSync, readSync } from 'node:fs';
-import { osError } from '../../../io/os-error.ts';
-import { shortRead } from '../../../io/short-read.ts';
+import { osError } from '../../../core/io/os-error.ts';
+import { shortRead } from '../../../core/io/short-read.ts';
 
 /** Reads of a file, blocking: a thread of its own has nothing else to do meanwhile. */
 export interface FileReader {

@@ -1,7 +1,7 @@
 import { execa } from 'execa';
 import { expect, test } from 'vitest';
 import { survive } from '../../../../test/golden/mutate.ts';
-import { memorySource } from '../../../io/memory-source.ts';
+import { memorySource } from '../../../core/io/memory-source.ts';
 import { fillRanges } from './fill.ts';
 
 /** A disk of three ranges that no mapping covers, and holes between them. */

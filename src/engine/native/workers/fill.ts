@@ -1,5 +1,5 @@
-import { FormatError, RehydrateError } from '../../../errors.ts';
-import { decodeXz } from '../../../xz/stream.ts';
+import { FormatError, RehydrateError } from '../../../core/errors.ts';
+import { decodeXz } from '../../../formats/xz/stream.ts';
 import { type DiskWriter, openDiskWriter } from './disk-writer.ts';
 import { type FileReader, openFileReader } from './file-reader.ts';
 import type { FillRole } from './messages.ts';

@@ -1,4 +1,4 @@
-import { createHasher, type Sha256 } from '../../../io/digest.ts';
+import { createHasher, type Sha256 } from '../../../core/io/digest.ts';
 import { openFileReader } from './file-reader.ts';
 import type { HashRole } from './messages.ts';
 

@@ -1,4 +1,4 @@
-import type { Failure } from '../../../codec/workers/messages.ts';
+import type { Failure } from '../../../core/threads/failure.ts';
 import type { PlannedUnit } from '../plan.ts';
 
 /** What a thread is for; it starts with this. Files are opened by each thread for itself. */

@@ -1,5 +1,5 @@
-import { FormatError } from '../../../errors.ts';
-import { unpackUnit } from '../../../rootfs/unpack-unit.ts';
+import { FormatError } from '../../../core/errors.ts';
+import { unpackUnit } from '../../../formats/rootfs/unpack-unit.ts';
 import type { PlannedUnit } from '../plan.ts';
 import { type DiskWriter, openDiskWriter } from './disk-writer.ts';
 import { type FileReader, openFileReader } from './file-reader.ts';

@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { toFailure } from '../../../codec/workers/messages.ts';
+import { toFailure } from '../../../core/threads/failure.ts';
 import { fill } from './fill.ts';
 import { startHashing } from './hash.ts';
 import type { HashRequest, Reply, Role, UnpackRequest } from './messages.ts';

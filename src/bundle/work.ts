@@ -1,0 +1,115 @@
+import type { Arch } from '../core/arch.ts';
+import { UnsupportedError } from '../core/errors.ts';
+import type { BlobRef } from '../core/io/digest.ts';
+import type { Progress } from '../core/progress/progress.ts';
+import { type Bundle, recipesFor } from './read.ts';
+import type { MissingArtifact, RecipeArtifact, Recipes } from './recipes.ts';
+import { blobsOf } from './recipes.ts';
+import { listOf, type Selected, type Selection, selectArtifacts } from './select.ts';
+import { type Shard, takeShard, type Weighted } from './shard.ts';
+
+/** What a user asks for, of which architectures, and which part of it. */
+export interface WorkRequest {
+  readonly bundle: Bundle;
+  /** `all` is whatever the bundle holds; those that lack what is asked for are left out then. */
+  readonly arches: readonly Arch[] | 'all';
+  readonly selection: Selection;
+  /** Only this part of it; all of it if undefined. */
+  readonly shard?: Shard | undefined;
+}
+
+/** What is asked for of one architecture. */
+export interface ArchWork {
+  readonly recipes: Recipes;
+  readonly artifacts: readonly RecipeArtifact[];
+  /** Asked for, but not in the bundle; the caller should fail over them. */
+  readonly uncovered: readonly MissingArtifact[];
+}
+
+export interface Work {
+  readonly architectures: readonly ArchWork[];
+  /** Architectures of the bundle that have nothing of what is asked for, and why. */
+  readonly leftOut: ReadonlyMap<Arch, UnsupportedError>;
+}
+
+/**
+ * Finds out what a request means. Throws UnsupportedError `ARCH_ABSENT`, what {@link selectArtifacts}
+ * throws, and with `all` architectures `PLATFORM_ABSENT` or `FORMAT_ABSENT` only if none of them has it.
+ */
+export function chooseWork(request: WorkRequest, progress: Progress): Work {
+  const { bundle, arches, selection, shard } = request;
+  const chosen =
+    arches === 'all'
+      ? bundle.recipes
+      : [...new Set(arches)].map((arch) => recipesFor(bundle, arch));
+  const lenient = arches === 'all' && chosen.length > 1;
+  const selected = chosen.map((recipes) => ({
+    recipes,
+    ...selectArtifacts(recipes, selection, { lenient }),
+  }));
+  refuseAbsent(selection, selected);
+
+  const wanted = selected.filter((one) => one.artifacts.length + one.uncovered.length > 0);
+  const leftOut = new Map<Arch, UnsupportedError>();
+  for (const one of selected) {
+    const { architecture } = one.recipes;
+    const note = (message: string) => progress({ type: 'note', subject: architecture, message });
+    one.notes.forEach(note);
+    for (const { message } of one.absent.values()) note(message);
+    const [why] = one.absent.values();
+    if (!wanted.includes(one) && why) leftOut.set(architecture, why);
+  }
+  return { architectures: shard === undefined ? wanted : partOf(wanted, shard), leftOut };
+}
+
+/** Artifacts that the bundle lacks are in some shard, too: somebody has to tell of them. */
+function partOf(work: readonly ArchWork[], shard: Shard): ArchWork[] {
+  const items = work.flatMap(({ recipes, artifacts, uncovered }) => [
+    ...artifacts.map((item): Weighted<unknown> => ({ item, weight: effortOf(item, recipes) })),
+    ...uncovered.map((item): Weighted<unknown> => ({ item, weight: 0 })),
+  ]);
+  const mine = new Set(takeShard(items, shard));
+  return work.flatMap(({ recipes, artifacts, uncovered }) => {
+    const part = {
+      recipes,
+      artifacts: artifacts.filter((artifact) => mine.has(artifact)),
+      uncovered: uncovered.filter((artifact) => mine.has(artifact)),
+    };
+    return part.artifacts.length + part.uncovered.length > 0 ? [part] : [];
+  });
+}
+
+/** Bytes that have to be handled: what it took compressed, since zeros cost next to nothing. */
+function effortOf({ released, size }: RecipeArtifact, { iso }: Recipes): number {
+  return released.size ?? Math.min(size, iso.size);
+}
+
+/** A name that means nothing anywhere is a mistake, however lenient one is. */
+function refuseAbsent(
+  { platforms }: Selection,
+  selected: readonly (Selected & { readonly recipes: Recipes })[],
+): void {
+  for (const name of platforms) {
+    const errors = selected.flatMap(({ absent }) => absent.get(name) ?? []);
+    const [first] = errors;
+    if (first === undefined || errors.length < selected.length) continue;
+    const choices = selected.map(({ recipes }) => `${recipes.architecture}: ${listOf(recipes)}`);
+    throw new UnsupportedError(errors.map(({ message }) => message).join('; '), {
+      code: first.code,
+      context: { architectures: selected.map(({ recipes }) => recipes.architecture).join(', ') },
+      hint: `choose with --platform from: ${choices.join('; ')}`,
+    });
+  }
+}
+
+/** What has to be had of the bundle for some of its artifacts, each blob once. */
+export function blobsFor(work: readonly Pick<ArchWork, 'recipes' | 'artifacts'>[]): BlobRef[] {
+  const blobs = new Map<string, BlobRef>();
+  for (const { recipes, artifacts } of work) {
+    if (artifacts.length > 0 && recipes.iso.embedded) blobs.set(recipes.iso.sha256, recipes.iso);
+    for (const { recipe } of artifacts) {
+      for (const blob of blobsOf(recipe)) blobs.set(blob.sha256, blob);
+    }
+  }
+  return [...blobs.values()];
+}

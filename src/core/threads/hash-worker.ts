@@ -1,0 +1,64 @@
+import { readSync } from 'node:fs';
+import { parentPort } from 'node:worker_threads';
+import { createHasher, type Hasher } from '../io/digest.ts';
+import { HASH_SLOT, type HashReply, type HashRequest, type Unread } from './hash-thread.ts';
+
+/** The entry of a thread that hashes what {@link hashThreads} tells it. */
+const port = parentPort;
+if (port === null) throw new TypeError('hash-worker.ts runs in a worker thread only');
+
+const open = new Map<number, { readonly hasher: Hasher; readonly slots: Uint8Array }>();
+
+port.on('message', (request: HashRequest) => {
+  const { id } = request;
+  if (request.kind === 'open') {
+    open.set(id, { hasher: createHasher(), slots: new Uint8Array(request.slots) });
+    return;
+  }
+  const stream = open.get(id);
+  if (stream === undefined) return;
+  const { hasher, slots } = stream;
+  const slotOf = (slot: number) => slots.subarray(slot * HASH_SLOT, (slot + 1) * HASH_SLOT);
+  switch (request.kind) {
+    case 'data':
+      hasher.update(slotOf(request.slot).subarray(0, request.length));
+      port.postMessage({ id, free: request.slot } satisfies HashReply);
+      return;
+    case 'zeros':
+      hasher.zeros(request.length);
+      port.postMessage({ id, free: request.slot } satisfies HashReply);
+      return;
+    case 'file': {
+      const unread = hashFile(request, slotOf(request.slot), hasher);
+      const free = { id, free: request.slot };
+      port.postMessage((unread ? { ...free, unread } : free) satisfies HashReply);
+      return;
+    }
+    case 'digest':
+      port.postMessage({ id, sha256: hasher.digest() } satisfies HashReply);
+      return;
+    case 'close':
+      open.delete(id);
+  }
+});
+
+function hashFile(
+  { fd, start, length }: Extract<HashRequest, { kind: 'file' }>,
+  buffer: Uint8Array,
+  hasher: Hasher,
+): Unread | undefined {
+  const end = start + length;
+  for (let at = start; at < end; ) {
+    let got: number;
+    try {
+      got = readSync(fd, buffer, 0, Math.min(buffer.length, end - at), at);
+    } catch (error) {
+      const { message, code: errno } = error as NodeJS.ErrnoException;
+      return { start: at, length: end - at, message, errno };
+    }
+    if (got === 0) return { start: at, length: end - at, end: at, message: '', errno: undefined };
+    hasher.update(buffer.subarray(0, got));
+    at += got;
+  }
+  return undefined;
+}

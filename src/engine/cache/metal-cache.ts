@@ -1,0 +1,162 @@
+import {
+  chmod,
+  type FileHandle,
+  mkdir,
+  mkdtemp,
+  open,
+  rename,
+  rm,
+  stat,
+  utimes,
+} from 'node:fs/promises';
+import { join } from 'node:path';
+import { IntegrityError } from '../../core/errors.ts';
+import { syncFolder } from '../../core/io/atomic.ts';
+import { copyBuffers, copyRange } from '../../core/io/copy.ts';
+import type { BlobRef } from '../../core/io/digest.ts';
+import { hashingHere, type Sha256 } from '../../core/io/digest.ts';
+import { osError } from '../../core/io/os-error.ts';
+import { hashingSink } from '../../core/io/sink.ts';
+import { openSource, type Source } from '../../core/io/source.ts';
+import { holeDigger } from './dig-holes.ts';
+import { removeStaleScratch, SCRATCH_PREFIX, trim } from './housekeeping.ts';
+
+/**
+ * Regenerated metal disks, by content: `<dir>/metal/<sha256>.raw`.
+ *
+ * - Nothing enters unproven: `admit` hashes the disk once and renames it into place.
+ * - A sealed disk is read-only and carries a fixed modification time. Any later write moves that
+ *   time, so a touched or half-copied disk is noticed for the price of a stat. Rot that moves no
+ *   time is noticed by the hash that every output gets; `evict` then drops the disk.
+ * - No locks: users hold an open file, which outlives unlinking, and all changes are renames. Two
+ *   processes that miss the same disk both make it; the later rename wins, with equal bytes.
+ * - Least recently used disks go first once the disks take more than `maxBytes` on disk.
+ */
+export interface MetalCache extends AsyncDisposable {
+  readonly dir: string;
+  /** The one folder for work in progress on the cache's file system; removed on dispose. */
+  scratch(): Promise<string>;
+  /** The sealed disk, open, or undefined. */
+  lookup(base: BlobRef): Promise<Source | undefined>;
+  /**
+   * Proves a freshly written disk with one read (unless its `digest` is known from one), digs holes
+   * meanwhile, takes the file over and opens it. Throws IntegrityError `BASE_DIGEST` or `BASE_SIZE`.
+   */
+  admit(path: string, base: BlobRef, options?: AdmitOptions): Promise<Source>;
+  evict(sha256: Sha256): Promise<void>;
+}
+
+export interface AdmitOptions {
+  /** SHA-256 of the file as this process has read it back already; saves the read. */
+  readonly digest?: Sha256 | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onBytes?: ((done: number) => void) | undefined;
+}
+
+export interface MetalCacheOptions {
+  readonly dir: string;
+  /** Bytes on disk (allocated blocks) that the cached disks may take together. */
+  readonly maxBytes: number;
+}
+
+/** Bears no meaning but "sealed by us": 2000-01-01T00:00:00Z. */
+const SEAL = new Date(Date.UTC(2000, 0, 1));
+
+/** Opens (and makes) a cache folder. Throws IoError if it cannot be used. */
+export async function openMetalCache({ dir, maxBytes }: MetalCacheOptions): Promise<MetalCache> {
+  const disks = join(dir, 'metal');
+  const pathOf = (sha256: Sha256) => join(disks, `${sha256}.raw`);
+  let scratchDir: Promise<string> | undefined;
+  try {
+    await mkdir(disks, { recursive: true });
+    await removeStaleScratch(dir);
+  } catch (error) {
+    throw osError(error, 'use the cache folder', dir);
+  }
+
+  const evict = async (sha256: Sha256) => rm(pathOf(sha256), { force: true });
+
+  return {
+    dir,
+    evict,
+    async scratch() {
+      try {
+        scratchDir ??= mkdtemp(join(dir, SCRATCH_PREFIX)); // before any await: many may ask at once
+        return await scratchDir;
+      } catch (error) {
+        throw osError(error, 'write to the cache folder', dir);
+      }
+    },
+    async lookup({ sha256, size }) {
+      const path = pathOf(sha256);
+      const found = await stat(path).catch(() => undefined);
+      if (found === undefined) return undefined;
+      if (!found.isFile() || found.size !== size || found.mtimeMs !== SEAL.getTime()) {
+        await evict(sha256);
+        return undefined;
+      }
+      // Another process may evict between stat and open: a miss like any other.
+      const source = await openSource(path).catch(() => undefined);
+      if (source) await utimes(path, new Date(), SEAL).catch(() => {}); // a read-only cache still serves
+      return source;
+    },
+    async admit(path, base, options) {
+      await prove(path, base, options);
+      const final = pathOf(base.sha256);
+      try {
+        await chmod(path, 0o444);
+        await utimes(path, new Date(), SEAL);
+        await rename(path, final);
+        await syncFolder(disks);
+      } catch (error) {
+        throw osError(error, 'store in the cache', final);
+      }
+      const source = await openSource(final);
+      await trim(disks, maxBytes, `${base.sha256}.raw`);
+      return source;
+    },
+    async [Symbol.asyncDispose]() {
+      const made = await scratchDir?.catch(() => undefined);
+      if (made !== undefined) await rm(made, { recursive: true, force: true });
+    },
+  };
+}
+
+/** The one read of a regenerated disk before anyone trusts it. */
+async function prove(
+  path: string,
+  { sha256, size }: BlobRef,
+  { digest, signal, onBytes }: AdmitOptions = {},
+): Promise<void> {
+  await using source = await openSource(path);
+  if (source.size !== size) {
+    throw new IntegrityError(`the regenerated disk has ${source.size} bytes instead of ${size}`, {
+      code: 'BASE_SIZE',
+      context: { file: path, expected: size, found: source.size },
+      hint: 'report this: the engine or the ISO is at fault',
+    });
+  }
+  await using handle = await open(path, 'r+');
+  const found = digest ?? (await readBack(source, handle, { signal, onBytes }));
+  if (found !== sha256) {
+    throw new IntegrityError('the regenerated disk does not have the SHA-256 its osmet promises', {
+      code: 'BASE_DIGEST',
+      context: { expected: sha256, found },
+      hint: 'check the SHA-256 of the ISO; if it is right, report this',
+    });
+  }
+  await handle.sync();
+}
+
+async function readBack(
+  source: Source,
+  handle: FileHandle,
+  { signal, onBytes }: AdmitOptions,
+): Promise<Sha256> {
+  const sink = hashingSink(holeDigger(handle), hashingHere(signal));
+  await copyRange(source, 0, source.size, sink, copyBuffers(), {
+    signal,
+    onBytes: () => onBytes?.(sink.bytes),
+  });
+  return sink.digest();
+}

@@ -1,0 +1,89 @@
+import { FormatError, IntegrityError, throwIfAborted } from '../../core/errors.ts';
+import { copyBuffers, copyRange } from '../../core/io/copy.ts';
+import { type Hashing, hashingHere, type Sha256 } from '../../core/io/digest.ts';
+import { countingSink, hashingSink, type Sink } from '../../core/io/sink.ts';
+import type { Source } from '../../core/io/source.ts';
+import { createDeltaDecoder } from './librsync.ts';
+import { unzstd } from './zstd-frame.ts';
+
+export interface ApplyOptions {
+  readonly base: Source;
+  /** The zstd frame. */
+  readonly delta: AsyncIterable<Uint8Array>;
+  /** For messages. */
+  readonly name?: string;
+  readonly sink: Sink;
+  /** Without a SHA-256 nothing is hashed: for a sink whose own output is proved. */
+  readonly expected: { readonly size: number; readonly sha256?: Sha256 | undefined };
+  /** Hashes the target; in this thread unless given. */
+  readonly hashing?: Hashing | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Called with the bytes of the target done so far. */
+  readonly onBytes?: ((done: number) => void) | undefined;
+}
+
+/**
+ * Rebuilds a target from its base and delta into `sink`, hashing in the same pass. Never writes
+ * more than `expected.size` bytes. Throws FormatError for a damaged delta and IntegrityError
+ * `TARGET_MISMATCH` if the result is not the expected one.
+ */
+export async function applyDelta(options: ApplyOptions): Promise<void> {
+  const { base, expected, signal, onBytes, name = 'delta' } = options;
+  const decoder = createDeltaDecoder(name);
+  const hashing =
+    expected.sha256 === undefined
+      ? undefined
+      : hashingSink(options.sink, options.hashing ?? hashingHere(signal));
+  const out = hashing ?? countingSink(options.sink);
+  const buffers = copyBuffers();
+
+  const room = (length: number) => {
+    if (length > expected.size - out.bytes) {
+      throw new FormatError(
+        `${name} makes more than the ${expected.size} bytes that the bundle promises`,
+        { code: 'DELTA_OVERRUN', context: { delta: name, expected: expected.size } },
+      );
+    }
+  };
+
+  for await (const chunk of unzstd(name, options.delta, signal)) {
+    for (const command of decoder.push(chunk)) {
+      throwIfAborted(signal);
+      if (command.kind === 'literal') {
+        room(command.data.length);
+        await out.write(command.data);
+      } else {
+        const { offset, length } = command;
+        if (offset + length > base.size) {
+          throw new FormatError(
+            `${name} copies ${length} bytes at ${offset}, past the end of its base (${base.size} bytes)`,
+            { code: 'DELTA_COPY_RANGE', context: { delta: name, offset, length, base: base.name } },
+          );
+        }
+        room(length);
+        await copyRange(base, offset, length, out, buffers, {
+          signal,
+          onBytes: () => onBytes?.(out.bytes),
+        });
+      }
+      onBytes?.(out.bytes);
+    }
+  }
+  decoder.finish();
+
+  const sha256 = await hashing?.digest();
+  if (out.bytes !== expected.size || sha256 !== expected.sha256) {
+    throw new IntegrityError(`the result of ${name} is not the released file`, {
+      code: 'TARGET_MISMATCH',
+      context: {
+        delta: name,
+        base: base.name,
+        'expected sha256': expected.sha256,
+        'actual sha256': sha256,
+        'expected size': expected.size,
+        'actual size': out.bytes,
+      },
+      hint: 'the delta or its base is damaged; fetch the bundle again and use --no-cache',
+    });
+  }
+}

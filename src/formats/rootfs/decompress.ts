@@ -1,0 +1,75 @@
+import {
+  constants,
+  inflateRawSync,
+  inflateSync,
+  type ZlibOptions,
+  type ZstdOptions,
+  zstdDecompressSync,
+} from 'node:zlib';
+import { FormatError, RehydrateError } from '../../core/errors.ts';
+import { decodeMicroLzma } from '../xz/micro-lzma.ts';
+import { decodeXzBuffer } from '../xz/stream.ts';
+import { decodeLz4 } from './lz4.ts';
+
+/** How a block of a root image is stored. */
+export type Codec = 'none' | 'zlib' | 'deflate' | 'xz' | 'lz4' | 'zstd' | 'microlzma';
+
+/**
+ * Unpacks one block to at most `limit` bytes. Throws FormatError `ROOT_BLOCK`, whose message lacks the
+ * place: callers know it.
+ *
+ * With `partial`, `limit` bytes are wanted even if the block holds more.
+ */
+export function decompress(
+  codec: Codec,
+  stored: Uint8Array,
+  limit: number,
+  partial = false,
+): Uint8Array {
+  try {
+    return decode(codec, stored, limit, partial);
+  } catch (error) {
+    if (error instanceof RehydrateError && error.kind === 'unsupported') throw error;
+    const why = error instanceof Error ? error.message : String(error);
+    throw new FormatError(`${codec} block is damaged: ${why}`, {
+      code: 'ROOT_BLOCK',
+      context: { codec },
+      hint: 'fetch the ISO again and check its SHA-256',
+      cause: error,
+    });
+  }
+}
+
+function decode(codec: Codec, stored: Uint8Array, limit: number, partial: boolean): Uint8Array {
+  switch (codec) {
+    case 'none':
+      if (stored.length > limit && !partial) throw new Error(`more than ${limit} bytes`);
+      return stored.subarray(0, limit);
+    case 'zlib':
+      return inflateSync(stored, zlibOptions(limit, partial)).subarray(0, limit);
+    case 'deflate':
+      return inflateRawSync(stored, zlibOptions(limit, partial)).subarray(0, limit);
+    case 'zstd':
+      return zstdDecompressSync(stored, zstdOptions(limit, partial)).subarray(0, limit);
+    case 'xz':
+      return decodeXzBuffer(stored, limit);
+    case 'microlzma':
+      return decodeMicroLzma(stored, limit, partial);
+    case 'lz4':
+      return decodeLz4(stored, limit, partial);
+  }
+}
+
+/** The most that a block which is wanted in part only may hold: erofs's Z_EROFS_PCLUSTER_MAX_DSIZE. */
+const MAX_WHOLE = 12 << 20;
+
+/** One byte more than wanted, so that output of the right size is one chunk and one too large an error. */
+function zlibOptions(limit: number, partial: boolean): ZlibOptions {
+  if (!partial) return { maxOutputLength: limit, chunkSize: Math.max(limit + 1, 64) };
+  return { maxOutputLength: MAX_WHOLE, finishFlush: constants.Z_SYNC_FLUSH };
+}
+
+function zstdOptions(limit: number, partial: boolean): ZstdOptions {
+  if (!partial) return { maxOutputLength: limit, chunkSize: Math.max(limit + 1, 64) };
+  return { maxOutputLength: MAX_WHOLE };
+}

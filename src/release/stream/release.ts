@@ -1,0 +1,36 @@
+import * as v from 'valibot';
+import { nameField, textField } from '../../core/json/fields.ts';
+import { formatSchema, type Stream } from './schema.ts';
+
+/**
+ * Release metadata: `release.json` of a Fedora CoreOS build, stream-metadata-go `release/release.go`. It
+ * says the same as a stream, nested otherwise, for one release.
+ */
+const mediaSchema = v.object({
+  /** Cloud images that are in some cloud's catalogue only have none. */
+  artifacts: v.optional(v.record(nameField, formatSchema)),
+});
+
+export const releaseSchema = v.object({
+  release: v.pipe(textField(256), v.minLength(1, 'expected a release name')),
+  stream: v.pipe(textField(256), v.minLength(1, 'expected a stream name')),
+  architectures: v.record(nameField, v.object({ media: v.record(nameField, mediaSchema) })),
+});
+
+export type Release = v.InferOutput<typeof releaseSchema>;
+
+/** The stream that has this release on all platforms. */
+export function streamOfRelease({ release, stream, architectures }: Release): Stream {
+  const entries = Object.entries(architectures).map(([arch, { media }]) => {
+    const artifacts = Object.entries(media).flatMap(([platform, { artifacts: formats }]) =>
+      formats ? [[platform, { release, formats }] as const] : [],
+    );
+    return [arch, { artifacts: Object.fromEntries(artifacts) }] as const;
+  });
+  return { stream, architectures: Object.fromEntries(entries) };
+}
+
+/** Tells release metadata from a stream's: only the former says `release` at the top. */
+export function isReleaseDocument(document: object): boolean {
+  return 'release' in document && document.release !== undefined;
+}

@@ -1,0 +1,122 @@
+import { createHash } from 'node:crypto';
+import { formatBytes } from '../../../core/text/bytes.ts';
+import type { AuditedArchitecture, AuditedArtifact, AuditReport } from '../report.ts';
+import { STATUSES } from '../report.ts';
+import { type Markup, markup, raw } from './escape.ts';
+import { detailsOf } from './junit.ts';
+import { SCRIPT, STYLE } from './page-style.ts';
+import { compositionChart, mapLegend, mapStrip, timeChart } from './plots.ts';
+
+/** One page that needs nothing else; its policy lets it load nothing and run its own script only. */
+export function renderHtml(report: AuditReport): string {
+  const { verdict, architectures } = report;
+  const hash = createHash('sha256').update(SCRIPT).digest('base64');
+  const policy = `default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-${hash}'`;
+  return markup`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<meta http-equiv="Content-Security-Policy" content="${policy}">
+<title>Audit: ${verdict}</title>
+<style>${raw(STYLE)}</style>
+</head>
+<body>
+<h1>Audit: <span class="status ${verdict}">${verdict}</span></h1>
+${facts(report)}
+${wrongOnes(report)}
+${filters(report)}
+${architectures.map(section)}
+<script>${raw(SCRIPT)}</script>
+</body>
+</html>
+`.markup;
+}
+
+function facts({ counts, bundle, request, tools, started, finished }: AuditReport): Markup {
+  const told = STATUSES.map((status) => `${counts[status]} ${status}`).join(', ');
+  const { shard } = request;
+  const rows: readonly (readonly [string, string])[] = [
+    ['artifacts', told],
+    ['bundle', `${bundle.path}, sha256:${bundle.index}`],
+    ['engine asked for', request.engine],
+    ...(shard ? [['shard', `${shard.index} of ${shard.of}`] as const] : []),
+    ['time', `${started} to ${finished}`],
+    [
+      'tools',
+      Object.entries(tools)
+        .map(([name, version]) => `${name} ${version}`)
+        .join(', '),
+    ],
+  ];
+  return markup`<dl>${rows.map(([name, text]) => markup`<dt>${name}</dt><dd>${text}</dd>`)}</dl>`;
+}
+
+/** What a reader looks for first: what is not GOOD, worst first, and where it is told of. */
+function wrongOnes({ architectures }: AuditReport): Markup {
+  const wrong = architectures.flatMap(({ architecture, artifacts }) =>
+    artifacts
+      .filter(({ status }) => status !== 'GOOD')
+      .map((artifact) => ({ architecture, artifact })),
+  );
+  wrong.sort((a, b) => rank(a.artifact) - rank(b.artifact));
+  const items = wrong.map(({ architecture, artifact }) => {
+    const { status, label, difference, error } = artifact;
+    const [why] = (difference?.region ?? error?.message ?? '').split('\n', 1);
+    return markup`<li><span class="status ${status}">${status}</span> <a href="#${anchor(architecture, artifact)}">${architecture} ${label}</a>: ${why}</li>`;
+  });
+  return items.length > 0 ? markup`<ul>${items}</ul>` : markup``;
+}
+
+const WORST_FIRST = ['BAD', 'FAIL', 'UNCOVERED', 'GOOD'];
+const rank = ({ status }: AuditedArtifact) => WORST_FIRST.indexOf(status);
+const anchor = (architecture: string, { label }: AuditedArtifact) => `${architecture}/${label}`;
+
+/** Shown by the script, which it is for. */
+function filters({ counts }: AuditReport): Markup {
+  const boxes = STATUSES.filter((status) => counts[status] > 0).map(
+    (status) =>
+      markup`<label><input type="checkbox" value="${status}" checked> <span class="status ${status}">${status}</span></label>`,
+  );
+  return markup`<form class="filters" hidden><input type="search" placeholder="filter by name" aria-label="filter by name">${boxes}<output></output></form>`;
+}
+
+function section(arch: AuditedArchitecture): Markup {
+  const { architecture, release, iso, engine, artifacts, seconds } = arch;
+  const disks = engine
+    ? `${engine.engine}: ${engine.detail}`
+    : 'none were needed, or none were made';
+  const wrong = artifacts.filter(({ status }) => status !== 'GOOD');
+  return markup`<section id="${architecture}">
+<h2>${architecture}, ${release}</h2>
+<dl><dt>ISO</dt><dd>${iso.name}, ${formatBytes(iso.size)}</dd><dt>disks by</dt><dd>${disks}</dd><dt>time</dt><dd>${seconds.toFixed(1)} s</dd></dl>
+${mapLegend()}
+<div class="wide"><table>
+<thead><tr><th>status</th><th>artifact</th><th class="number">size</th><th class="number">delta</th><th>made from</th><th>where its bytes come from, start to end</th><th class="number">time</th></tr></thead>
+<tbody>
+${artifacts.map((artifact) => row(architecture, artifact))}</tbody>
+</table></div>
+${wrong.map((artifact) => details(architecture, artifact))}
+<h3>What the bundle holds, and what is made of it</h3>
+${compositionChart(arch)}
+<h3>Time</h3>
+${timeChart(arch)}
+</section>
+`;
+}
+
+function row(architecture: string, artifact: AuditedArtifact): Markup {
+  const { status, label, name, size, sha256, blobSize, madeFrom, map, seconds } = artifact;
+  const bytes = (count: number | undefined) => (count === undefined ? '' : formatBytes(count));
+  const search = `${architecture} ${label} ${name}`.toLowerCase();
+  return markup`<tr data-status="${status}" data-name="${search}"><td class="status ${status}">${status}</td><td title="${name}\n${sha256}">${label}</td><td class="number">${bytes(size)}</td><td class="number">${bytes(blobSize)}</td><td>${madeFrom}</td><td class="map">${map ? mapStrip(map) : undefined}</td><td class="number">${seconds > 0 ? `${seconds.toFixed(2)} s` : ''}</td></tr>
+`;
+}
+
+function details(architecture: string, artifact: AuditedArtifact): Markup {
+  const { status, label, name } = artifact;
+  return markup`<h3 id="${anchor(architecture, artifact)}"><span class="status ${status}">${status}</span> ${label}</h3>
+<p><code>${name}</code></p>
+<pre>${detailsOf(artifact)}</pre>
+`;
+}

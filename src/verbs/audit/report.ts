@@ -1,0 +1,164 @@
+import * as v from 'valibot';
+import { BASE_NAMES } from '../../../images/platforms.ts';
+import { ARCHITECTURES } from '../../core/arch.ts';
+import { sha256Field, sizeField, textField } from '../../core/json/fields.ts';
+import { parseJson } from '../../core/json/parse.ts';
+import { ATTESTATIONS, artifactIdFields } from '../../release/stream/artifacts.ts';
+import { CELLS, type ORIGINS } from './origin-map.ts';
+
+/**
+ * What an audit found: `audit.json`. Published as `audit-report.schema.json`, which is made from this
+ * schema. Sizes and offsets in bytes, times in seconds. Later versions of the program add members but
+ * change none, or count `schemaVersion` up.
+ */
+export const AUDIT_VERSION = 1;
+
+/**
+ * - GOOD: made from the bundle, and its SHA-256 is the promised one;
+ * - BAD: it came out wrong, or the bundle is damaged: what was promised cannot be had from it;
+ * - FAIL: it could not be tried (no engine, disk full, unknown codec), which says nothing of the bundle;
+ * - UNCOVERED: the bundle itself says that it has not got it.
+ */
+export const STATUSES = ['GOOD', 'BAD', 'FAIL', 'UNCOVERED'] as const;
+export type Status = (typeof STATUSES)[number];
+
+const secondsField = v.pipe(v.number(), v.minValue(0));
+const dateField = v.pipe(v.string(), v.regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/));
+/** Errors of others (QEMU's console) have several lines. */
+const proseField = v.pipe(v.string(), v.maxLength(20_000));
+
+const errorSchema = v.object({
+  kind: textField(32),
+  code: textField(64),
+  message: proseField,
+  hint: v.optional(proseField),
+  causes: v.array(proseField),
+});
+
+const regionSchema = v.object({ start: sizeField, end: sizeField, words: textField(1024) });
+
+const differenceSchema = v.object({
+  firstOffset: sizeField,
+  lastOffset: sizeField,
+  /** How many differ; what one has more than the other included. */
+  bytes: sizeField,
+  ourSize: sizeField,
+  releasedSize: sizeField,
+  /** What is at the first one, in words. */
+  region: textField(1024),
+  /** The first runs of differing bytes. */
+  regions: v.array(regionSchema),
+});
+
+const mapSchema = v.object({
+  of: v.picklist(['file', 'payload']),
+  size: sizeField,
+  totals: v.object({
+    iso: sizeField,
+    metal: sizeField,
+    metal4k: sizeField,
+    delta: sizeField,
+    zeros: sizeField,
+  } satisfies Record<(typeof ORIGINS)[number], unknown>),
+  cells: v.pipe(v.string(), v.regex(new RegExp(`^[imkd.]{${CELLS}}$`))),
+});
+
+const artifactSchema = v.object({
+  status: v.picklist(STATUSES),
+  /** Short name, as `--platform` takes it. */
+  label: textField(256),
+  ...artifactIdFields,
+  release: textField(256),
+  name: textField(256),
+  /** Of an uncovered one nothing of the following is known. */
+  size: v.optional(sizeField),
+  sha256: v.optional(sha256Field),
+  attestation: v.optional(v.picklist(ATTESTATIONS)),
+  /** `iso`, `metal`, or the layers around it, outermost first: `splice < vmdk < metal`. */
+  madeFrom: v.optional(textField(256)),
+  /** Bytes of its delta and recipes in the bundle. */
+  blobSize: v.optional(sizeField),
+  seconds: secondsField,
+  map: v.optional(mapSchema),
+  /** Why it is not GOOD. */
+  error: v.optional(errorSchema),
+  /** What was found instead of the promised bytes. */
+  found: v.optional(v.object({ sha256: sha256Field, size: sizeField })),
+  /** Against the released file, where that was at hand. */
+  difference: v.optional(differenceSchema),
+  /** A command that shows the difference. */
+  diffoscope: v.optional(proseField),
+});
+
+const engineSchema = v.object({
+  engine: v.picklist(['qemu', 'native', 'both']),
+  detail: proseField,
+  seconds: v.record(v.string(), secondsField),
+});
+
+const blobFields = { sha256: sha256Field, size: sizeField };
+
+const architectureSchema = v.object({
+  architecture: v.picklist(ARCHITECTURES),
+  release: textField(256),
+  stream: textField(256),
+  iso: v.object({ name: textField(256), ...blobFields, embedded: v.boolean() }),
+  /** The disks that were made from the ISO for it. */
+  disks: v.array(v.object({ base: v.picklist(BASE_NAMES), ...blobFields })),
+  /** Absent if no disk was needed, or none could be made. */
+  engine: v.optional(engineSchema),
+  /** What the bundle holds for it. */
+  composition: v.object({ iso: sizeField, deltas: sizeField, recipes: sizeField }),
+  seconds: secondsField,
+  artifacts: v.array(artifactSchema),
+});
+
+const countsSchema = v.object({
+  GOOD: sizeField,
+  BAD: sizeField,
+  FAIL: sizeField,
+  UNCOVERED: sizeField,
+} satisfies Record<Status, unknown>);
+
+export const auditReportSchema = v.object({
+  type: v.literal('audit'),
+  schemaVersion: v.literal(AUDIT_VERSION),
+  /** The worst of all artifacts: BAD, then FAIL, then UNCOVERED. */
+  verdict: v.picklist(STATUSES),
+  counts: countsSchema,
+  /** Programs and libraries that took part, with their versions. */
+  tools: v.record(textField(64), textField(256)),
+  bundle: v.object({
+    path: textField(4096),
+    /** SHA-256 of the image index over all architectures: what a signature of the bundle covers. */
+    index: sha256Field,
+  }),
+  request: v.object({
+    engine: v.picklist(['qemu', 'native', 'both', 'auto']),
+    arches: v.array(textField(32)),
+    platforms: v.array(textField(256)),
+    formats: v.optional(v.array(textField(256))),
+    /** Which part of the job this is; absent if it is all of it. */
+    shard: v.optional(
+      v.object({
+        index: v.pipe(v.number(), v.integer(), v.minValue(1)),
+        of: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(4096)),
+      }),
+    ),
+  }),
+  /** UTC. */
+  started: dateField,
+  finished: dateField,
+  architectures: v.array(architectureSchema),
+});
+
+export type AuditReport = v.InferOutput<typeof auditReportSchema>;
+export type AuditedArchitecture = AuditReport['architectures'][number];
+export type AuditedArtifact = AuditedArchitecture['artifacts'][number];
+export type ReportedError = v.InferOutput<typeof errorSchema>;
+export type ReportedDifference = v.InferOutput<typeof differenceSchema>;
+
+/** Reads an `audit.json` again. Throws FormatError with the JSON path. */
+export function decodeAuditReport(bytes: Uint8Array, source: string): AuditReport {
+  return parseJson(bytes, auditReportSchema, { what: 'audit report', source });
+}

@@ -1,0 +1,205 @@
+import type { Recipes } from '../../bundle/recipes.ts';
+import { createBundleWriter } from '../../bundle/write.ts';
+import { openMemo } from '../../codec/deflate/memo.ts';
+import { workerPool } from '../../codec/workers/pool.ts';
+import { ARCHITECTURES, type Arch, isArch } from '../../core/arch.ts';
+import { architecturesFailed, headline } from '../../core/arch-failures.ts';
+import { CancelledError, throwIfAborted, UnsupportedError } from '../../core/errors.ts';
+import { closeAll } from '../../core/io/source.ts';
+import { forArch, type Progress, silent } from '../../core/progress/progress.ts';
+import { type Settled, sideBySide, valueOrThrow } from '../../core/threads/side-by-side.ts';
+import type { MetalCache } from '../../engine/cache/metal-cache.ts';
+import type { EngineReport, MetalEngine } from '../../engine/engine.ts';
+import type { Descriptor } from '../../formats/oci/oci.ts';
+import type { DownloadOptions } from '../../release/download/download.ts';
+import { findReleased } from '../../release/files/released.ts';
+import { isoArtifact, listArtifacts } from '../../release/stream/artifacts.ts';
+import { readStream } from '../../release/stream/read.ts';
+import type { Stream } from '../../release/stream/schema.ts';
+import { type ArchContext, dehydrateArch } from './arch.ts';
+import { allowance } from './failures.ts';
+import { fetchReleased } from './fetch.ts';
+import { addIndex, addManifest } from './manifest.ts';
+import { type Survey, surveyArch } from './survey.ts';
+import { verifyBundle } from './verify.ts';
+
+export interface DehydrateOptions {
+  /** Path of the stream JSON. */
+  readonly streamPath: string;
+  /** Folder with the released files under the names of their locations. */
+  readonly folder: string;
+  /**
+   * Undefined: every architecture of the stream whose ISO is in the folder, or that can be downloaded.
+   * `all`: every one of the stream; an ISO that is not there is an error then.
+   */
+  readonly arches?: readonly Arch[] | 'all' | undefined;
+  /** How many architectures are worked on at a time; 1 if undefined. */
+  readonly jobs?: number | undefined;
+  /** Where the bundle goes. */
+  readonly target: string;
+  /** Name the ISO instead of holding it. */
+  readonly isoExternal?: boolean | undefined;
+  /** Replace a bundle at the target. */
+  readonly force?: boolean | undefined;
+  /** Artifacts that may be missing: `qemu`, `metal/4k.raw`… */
+  readonly allowMissing?: readonly string[] | undefined;
+  /** Fetch released files that are not in the folder, by their locations. */
+  readonly download?: Pick<DownloadOptions, 'parallel' | 'keyring'> | undefined;
+  readonly engine: MetalEngine;
+  /** Receives the regenerated disks, and remembers which ISO an engine made them from. */
+  readonly cache: MetalCache;
+  readonly signal?: AbortSignal | undefined;
+  readonly progress?: Progress | undefined;
+}
+
+export interface DehydrateReport {
+  readonly bundle: string;
+  readonly architectures: readonly ArchReport[];
+}
+
+export interface ArchReport {
+  /** As written; every artifact in it was verified by a fresh read of the bundle. */
+  readonly recipes: Recipes;
+  readonly engine: EngineReport;
+}
+
+/**
+ * Makes a bundle of a release: regenerates metal by booting the ISO, makes a delta for every other
+ * artifact, writes the bundle, and verifies by a fresh read of it that each artifact comes out. All
+ * that cannot be covered is found before anything fails; nothing is written unless all of it is
+ * allowed to be missing. Deterministic.
+ *
+ * Several architectures go into one bundle, `jobs` of them worked on side by side. What a look at the
+ * release tells is told of all of them before any is booted; from then on one that fails does not
+ * stop the others, so that one run names all that is wrong and leaves the good ones' disks in the cache.
+ * No bundle is written then: it holds all that was asked for or does not exist.
+ */
+export async function dehydrate(options: DehydrateOptions): Promise<DehydrateReport> {
+  const { stream, bytes } = await readStream(options.streamPath);
+  const arches = await chooseArches(stream, options);
+  const { target, force, signal, jobs = 1 } = options;
+  await using writer = await createBundleWriter(target, { force, signal });
+  // Verifying makes again what was deflated to find out how.
+  await using memo = await openMemo(writer.path);
+  await using pool = workerPool(undefined, memo.shared);
+  const streamBlob = { name: stream.stream, ...(await writer.addBytes(bytes)) };
+  const lists = arches.map((arch) => ({ arch, artifacts: listArtifacts(stream, arch) }));
+  const allowed = allowance(
+    options.allowMissing ?? [],
+    lists.flatMap(({ artifacts }) => artifacts),
+  );
+  const { folder, engine, cache, isoExternal = false } = options;
+  if (options.download) {
+    const { progress = silent } = options;
+    await fetchReleased(stream, arches, allowed, { ...options.download, folder, signal, progress });
+  }
+  const context = {
+    folder,
+    engine,
+    cache,
+    isoExternal,
+    writer,
+    pool,
+    allowed,
+    signal,
+    stream: streamBlob,
+  };
+  const progressOf = (arch: Arch) => forArch(options.progress ?? silent, arch, arches.length > 1);
+
+  const surveyed = await sideBySide(lists, 1, ({ arch, artifacts }) =>
+    surveyArch(arch, artifacts, context),
+  );
+  const surveys = allOf(surveyed, arches, signal);
+  const settled = await sideBySide(surveys, jobs, (survey) =>
+    dehydrateOne(survey, { ...context, progress: progressOf(survey.arch) }, arches.length > 1),
+  );
+  try {
+    const made = allOf(settled, arches, signal);
+    const manifests: Descriptor[] = [];
+    for (const { recipes } of made) manifests.push(await addManifest(writer, recipes));
+    await addIndex(writer, manifests, made[0]?.recipes.release ?? stream.stream);
+    const { path } = writer;
+    const verified = await sideBySide(made, jobs, ({ recipes, metal, isoPath }) => {
+      const arch = recipes.architecture;
+      const progress = progressOf(arch);
+      return verifyBundle({ path, arch, metal, isoPath, pool, signal, progress });
+    });
+    allOf(verified, arches, signal);
+    await writer.commit();
+    const architectures = made.map(({ recipes, engine: report }) => ({ recipes, engine: report }));
+    return { bundle: target, architectures };
+  } finally {
+    for (const one of settled) if (one.ok) await closeAll(one.value.metal);
+  }
+}
+
+/** Says at once how it ended, if there are others to wait for. */
+async function dehydrateOne(survey: Survey, context: ArchContext, several: boolean) {
+  const { arch: subject } = survey;
+  const { progress, signal } = context;
+  try {
+    throwIfAborted(signal);
+    const made = await dehydrateArch(survey, context);
+    const covered = made.recipes.artifacts.length;
+    const message = `${covered} of ${survey.artifacts.length} artifacts are covered`;
+    if (several) progress({ type: 'note', subject, message });
+    return made;
+  } catch (error) {
+    if (several && !(error instanceof CancelledError)) {
+      progress({ type: 'failed', subject, message: headline(error) });
+    }
+    throw error;
+  }
+}
+
+/** The values, or one error over all that failed. */
+function allOf<T>(
+  settled: readonly Settled<T>[],
+  arches: readonly Arch[],
+  signal: AbortSignal | undefined,
+): T[] {
+  const failures = arches.flatMap((architecture, index) => {
+    const one = settled[index];
+    return one && !one.ok ? [{ architecture, error: one.error }] : [];
+  });
+  const [first] = failures;
+  if (first === undefined) return settled.map(valueOrThrow);
+  if (arches.length === 1) throw first.error;
+  if (failures.some(({ error }) => error instanceof CancelledError)) throwIfAborted(signal);
+  const names = failures.map(({ architecture }) => architecture).join(', ');
+  const good = arches.filter((arch) => !failures.some(({ architecture }) => architecture === arch));
+  throw architecturesFailed(
+    `the bundle was not written: ${failures.length} of ${arches.length} architectures failed: ${names}`,
+    failures,
+    good.length > 0 ? { hint: `mend them, or leave them out: --arch ${good.join(',')}` } : {},
+  );
+}
+
+async function chooseArches(stream: Stream, options: DehydrateOptions): Promise<readonly Arch[]> {
+  if (options.arches !== undefined && options.arches !== 'all') return [...new Set(options.arches)];
+  const note = (message: string) =>
+    options.progress?.({ type: 'note', subject: 'dehydrate', message });
+  const unknown = Object.keys(stream.architectures).filter((name) => !isArch(name));
+  if (unknown.length > 0)
+    note(`left out ${unknown.sort().join(', ')}: no such architecture is known`);
+  const known = ARCHITECTURES.filter((arch) => stream.architectures[arch] !== undefined);
+  const everyOne = options.arches === 'all' || options.download !== undefined;
+  if (everyOne && known.length > 0) return known;
+  const found: Arch[] = [];
+  for (const arch of known) {
+    const iso = isoArtifact(listArtifacts(stream, arch), arch);
+    if (await findReleased(options.folder, iso)) found.push(arch);
+  }
+  if (found.length === 0) {
+    throw new UnsupportedError('the artifacts folder has no live ISO of the stream', {
+      code: 'FILE_MISSING',
+      context: { folder: options.folder, stream: stream.stream },
+      hint: 'name the folder with the released files with --artifacts',
+    });
+  }
+  const absent = known.filter((arch) => !found.includes(arch));
+  if (absent.length > 0) {
+    note(`left out ${absent.join(', ')}: no ISO in ${options.folder} (see --arch)`);
+  }
+  return found;
+}

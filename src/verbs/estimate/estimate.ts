@@ -1,0 +1,195 @@
+import * as v from 'valibot';
+import { BASE_NAMES, CONTAINERS, expectedImage } from '../../../images/platforms.ts';
+import { ARCHITECTURES, type Arch, isArch } from '../../core/arch.ts';
+import { RehydrateError } from '../../core/errors.ts';
+import { sha256Field, textField } from '../../core/json/fields.ts';
+import { findReleased } from '../../release/files/released.ts';
+import {
+  ATTESTATIONS,
+  artifactIdFields,
+  isoArtifact,
+  listArtifacts,
+  plainFormat,
+  type StreamArtifact,
+  shortName,
+} from '../../release/stream/artifacts.ts';
+import { COMPRESSIONS } from '../../release/stream/names.ts';
+import type { Stream } from '../../release/stream/schema.ts';
+
+export const ESTIMATE_VERSION = 1;
+
+/**
+ * How an artifact would be covered, as far as its name tells; `dehydrate` goes by the bytes:
+ * - `iso`: it is the ISO; `regenerated`: the ISO unpacks to it, and its file is not even needed;
+ * - `delta`: base + delta; `container`: base + delta, with a container around it made again;
+ * - `encrypted`: its delta will be nearly as large as the image;
+ * - `unknown`: a platform of which nothing is known; as a delta, or in a container, all the same;
+ * - `uncovered`: it cannot be covered, for the reason told.
+ */
+export const COVERAGES = [
+  'iso',
+  'regenerated',
+  'delta',
+  'container',
+  'encrypted',
+  'unknown',
+  'uncovered',
+] as const;
+
+const artifactSchema = v.object({
+  label: textField(256),
+  ...artifactIdFields,
+  release: textField(256),
+  name: textField(256),
+  how: v.picklist(COVERAGES),
+  base: v.optional(v.picklist(BASE_NAMES)),
+  /** What is expected; an unknown platform is not. */
+  container: v.optional(v.picklist(CONTAINERS)),
+  attestation: v.picklist(ATTESTATIONS),
+  /** Why it is uncovered, or what else to know. */
+  note: v.optional(textField(1024)),
+  released: v.object({
+    name: textField(256),
+    location: textField(4096),
+    signature: v.optional(textField(4096)),
+    sha256: sha256Field,
+    compression: v.picklist([...COMPRESSIONS, 'none']),
+  }),
+  /** `at-hand` in the folder, `fetch` if it is not, `not-needed` if it does not have to be. */
+  fileAt: v.picklist(['at-hand', 'fetch', 'not-needed']),
+});
+
+/** `estimate --json`; published as `estimate.schema.json`. */
+export const estimateSchema = v.object({
+  type: v.literal('estimate'),
+  schemaVersion: v.literal(ESTIMATE_VERSION),
+  stream: textField(256),
+  architectures: v.array(
+    v.object({
+      architecture: v.picklist(ARCHITECTURES),
+      /** Of the live ISO; absent if there is none. */
+      release: v.optional(textField(256)),
+      covered: v.pipe(v.number(), v.integer()),
+      uncovered: v.pipe(v.number(), v.integer()),
+      fetch: v.pipe(v.number(), v.integer()),
+      artifacts: v.array(artifactSchema),
+    }),
+  ),
+  /** Architectures of the stream that this program does not know. */
+  unknownArchitectures: v.array(textField(256)),
+});
+
+export type Estimate = v.InferOutput<typeof estimateSchema>;
+export type EstimatedArtifact = v.InferOutput<typeof artifactSchema>;
+
+export interface EstimateOptions {
+  /** Undefined or `all`: every architecture of the stream. */
+  readonly arches?: readonly Arch[] | 'all' | undefined;
+  /** Where released files may lie already. */
+  readonly folder?: string | undefined;
+}
+
+/** Tells of every artifact of a stream what dehydrate would do with it. Reads no image, fetches nothing. */
+export async function estimate(
+  stream: Stream,
+  { arches, folder }: EstimateOptions = {},
+): Promise<Estimate> {
+  const names = Object.keys(stream.architectures).sort();
+  const wanted =
+    arches === undefined || arches === 'all' ? names.filter(isArch) : [...new Set(arches)];
+  const architectures: Estimate['architectures'] = [];
+  for (const arch of wanted) architectures.push(await estimateArch(stream, arch, folder));
+  return {
+    type: 'estimate',
+    schemaVersion: ESTIMATE_VERSION,
+    stream: stream.stream,
+    architectures,
+    unknownArchitectures: names.filter((name) => !isArch(name)),
+  };
+}
+
+async function estimateArch(
+  stream: Stream,
+  arch: Arch,
+  folder: string | undefined,
+): Promise<Estimate['architectures'][number]> {
+  const list = listArtifacts(stream, arch);
+  const iso = isoOrReason(list, arch);
+  const artifacts: EstimatedArtifact[] = [];
+  for (const artifact of list) {
+    const label = shortName(artifact, list);
+    artifacts.push(await estimateOne(artifact, label, iso, folder));
+  }
+  const uncovered = artifacts.filter(({ how }) => how === 'uncovered').length;
+  return {
+    architecture: arch,
+    ...(typeof iso === 'string' ? {} : { release: iso.release }),
+    covered: artifacts.length - uncovered,
+    uncovered,
+    fetch: artifacts.filter(({ fileAt }) => fileAt === 'fetch').length,
+    artifacts,
+  };
+}
+
+function isoOrReason(list: readonly StreamArtifact[], arch: Arch): StreamArtifact | string {
+  try {
+    return isoArtifact(list, arch);
+  } catch (error) {
+    if (error instanceof RehydrateError) return error.message;
+    throw error;
+  }
+}
+
+async function estimateOne(
+  artifact: StreamArtifact,
+  label: string,
+  iso: StreamArtifact | string,
+  folder: string | undefined,
+): Promise<EstimatedArtifact> {
+  const { platform, format, file, release, name, attestation } = artifact;
+  const { releasedName, location, signature, releasedSha256, compression } = artifact;
+  const coverage = coverageOf(artifact, iso);
+  const needless = coverage.how === 'uncovered' || coverage.how === 'regenerated';
+  const there = folder !== undefined && (await findReleased(folder, artifact)) !== undefined;
+  return {
+    ...{ label, platform, format, file, release, name, attestation, ...coverage },
+    released: {
+      name: releasedName,
+      location,
+      ...(signature === undefined ? {} : { signature }),
+      sha256: releasedSha256,
+      compression,
+    },
+    fileAt: there ? 'at-hand' : needless ? 'not-needed' : 'fetch',
+  };
+}
+
+type Coverage = Pick<EstimatedArtifact, 'how' | 'base' | 'container' | 'note'>;
+
+function coverageOf(artifact: StreamArtifact, iso: StreamArtifact | string): Coverage {
+  if (typeof iso === 'string') return { how: 'uncovered', note: iso };
+  const { platform, release, sha256 } = artifact;
+  if (release !== iso.release) {
+    const note = `it is of release ${release}, the ISO of ${iso.release}`;
+    return { how: 'uncovered', note };
+  }
+  if (sha256 !== undefined && sha256 === iso.sha256) return { how: 'iso', container: 'iso' };
+  const format = plainFormat(artifact.format);
+  if (platform === 'metal' && sha256 !== undefined && (format === 'raw' || format === '4k.raw')) {
+    const base = format === 'raw' ? 'metal' : 'metal4k';
+    return { how: 'regenerated', base, container: 'raw' };
+  }
+  const expected = expectedImage(platform, format);
+  if (expected === undefined) {
+    const note = 'this platform is not known: its bytes will tell';
+    return { how: 'unknown', base: 'metal', note };
+  }
+  const { container, bases, note } = expected;
+  const [base = 'metal'] = bases;
+  const how =
+    platform === 'qemu-secex' ? 'encrypted' : APART.has(container) ? 'container' : 'delta';
+  return { how, base, container, ...(note === undefined ? {} : { note }) };
+}
+
+/** Containers that are taken apart and made again. */
+const APART: ReadonlySet<string> = new Set(['qcow2', 'vmdk', 'tar', 'gzip']);

@@ -1,0 +1,173 @@
+import { expectedImage } from '../../../images/platforms.ts';
+import type { Bundle } from '../../bundle/read.ts';
+import { blobsOf, type RecipeArtifact, type Recipes } from '../../bundle/recipes.ts';
+import type { Arch } from '../../core/arch.ts';
+import type { BlobRef } from '../../core/io/digest.ts';
+import { formatBytes, formatShare } from '../../core/text/bytes.ts';
+import { type Column, renderTable } from '../../core/text/table.ts';
+import { plainFormat, shortName } from '../../release/stream/artifacts.ts';
+
+/** What a bundle holds and can make. Plain data: `--json` prints it as it is. Sizes in bytes. */
+export interface BundleReport {
+  readonly path: string;
+  readonly architectures: readonly ArchitectureReport[];
+  /** All blobs that recipes refer to, each once. */
+  readonly size: number;
+}
+
+export interface ArchitectureReport {
+  readonly architecture: Arch;
+  readonly stream: string;
+  readonly release: string;
+  readonly iso: Recipes['iso'];
+  readonly bases: Recipes['bases'];
+  readonly artifacts: readonly ArtifactReport[];
+  readonly missing: Recipes['missing'];
+  readonly totals: {
+    readonly artifacts: number;
+    /** Uncompressed. */
+    readonly size: number;
+    /** Compressed as released, where known. */
+    readonly releasedSize: number;
+    /** Deltas and the recipes of codecs together. */
+    readonly deltaSize: number;
+  };
+}
+
+export interface ArtifactReport extends RecipeArtifact {
+  /** Short name that `--platform` takes. */
+  readonly label: string;
+  /** Of its delta and the recipes of its layers together. */
+  readonly deltaSize: number;
+}
+
+export function reportBundle({ path, recipes }: Bundle): BundleReport {
+  const blobs = new Map<string, number>();
+  const count = ({ sha256, size }: BlobRef) => blobs.set(sha256, size);
+  for (const { iso, stream, artifacts } of recipes) {
+    if (iso.embedded) count(iso);
+    count(stream);
+    for (const { recipe } of artifacts) blobsOf(recipe).forEach(count);
+  }
+  const size = [...blobs.values()].reduce((sum, bytes) => sum + bytes, 0);
+  return { path, size, architectures: recipes.map(reportArchitecture) };
+}
+
+export function reportArchitecture(recipes: Recipes): ArchitectureReport {
+  const { architecture, stream, release, iso, bases, artifacts, missing } = recipes;
+  const sum = (of: (artifact: RecipeArtifact) => number) =>
+    artifacts.reduce((total, artifact) => total + of(artifact), 0);
+  return {
+    architecture,
+    stream: stream.name,
+    release,
+    iso,
+    bases,
+    artifacts: artifacts.map((artifact) => ({
+      label: shortName(artifact, artifacts),
+      deltaSize: deltaSize(artifact),
+      ...artifact,
+    })),
+    missing,
+    totals: {
+      artifacts: artifacts.length,
+      size: sum(({ size }) => size),
+      releasedSize: sum(({ released }) => released.size ?? 0),
+      deltaSize: sum(deltaSize),
+    },
+  };
+}
+
+/** One section per architecture; where there are several, an overview before them. */
+export function renderBundleReport({ path, size, architectures }: BundleReport): string {
+  const head = `bundle ${path}: ${formatBytes(size)}\n`;
+  const overview = architectures.length > 1 ? [renderTable(OVERVIEW, architectures)] : [];
+  return [head, ...overview, ...architectures.map(renderArchitecture)].join('\n');
+}
+
+const OVERVIEW: readonly Column<ArchitectureReport>[] = [
+  { title: 'ARCHITECTURE', cell: ({ architecture }) => architecture },
+  { title: 'RELEASE', cell: ({ release }) => release },
+  { title: 'ISO', align: 'right', cell: ({ iso }) => formatBytes(iso.size) },
+  { title: 'ARTIFACTS', align: 'right', cell: ({ totals }) => String(totals.artifacts) },
+  { title: 'MISSING', align: 'right', cell: ({ missing }) => String(missing.length) },
+  { title: 'SIZE', align: 'right', cell: ({ totals }) => formatBytes(totals.size) },
+  { title: 'DELTAS', align: 'right', cell: ({ totals }) => formatBytes(totals.deltaSize) },
+  {
+    title: 'PLATFORMS',
+    cell: ({ artifacts }) => [...new Set(artifacts.map(({ platform }) => platform))].join(' '),
+  },
+];
+
+/** The heading, the table of artifacts and the totals of one architecture. */
+export function renderArchitecture(report: ArchitectureReport): string {
+  const { architecture, stream, release, iso, artifacts, missing, totals } = report;
+  const where = iso.embedded ? 'in the bundle' : `not in the bundle; from ${iso.location}`;
+  const lines = [
+    `${architecture}  ${stream} ${release}`,
+    `iso ${iso.name}: ${formatBytes(iso.size)}, ${where}`,
+    '',
+    renderTable(COLUMNS, artifacts).trimEnd(),
+    '',
+    `${totals.artifacts} artifacts, ${formatBytes(totals.size)}` +
+      ` (released as ${formatBytes(totals.releasedSize)}), deltas and recipes ${formatBytes(totals.deltaSize)}`,
+    ...artifacts.filter(isStored).map(stored),
+    ...missing.map((artifact) => `missing ${shortName(artifact, missing)}: ${artifact.reason}`),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+const HOW: Readonly<Record<RecipeArtifact['attestation'], string>> = {
+  'uncompressed-sha256': "stream's uncompressed-sha256",
+  sha256: "stream's sha256",
+  computed: "own sha256, after the stream's sha256 of the compressed file",
+};
+
+const COLUMNS: readonly Column<ArtifactReport>[] = [
+  { title: 'ARTIFACT', cell: ({ label }) => label },
+  { title: 'CONTAINER', cell: ({ container }) => container },
+  { title: 'SIZE', align: 'right', cell: ({ size }) => formatBytes(size) },
+  {
+    title: 'RELEASED',
+    align: 'right',
+    cell: ({ released }) => (released.size === undefined ? '-' : formatBytes(released.size)),
+  },
+  {
+    title: 'DELTA',
+    align: 'right',
+    cell: (artifact) =>
+      blobsOf(artifact.recipe).length > 0 ? formatBytes(artifact.deltaSize) : 'none',
+  },
+  {
+    // Of what a mirror would have to carry otherwise: the file as released.
+    title: 'RATIO',
+    align: 'right',
+    cell: (artifact) => formatShare(artifact.deltaSize, artifact.released.size ?? artifact.size),
+  },
+  { title: 'MADE FROM', cell: madeFrom },
+  { title: 'VERIFIED BY', cell: ({ attestation }) => HOW[attestation] },
+];
+
+/** `metal`, or the layers around it, outermost first: `splice < vmdk < metal`. */
+export function madeFrom({ recipe }: Pick<RecipeArtifact, 'recipe'>): string {
+  if (recipe.kind === 'iso') return 'iso';
+  const layers = recipe.kind === 'container' ? recipe.layers.map(({ codec }) => codec) : [];
+  return [...layers, recipe.base].join(' < ');
+}
+
+/** Deltas of this size are worth a word if they are no smaller than half of what they stand for. */
+const STORED = 1 << 20;
+
+function isStored({ deltaSize, released, size }: ArtifactReport): boolean {
+  return deltaSize > STORED && deltaSize > (released.size ?? size) / 2;
+}
+
+/** Said rather than hidden in a column: here the bundle saves nothing. */
+function stored({ label, deltaSize, platform, format }: ArtifactReport): string {
+  const why = expectedImage(platform, plainFormat(format))?.note;
+  return `stored ${label}: ${formatBytes(deltaSize)} of it are in no base${why ? ` (${why})` : ''}`;
+}
+
+export function deltaSize({ recipe }: Pick<RecipeArtifact, 'recipe'>): number {
+  return blobsOf(recipe).reduce((sum, { size }) => sum + size, 0);
+}

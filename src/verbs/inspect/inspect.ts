@@ -1,0 +1,37 @@
+import { stat } from 'node:fs/promises';
+import { isBundle, openBundle } from '../../bundle/read.ts';
+import { UnsupportedError } from '../../core/errors.ts';
+import { osError } from '../../core/io/os-error.ts';
+import { type BundleReport, renderBundleReport, reportBundle } from './bundle-report.ts';
+import { type IsoReport, inspectIso } from './iso-report.ts';
+import { renderIsoReport } from './render-iso-report.ts';
+
+export type Inspection =
+  | { readonly kind: 'bundle'; readonly bundle: BundleReport }
+  | { readonly kind: 'iso'; readonly iso: IsoReport };
+
+/** Describes a bundle (a folder) or a live ISO (a file). Throws UnsupportedError `NOT_INSPECTABLE`. */
+export async function inspect(
+  path: string,
+  options: { readonly signal?: AbortSignal | undefined } = {},
+): Promise<Inspection> {
+  let isFile: boolean;
+  try {
+    isFile = (await stat(path)).isFile();
+  } catch (error) {
+    throw osError(error, 'open', path);
+  }
+  if (isFile) return { kind: 'iso', iso: await inspectIso(path, options) };
+  if (await isBundle(path)) return { kind: 'bundle', bundle: reportBundle(await openBundle(path)) };
+  throw new UnsupportedError(`${path} is neither a bundle nor a live ISO`, {
+    code: 'NOT_INSPECTABLE',
+    context: { path },
+    hint: 'name a folder made by `iso-rehydrate dehydrate`, or an ISO file',
+  });
+}
+
+export function renderInspection(inspection: Inspection): string {
+  return inspection.kind === 'bundle'
+    ? renderBundleReport(inspection.bundle)
+    : renderIsoReport(inspection.iso);
+}

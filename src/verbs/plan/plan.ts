@@ -1,0 +1,107 @@
+import * as v from 'valibot';
+import { baseOf } from '../../bundle/recipes.ts';
+import { shardText } from '../../bundle/shard.ts';
+import { blobsFor, chooseWork, type WorkRequest } from '../../bundle/work.ts';
+import { ARCHITECTURES } from '../../core/arch.ts';
+import { sha256Field, sizeField, textField } from '../../core/json/fields.ts';
+import { silent } from '../../core/progress/progress.ts';
+import { ENGINES, type EngineChoice } from '../../engine/choose.ts';
+import { shortName } from '../../release/stream/artifacts.ts';
+
+export const PLAN_VERSION = 1;
+
+const totals = {
+  /** Short names, as `--platform` takes them. */
+  artifacts: v.array(textField(256)),
+  /** Asked for, but not in the bundle. */
+  uncovered: v.array(textField(256)),
+  /** Of the images. */
+  bytes: sizeField,
+  /** That have to be had of the bundle: ISOs, deltas, recipes; each once. */
+  fetch: sizeField,
+};
+
+/** `plan --json`; published as `plan.schema.json`. Sizes in bytes. */
+export const planSchema = v.object({
+  type: v.literal('plan'),
+  schemaVersion: v.literal(PLAN_VERSION),
+  bundle: v.object({ path: textField(4096), index: sha256Field }),
+  engine: v.picklist(ENGINES),
+  /** One for each job, ready for a matrix: `--shard` of it is a job's work. Every job has one. */
+  shards: v.array(
+    v.object({
+      shard: v.pipe(v.string(), v.regex(/^\d+\/\d+$/)),
+      index: v.pipe(v.number(), v.integer(), v.minValue(1)),
+      architectures: v.array(v.picklist(ARCHITECTURES)),
+      ...totals,
+      artifacts: v.pipe(v.number(), v.integer(), v.minValue(0)),
+      uncovered: v.pipe(v.number(), v.integer(), v.minValue(0)),
+    }),
+  ),
+  /** What the shards are made of: the artifacts of one architecture, which one boot serves. */
+  units: v.array(
+    v.object({
+      shard: v.pipe(v.string(), v.regex(/^\d+\/\d+$/)),
+      architecture: v.picklist(ARCHITECTURES),
+      engine: v.picklist(ENGINES),
+      /** Disks that the engine has to make of the ISO. */
+      disks: v.array(v.picklist(['metal', 'metal4k'])),
+      ...totals,
+    }),
+  ),
+});
+
+export type WorkPlan = v.InferOutput<typeof planSchema>;
+
+export interface WorkPlanRequest extends Omit<WorkRequest, 'shard'> {
+  readonly engine: EngineChoice;
+  /** Into how many jobs the work is cut; 1 to 4096. */
+  readonly shards: number;
+}
+
+/** Cuts work into jobs. Reads nothing but the bundle's own documents. */
+export function planWork(request: WorkPlanRequest): WorkPlan {
+  const { bundle, engine, shards: of } = request;
+  const cut = Array.from({ length: of }, (_, i) => {
+    const shard = { index: i + 1, of };
+    return { ...shard, work: chooseWork({ ...request, shard }, silent).architectures };
+  });
+  const units = cut.flatMap(({ index, work }) =>
+    work.map((one) => {
+      const { artifacts: covered, missing } = one.recipes;
+      const all = [...covered, ...missing];
+      const bases = new Set(one.artifacts.map(baseOf));
+      return {
+        shard: shardText({ index, of }),
+        architecture: one.recipes.architecture,
+        engine,
+        disks: (['metal', 'metal4k'] as const).filter((base) => bases.has(base)),
+        artifacts: one.artifacts.map((artifact) => shortName(artifact, covered)),
+        uncovered: one.uncovered.map((artifact) => shortName(artifact, all)),
+        bytes: sum(one.artifacts),
+        fetch: sum(blobsFor([one])),
+      };
+    }),
+  );
+  const shards = cut.map(({ index, work }) => ({
+    shard: shardText({ index, of }),
+    index,
+    architectures: work.map(({ recipes }) => recipes.architecture),
+    artifacts: work.reduce((count, { artifacts }) => count + artifacts.length, 0),
+    uncovered: work.reduce((count, { uncovered }) => count + uncovered.length, 0),
+    bytes: sum(work.flatMap(({ artifacts }) => artifacts)),
+    fetch: sum(blobsFor(work)),
+  }));
+  const { path, digest } = bundle;
+  return {
+    type: 'plan',
+    schemaVersion: PLAN_VERSION,
+    bundle: { path, index: digest },
+    engine,
+    shards,
+    units,
+  };
+}
+
+const sum = (sized: readonly { readonly size: number }[]) =>
+  sized.reduce((total, { size }) => total + size, 0);

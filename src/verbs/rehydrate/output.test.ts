@@ -1,0 +1,69 @@
+import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { sha256Of, temporaryFolder } from '../../../test/support/synthetic-bundle.ts';
+import type { RecipeArtifact } from '../../bundle/recipes.ts';
+import { planFiles, resolveOutput } from './output.ts';
+
+const bytes = Buffer.from('the image');
+
+function artifact(name: string): RecipeArtifact {
+  const sha256 = sha256Of(bytes);
+  return {
+    platform: 'qemu',
+    format: 'qcow2',
+    file: 'disk',
+    release: '1',
+    name,
+    size: bytes.length,
+    sha256,
+    attestation: 'sha256',
+    compression: 'none',
+    container: 'qcow2',
+    released: { name, location: '', sha256 },
+    recipe: { kind: 'iso' },
+  };
+}
+
+test('-o is a folder or a file, as users expect', async () => {
+  await using folder = await temporaryFolder();
+  const at = (name: string) => join(folder.path, name);
+  await mkdir(at('there'));
+  await writeFile(at('file'), '');
+  expect(await resolveOutput(at('there'), 1)).toEqual({ kind: 'folder', path: at('there') });
+  expect(await resolveOutput(at('new'), 1)).toEqual({ kind: 'file', path: at('new') });
+  expect(await resolveOutput(`${at('new')}/`, 1)).toMatchObject({ kind: 'folder' });
+  expect(await resolveOutput(at('new'), 2)).toMatchObject({ kind: 'folder' });
+  expect(await resolveOutput(at('file'), 1)).toMatchObject({ kind: 'file' });
+  await expect(resolveOutput(at('file'), 2)).rejects.toMatchObject({ code: 'OUTPUT_NOT_A_FOLDER' });
+  await expect(resolveOutput(`${at('file')}/`, 1)).rejects.toMatchObject({ kind: 'io' });
+  expect(await readdir(folder.path)).toEqual(['file', 'there']);
+});
+
+test('the very file that is there already is kept; another one is an error without force', async () => {
+  await using folder = await temporaryFolder();
+  const output = { kind: 'folder', path: folder.path } as const;
+  const plan = (force: boolean) => planFiles([artifact('a.img')], output, { force });
+  expect(await plan(false)).toMatchObject([{ present: false, path: join(folder.path, 'a.img') }]);
+  await writeFile(join(folder.path, 'a.img'), bytes);
+  expect(await plan(false)).toMatchObject([{ present: true }]);
+  await writeFile(join(folder.path, 'a.img'), 'THE image');
+  await expect(plan(false)).rejects.toMatchObject({ code: 'OUTPUT_EXISTS' });
+  expect(await plan(true)).toMatchObject([{ present: false }]);
+});
+
+test('two artifacts of one path, and paths that are no files, are errors', async () => {
+  await using folder = await temporaryFolder();
+  const output = { kind: 'folder', path: folder.path } as const;
+  await expect(
+    planFiles([artifact('a'), artifact('a')], output, { force: true }),
+  ).rejects.toMatchObject({ code: 'OUTPUT_CLASH' });
+  await mkdir(join(folder.path, 'd'));
+  await expect(planFiles([artifact('d')], output, { force: true })).rejects.toMatchObject({
+    code: 'OUTPUT_EXISTS',
+  });
+  await symlink('/nonexistent', join(folder.path, 'l'));
+  await expect(planFiles([artifact('l')], output, { force: false })).rejects.toMatchObject({
+    code: 'OUTPUT_EXISTS',
+  });
+});

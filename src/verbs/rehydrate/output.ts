@@ -1,0 +1,133 @@
+import { constants } from 'node:fs';
+import { access, lstat, mkdir, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import type { Writable } from 'node:stream';
+import type { RecipeArtifact } from '../../bundle/recipes.ts';
+import { UsageError } from '../../core/errors.ts';
+import { hashFile } from '../../core/io/hash-file.ts';
+import { osError } from '../../core/io/os-error.ts';
+
+/** Where rehydrated files go. */
+export type Output =
+  /** One artifact, at this path. */
+  | { readonly kind: 'file'; readonly path: string }
+  /** Each artifact under its released name (without compression) in this folder. */
+  | { readonly kind: 'folder'; readonly path: string }
+  /** One artifact as it is, several as a tar. */
+  | { readonly kind: 'stream'; readonly stream: Writable };
+
+/**
+ * Reads `-o FILE|DIR`: a folder if it is one, ends in a slash, or has to take several artifacts;
+ * otherwise a file. Throws UsageError `OUTPUT_NOT_A_FOLDER`.
+ */
+export async function resolveOutput(path: string, count: number): Promise<Output> {
+  const found = await lstatOrNothing(path, true);
+  if (found?.isDirectory() || (!found && path.endsWith('/'))) return { kind: 'folder', path };
+  if (count === 1 && !path.endsWith('/')) return { kind: 'file', path };
+  if (!found) return { kind: 'folder', path };
+  throw new UsageError(`${path} is a file, but ${count} artifacts are asked for`, {
+    code: 'OUTPUT_NOT_A_FOLDER',
+    context: { output: path, artifacts: count },
+    hint: 'name a folder with -o, or `-o -` for a tar on standard output',
+  });
+}
+
+export interface PlannedFile {
+  readonly artifact: RecipeArtifact;
+  readonly path: string;
+  /** The very file is there already: its SHA-256 was just read and is right. */
+  readonly present: boolean;
+}
+
+export interface PlanOptions {
+  /** Replace other files that are in the way. */
+  readonly force: boolean;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Decides every path before any work is done, and finds out which files are there already. Throws
+ * IoError if the folder cannot be written to, UsageError `OUTPUT_EXISTS` for a file with other
+ * content, `OUTPUT_CLASH` for two of one name.
+ */
+export async function planFiles(
+  artifacts: readonly RecipeArtifact[],
+  output: Exclude<Output, { kind: 'stream' }>,
+  { force, signal }: PlanOptions,
+): Promise<PlannedFile[]> {
+  const folder = output.kind === 'folder' ? output.path : dirname(output.path);
+  if (output.kind === 'folder') await makeFolder(folder);
+  await refuseReadOnly(folder);
+  // Names are schema-checked to be bare; basename is the second lock on the same door.
+  const pathOf = ({ name }: RecipeArtifact) =>
+    output.kind === 'file' ? output.path : join(output.path, basename(name));
+  refuseClashes(artifacts.map(pathOf));
+  const planned: PlannedFile[] = [];
+  for (const artifact of artifacts) {
+    const path = pathOf(artifact);
+    planned.push({ artifact, path, present: await isPresent(path, artifact, force, signal) });
+  }
+  return planned;
+}
+
+/** Throws UsageError `OUTPUT_CLASH` if a path, or a name in a tar, is there twice. */
+export function refuseClashes(paths: readonly string[]): void {
+  const taken = new Set<string>();
+  for (const path of paths) {
+    if (taken.has(path)) {
+      throw new UsageError(`two artifacts would be written to ${path}`, {
+        code: 'OUTPUT_CLASH',
+        context: { path },
+        hint: 'rehydrate them one at a time',
+      });
+    }
+    taken.add(path);
+  }
+}
+
+async function isPresent(
+  path: string,
+  { size, sha256 }: RecipeArtifact,
+  force: boolean,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  const found = await lstatOrNothing(path, false);
+  if (!found) return false;
+  if (found.isFile() && found.size === size) {
+    const { sha256: actual } = await hashFile(path, { signal });
+    if (actual === sha256) return true;
+  }
+  // A device or pipe would be *replaced* by the rename, never written to.
+  if (force && (found.isFile() || found.isSymbolicLink())) return false;
+  throw new UsageError(`${path} exists and is not the file that would be written`, {
+    code: 'OUTPUT_EXISTS',
+    context: { path },
+    hint: found.isFile() ? 'choose another -o, or replace it with --force' : 'choose another -o',
+  });
+}
+
+async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true });
+  } catch (error) {
+    throw osError(error, 'create', path);
+  }
+}
+
+/** Said now rather than after minutes of booting. */
+async function refuseReadOnly(folder: string): Promise<void> {
+  try {
+    await access(folder, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw osError(error, 'write to', folder);
+  }
+}
+
+async function lstatOrNothing(path: string, follow: boolean) {
+  try {
+    return follow ? await stat(path) : await lstat(path);
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw osError(error, 'look at', path);
+  }
+}
