@@ -3,7 +3,7 @@ import type { DiskRun } from '../core/io/disk-run.ts';
 import type { Sink } from '../core/io/sink.ts';
 import type { Source } from '../core/io/source.ts';
 import type { Implementation } from './deflate/implementations.ts';
-import type { CodecPool } from './workers/pool.ts';
+import type { CodecPool } from './pool.ts';
 
 /** What a codec works with. */
 export interface CodecContext {

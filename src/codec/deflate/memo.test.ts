@@ -1,7 +1,7 @@
 import { closeSync, openSync, readdirSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { temporaryFolder } from '../../../test/support/synthetic-bundle.ts';
-import { packRoom } from '../vmdk/pack-grains.ts';
+import { packGrains, packRoom } from '../vmdk/pack-grains.ts';
 import { inlinePool, workerPool } from '../workers/pool.ts';
 import { type Deflater, loadDeflate } from './deflater.ts';
 import { type DeflateMemo, openMemo, remembering } from './memo.ts';
@@ -78,9 +78,9 @@ describe('threads', () => {
       return { buffer, grains: [{ lba: 0, length: 65_536 }], params: DEFAULT_PARAMS };
     };
     const names = ['a', 'b', 'a', 'c', 'b', 'a', 'a', 'b'];
-    const results = await Promise.all(names.map((name) => threads.run('packGrains', task(name))));
+    const results = await Promise.all(names.map((name) => threads.run(packGrains, task(name))));
     for (const [i, { buffer, spans }] of results.entries()) {
-      const expected = await inline.run('packGrains', task(names[i] ?? ''));
+      const expected = await inline.run(packGrains, task(names[i] ?? ''));
       expect(spans).toEqual(expected.spans);
       const length = spans[0] ?? 0;
       expect(Buffer.from(buffer).subarray(0, length)).toEqual(

@@ -2,8 +2,9 @@ import type { Source } from '../../core/io/source.ts';
 import { LIBRARIES } from '../deflate/implementations.ts';
 import type { DeflateParams } from '../deflate/params.ts';
 import { chooseSamples, rankDeflaters } from '../deflate/rank.ts';
-import type { CodecPool } from '../workers/pool.ts';
+import type { CodecPool } from '../pool.ts';
 import type { CheckClusters } from './check-clusters.ts';
+import { checkClusters } from './check-clusters.ts';
 import { clusterBytes } from './header.ts';
 import { lengthOnDisk, type Qcow2Metadata } from './metadata.ts';
 
@@ -18,7 +19,7 @@ export async function findCodecs(
 ): Promise<DeflateParams[]> {
   const samples = await readSamples(source, metadata);
   return rankDeflaters(candidates(), samples, async (params, sample) => {
-    const { clusters } = await pool.run('checkClusters', { ...sample, candidates: [params] });
+    const { clusters } = await pool.run(checkClusters, { ...sample, candidates: [params] });
     return clusters[0]?.candidate === 0;
   });
 }

@@ -3,7 +3,7 @@ import { asBuffer, isZero } from '../../core/io/zero.ts';
 import { sharedInflater } from '../deflate/inflate.ts';
 import type { DeflateParams } from '../deflate/params.ts';
 import { sharedDeflaters } from '../deflate/shared.ts';
-import type { Task } from '../workers/task.ts';
+import type { Done, Task } from '../pool.ts';
 
 /** A compressed cluster as the tables promise it, in bytes. */
 export interface PromisedCluster {
@@ -41,7 +41,9 @@ export interface CheckClusters {
 }
 
 /** Pool task: inflates clusters and finds what deflates them to the very same bytes. */
-export const checkClusters: Task<CheckClusters> = async (input) => {
+export const checkClusters: Task<CheckClusters> = { name: 'checkClusters', run };
+
+async function run(input: CheckClusters['input']): Promise<Done<CheckClusters['output']>> {
   const { name, position, file, clusters, clusterBytes, candidates } = input;
   const inflater = await sharedInflater();
   const tried = await sharedDeflaters(candidates);
@@ -71,4 +73,4 @@ export const checkClusters: Task<CheckClusters> = async (input) => {
     checked.push(found);
   }
   return { output: { disk, clusters: checked }, transfer: [disk.buffer] };
-};
+}

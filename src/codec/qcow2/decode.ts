@@ -7,6 +7,7 @@ import type { CodecContext } from '../codec.ts';
 import { BATCH_BYTES } from '../segments/write.ts';
 import { findCodecs } from './candidates.ts';
 import type { CheckedCluster } from './check-clusters.ts';
+import { checkClusters } from './check-clusters.ts';
 import { describe, type Findings } from './describe.ts';
 import { clusterBytes } from './header.ts';
 import { type AllocatedCluster, lengthOnDisk, readMetadata } from './metadata.ts';
@@ -76,7 +77,7 @@ export async function decodeQcow2(
     const lengths = batch.map(({ number }) => lengthOnDisk(header, number));
     if (batch[0]?.compressed !== true) return { disk: file, batch, first, lengths, checked: [] };
     const { disk, clusters: checked } = await pool.run(
-      'checkClusters',
+      checkClusters,
       {
         name: source.name,
         position,

@@ -1,6 +1,7 @@
 import { throwIfAborted } from '../../core/errors.ts';
 import type { Sink } from '../../core/io/sink.ts';
 import type { CodecContext, Encoder } from '../codec.ts';
+import type { CodecPool } from '../pool.ts';
 import {
   BATCH_BYTES,
   type Buf,
@@ -11,11 +12,10 @@ import {
   writeSteps,
 } from '../segments/write.ts';
 import { type DiskReader, sequentialDisk } from '../sequential-disk.ts';
-import type { CodecPool } from '../workers/pool.ts';
-import type { TaskInput } from '../workers/tasks.ts';
 import { clusterBytes } from './header.ts';
 import { computeLayout, type Layout } from './layout.ts';
 import { orderedReader } from './ordered-reader.ts';
+import { type PackClusters, packClusters } from './pack-clusters.ts';
 import type { Qcow2Recipe, Segment } from './recipe.ts';
 
 /**
@@ -54,7 +54,7 @@ type Step =
   | Piece
   | {
       readonly kind: 'deflate';
-      readonly input: TaskInput<'packClusters'>;
+      readonly input: PackClusters['input'];
       /** Bytes in the file that each must come to. */
       readonly lengths: Uint32Array;
       readonly first: number;
@@ -131,7 +131,7 @@ async function* readClusters(
 async function carryOut(step: Step, pool: CodecPool): Promise<Piece> {
   if (step.kind !== 'deflate') return step;
   const { input, lengths, first } = step;
-  const made = await pool.run('packClusters', input, [input.disk.buffer]);
+  const made = await pool.run(packClusters, input, [input.disk.buffer]);
   for (const [i, actual] of made.lengths.entries()) {
     if (actual === lengths[i]) continue;
     const context = { cluster: first + i, expected: lengths[i], actual };

@@ -1,6 +1,6 @@
 import type { DeflateParams } from '../deflate/params.ts';
 import { sharedDeflater } from '../deflate/shared.ts';
-import type { Task } from '../workers/task.ts';
+import type { Done, Task } from '../pool.ts';
 
 export interface PackClusters {
   readonly input: {
@@ -19,7 +19,13 @@ export interface PackClusters {
 }
 
 /** Pool task: raw clusters to file bytes. */
-export const packClusters: Task<PackClusters> = async ({ disk, clusterBytes, params }) => {
+export const packClusters: Task<PackClusters> = { name: 'packClusters', run };
+
+async function run({
+  disk,
+  clusterBytes,
+  params,
+}: PackClusters['input']): Promise<Done<PackClusters['output']>> {
   const deflater = await sharedDeflater(params.implementation);
   const pieces: Uint8Array[] = [];
   for (let at = 0; at < disk.length; at += clusterBytes) {
@@ -33,4 +39,4 @@ export const packClusters: Task<PackClusters> = async ({ disk, clusterBytes, par
     end += piece.length;
   }
   return { output: { bytes, lengths, disk }, transfer: [bytes.buffer, disk.buffer] };
-};
+}

@@ -2,8 +2,9 @@ import type { Source } from '../../core/io/source.ts';
 import { LIBRARIES } from '../deflate/implementations.ts';
 import { DEFAULT_PARAMS, type DeflateParams } from '../deflate/params.ts';
 import { chooseSamples, rankDeflaters } from '../deflate/rank.ts';
-import type { CodecPool } from '../workers/pool.ts';
+import type { CodecPool } from '../pool.ts';
 import type { PromisedGrain } from './check-grains.ts';
+import { checkGrains } from './check-grains.ts';
 import { MARKER, maxGrainSpan } from './grain.ts';
 import { SECTOR } from './header.ts';
 import type { VmdkMetadata } from './metadata.ts';
@@ -26,7 +27,7 @@ export async function findCodecs(
   return rankDeflaters([[...candidates(samples)]], samples, async (params, sample) => {
     const { file, position, grain } = sample;
     const input = { name, position, file, grains: [grain], grainBytes, candidates: [params] };
-    const { grains } = await pool.run('checkGrains', input);
+    const { grains } = await pool.run(checkGrains, input);
     return grains[0]?.candidate === 0;
   });
 }

@@ -3,7 +3,7 @@ import { asBuffer, isZero } from '../../core/io/zero.ts';
 import { sharedInflater } from '../deflate/inflate.ts';
 import type { DeflateParams } from '../deflate/params.ts';
 import { type Candidate, sharedDeflaters } from '../deflate/shared.ts';
-import type { Task } from '../workers/task.ts';
+import type { Done, Task } from '../pool.ts';
 import { decodeMarker, grainSpan, MARKER } from './grain.ts';
 
 /** A grain as the tables promise it. Offsets and lengths in bytes. */
@@ -46,7 +46,9 @@ export interface CheckGrains {
 }
 
 /** Pool task: inflates grains and finds what deflates them to the very same bytes. */
-export const checkGrains: Task<CheckGrains> = async (input) => {
+export const checkGrains: Task<CheckGrains> = { name: 'checkGrains', run };
+
+async function run(input: CheckGrains['input']): Promise<Done<CheckGrains['output']>> {
   const { name, position, file, grains, grainBytes, candidates } = input;
   const inflater = await sharedInflater();
   const tried = await sharedDeflaters(candidates);
@@ -78,7 +80,7 @@ export const checkGrains: Task<CheckGrains> = async (input) => {
     checked.push({ span, candidate, padded });
   }
   return { output: { disk, grains: checked }, transfer: [disk.buffer] };
-};
+}
 
 function reproduces({ params, deflater }: Candidate, raw: Uint8Array, data: Uint8Array): boolean {
   return asBuffer(data).equals(deflater.compress(raw, params));

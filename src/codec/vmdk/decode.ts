@@ -5,6 +5,7 @@ import { mapInOrder } from '../../core/threads/map-in-order.ts';
 import type { CodecContext } from '../codec.ts';
 import { findCodecs } from './candidates.ts';
 import type { CheckedGrain, PromisedGrain } from './check-grains.ts';
+import { checkGrains } from './check-grains.ts';
 import { describe, type GrainFindings } from './describe.ts';
 import { maxGrainSpan } from './grain.ts';
 import { SECTOR } from './header.ts';
@@ -60,7 +61,7 @@ export async function decodeVmdk(
 
   async function check({ file, position, grains: promised, first }: BatchInMemory) {
     const { disk, grains: checked } = await pool.run(
-      'checkGrains',
+      checkGrains,
       { name: source.name, position, file, grains: promised, grainBytes, candidates: codecs },
       [file.buffer],
     );

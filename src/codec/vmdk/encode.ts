@@ -1,6 +1,7 @@
 import { throwIfAborted, UnsupportedError } from '../../core/errors.ts';
 import type { Sink } from '../../core/io/sink.ts';
 import type { CodecContext, Encoder } from '../codec.ts';
+import type { CodecPool } from '../pool.ts';
 import {
   BATCH_BYTES,
   type Buf,
@@ -11,11 +12,9 @@ import {
   writeSteps,
 } from '../segments/write.ts';
 import { type DiskReader, sequentialDisk } from '../sequential-disk.ts';
-import type { CodecPool } from '../workers/pool.ts';
-import type { TaskInput } from '../workers/tasks.ts';
 import { SECTOR } from './header.ts';
 import { computeLayout, diskSize, type Layout } from './layout.ts';
-import { packRoom } from './pack-grains.ts';
+import { type PackGrains, packGrains, packRoom } from './pack-grains.ts';
 import type { Segment, VmdkRecipe } from './recipe.ts';
 
 const TABLES_AT_ONCE = 256;
@@ -70,7 +69,7 @@ type Step =
   | Piece
   | {
       readonly kind: 'grains';
-      readonly input: TaskInput<'packGrains'>;
+      readonly input: PackGrains['input'];
       /** Of the file, that each must come to. */
       readonly sectors: Uint32Array;
     };
@@ -143,7 +142,7 @@ async function* readGrains(
 async function carryOut(step: Step, pool: CodecPool): Promise<Piece> {
   if (step.kind !== 'grains') return step;
   const { input, sectors } = step;
-  const { buffer, spans } = await pool.run('packGrains', input, [input.buffer.buffer]);
+  const { buffer, spans } = await pool.run(packGrains, input, [input.buffer.buffer]);
   let length = 0;
   for (const [i, actual] of spans.entries()) {
     const expected = (sectors[i] ?? 0) * SECTOR;

@@ -1,6 +1,6 @@
 import type { DeflateParams } from '../deflate/params.ts';
 import { sharedDeflater } from '../deflate/shared.ts';
-import type { Task } from '../workers/task.ts';
+import type { Done, Task } from '../pool.ts';
 import { encodeGrain, maxGrainSpan } from './grain.ts';
 
 export interface PackGrains {
@@ -25,7 +25,13 @@ export interface PackGrains {
 export const packRoom = (count: number, grainBytes: number) => count * maxGrainSpan(grainBytes);
 
 /** Pool task: raw grains to file bytes. */
-export const packGrains: Task<PackGrains> = async ({ buffer, grains, params }) => {
+export const packGrains: Task<PackGrains> = { name: 'packGrains', run };
+
+async function run({
+  buffer,
+  grains,
+  params,
+}: PackGrains['input']): Promise<Done<PackGrains['output']>> {
   const deflater = await sharedDeflater(params.implementation);
   const spans: number[] = [];
   let at = buffer.length - grains.reduce((sum, { length }) => sum + length, 0);
@@ -38,4 +44,4 @@ export const packGrains: Task<PackGrains> = async ({ buffer, grains, params }) =
     end += span;
   }
   return { output: { buffer, spans }, transfer: [buffer.buffer] };
-};
+}

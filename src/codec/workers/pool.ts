@@ -1,33 +1,18 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
-import { type Hashing, hashingHere } from '../../core/io/digest.ts';
+import { hashingHere } from '../../core/io/digest.ts';
 import { fromFailure } from '../../core/threads/failure.ts';
 import { hashThreads } from '../../core/threads/hash-thread.ts';
 import type { SharedMemo } from '../deflate/memo.ts';
+import type { CodecPool, Task, TaskType } from '../pool.ts';
 import type { Reply, Request } from './messages.ts';
-import { runTask, type TaskInput, type TaskName, type TaskOutput } from './tasks.ts';
-
-/** Runs codec tasks, several at a time. Share one between codecs; dispose of it at the end. */
-export interface CodecPool {
-  /** Tasks that are worth having under way at once; more would only cost memory. */
-  readonly depth: number;
-  /** The buffers of `transfer` move into the task and are gone here. */
-  run<N extends TaskName>(
-    name: N,
-    input: TaskInput<N>,
-    transfer?: readonly ArrayBuffer[],
-  ): Promise<TaskOutput<N>>;
-  /** Hashes some `size` bytes, in a thread of its own where that pays. */
-  hashing(size: number, signal: AbortSignal | undefined): Hashing;
-  [Symbol.asyncDispose](): Promise<void>;
-}
 
 /** Runs tasks in the calling thread: for images so small that threads would not pay. */
 export function inlinePool(): CodecPool {
   return {
     depth: 1,
-    async run(name, input) {
-      return (await runTask(name, input)).output;
+    async run(task, input) {
+      return (await task.run(input)).output;
     },
     hashing: (_, signal) => hashingHere(signal),
     async [Symbol.asyncDispose]() {},
@@ -40,7 +25,7 @@ interface Lane {
   failed: Error | undefined;
 }
 interface Settle {
-  resolve(output: TaskOutput<TaskName>): void;
+  resolve(output: unknown): void;
   reject(error: Error): void;
 }
 
@@ -67,18 +52,17 @@ export function workerPool(
   const hashes = hashThreads();
   let nextId = 0;
 
-  async function run<N extends TaskName>(
-    name: N,
-    input: TaskInput<N>,
+  async function run<T extends TaskType>(
+    { name }: Task<T>,
+    input: T['input'],
     transfer: readonly ArrayBuffer[] = [],
-  ): Promise<TaskOutput<N>> {
+  ): Promise<T['output']> {
     while (lanes.length < count) lanes.push(startLane({ memo }));
     const lane = lanes.reduce((a, b) => (b.pending.size < a.pending.size ? b : a));
     if (lane.failed) throw lane.failed;
     const id = nextId++;
-    return new Promise<TaskOutput<N>>((resolve, reject) => {
-      // The reply has this request's id, hence this task's type.
-      lane.pending.set(id, { resolve: (output) => resolve(output as TaskOutput<N>), reject });
+    return new Promise<T['output']>((resolve, reject) => {
+      lane.pending.set(id, { resolve, reject });
       lane.worker.ref();
       lane.worker.postMessage({ id, name, input } satisfies Request, transfer);
     });

@@ -1,33 +1,17 @@
-import { type CheckClusters, checkClusters } from '../qcow2/check-clusters.ts';
-import { type PackClusters, packClusters } from '../qcow2/pack-clusters.ts';
-import { type CheckGrains, checkGrains } from '../vmdk/check-grains.ts';
-import { type PackGrains, packGrains } from '../vmdk/pack-grains.ts';
-import type { Done, Task } from './task.ts';
-
-export interface TaskTypes {
-  readonly packGrains: PackGrains;
-  readonly checkGrains: CheckGrains;
-  readonly packClusters: PackClusters;
-  readonly checkClusters: CheckClusters;
-}
-export type TaskName = keyof TaskTypes;
-export type TaskInput<N extends TaskName> = TaskTypes[N]['input'];
-export type TaskOutput<N extends TaskName> = TaskTypes[N]['output'];
+import type { Done, Task, TaskType } from '../pool.ts';
+import { checkClusters } from '../qcow2/check-clusters.ts';
+import { packClusters } from '../qcow2/pack-clusters.ts';
+import { checkGrains } from '../vmdk/check-grains.ts';
+import { packGrains } from '../vmdk/pack-grains.ts';
 
 /**
- * The work that a codec hands to its pool, by name. A task takes and gives plain data; the buffers of a
- * message move along with it rather than being copied.
+ * The work that codecs hand to their pool, as a thread finds it. A task takes and gives plain data; the
+ * buffers of a message move along with it rather than being copied.
  */
-const TASKS: { readonly [N in TaskName]: Task<TaskTypes[N]> } = {
-  packGrains,
-  checkGrains,
-  packClusters,
-  checkClusters,
-};
+const TASKS = [packGrains, checkGrains, packClusters, checkClusters] as const;
 
-export function runTask<N extends TaskName>(
-  name: N,
-  input: TaskInput<N>,
-): Promise<Done<TaskOutput<N>>> {
-  return TASKS[name](input);
+export function runTask(name: string, input: unknown): Promise<Done<unknown>> {
+  const task = TASKS.find((one) => one.name === name) as Task<TaskType> | undefined;
+  if (task === undefined) throw new TypeError(`no codec task is called ${name}`);
+  return task.run(input);
 }

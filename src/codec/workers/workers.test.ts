@@ -2,7 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { mapInOrder } from '../../core/threads/map-in-order.ts';
 import { DEFAULT_PARAMS } from '../deflate/params.ts';
-import { packRoom } from '../vmdk/pack-grains.ts';
+import { checkGrains } from '../vmdk/check-grains.ts';
+import { packGrains, packRoom } from '../vmdk/pack-grains.ts';
 import { inlinePool, workerPool } from './pool.ts';
 
 async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
@@ -50,9 +51,9 @@ test('a thread gives what the calling thread gives, and takes its buffers along'
   });
   const moved = task();
   const results = await Promise.all([
-    inline.run('packGrains', task()),
-    threads.run('packGrains', task()),
-    threads.run('packGrains', moved, [moved.buffer.buffer]),
+    inline.run(packGrains, task()),
+    threads.run(packGrains, task()),
+    threads.run(packGrains, moved, [moved.buffer.buffer]),
   ]);
   expect(moved.buffer.length).toBe(0);
   for (const result of results) expect(result).toEqual(results[0]);
@@ -69,24 +70,24 @@ test('errors keep their class, code and context across threads', async () => {
     grainBytes: 65_536,
     candidates: [],
   };
-  await expect(threads.run('checkGrains', input)).rejects.toMatchObject({
+  await expect(threads.run(checkGrains, input)).rejects.toMatchObject({
     name: 'FormatError',
     kind: 'format',
     code: 'VMDK_GRAIN',
     context: { file: 'a.vmdk', offset: 1024 },
   });
   // A bug is no user's error, and the thread lives on.
-  const bug = threads.run('checkGrains', { ...input, file: new Uint8Array(3) });
+  const bug = threads.run(checkGrains, { ...input, file: new Uint8Array(3) });
   await expect(bug).rejects.toThrow(/codec worker: RangeError/);
-  await expect(threads.run('checkGrains', { ...input, grains: [] })).resolves.toBeDefined();
+  await expect(threads.run(checkGrains, { ...input, grains: [] })).resolves.toBeDefined();
 });
 
 test('work that is under way when the pool is disposed of fails, and so does later work', async () => {
   const threads = workerPool(1);
   const input = { buffer: new Uint8Array(1 << 20), grains: [], params: DEFAULT_PARAMS };
-  const running = threads.run('packGrains', input);
+  const running = threads.run(packGrains, input);
   const settled = expect(running).rejects.toThrow('codec worker ended');
   await threads[Symbol.asyncDispose]();
   await settled;
-  await expect(threads.run('packGrains', input)).rejects.toThrow('codec worker ended');
+  await expect(threads.run(packGrains, input)).rejects.toThrow('codec worker ended');
 });

@@ -40,6 +40,6 @@ export function toFailure(error: unknown): Failure {
 
 export function fromFailure({ kind, message, code, context, hint, stack }: Failure): Error {
   const options = { code, context, ...(hint === undefined ? {} : { hint }) };
-  if (kind === 'bug') return new Error(`worker thread: ${stack ?? message}`);
+  if (kind === 'bug') return new Error(`codec worker: ${stack ?? message}`);
   return new CLASSES[kind](message, options);
 }

@@ -1,7 +1,7 @@
 import type { Bundle } from '../../bundle/read.ts';
 import type { RecipeArtifact } from '../../bundle/recipes.ts';
 import { baseOf } from '../../bundle/recipes.ts';
-import type { CodecPool } from '../../codec/workers/pool.ts';
+import type { CodecPool } from '../../codec/pool.ts';
 import { RehydrateError, throwIfAborted } from '../../core/errors.ts';
 import { isSha256 } from '../../core/io/digest.ts';
 import { nullSink } from '../../core/io/sink.ts';

@@ -6,7 +6,7 @@ import {
   type Recipes,
 } from '../../bundle/recipes.ts';
 import type { BundleWriter } from '../../bundle/write.ts';
-import type { CodecPool } from '../../codec/workers/pool.ts';
+import type { CodecPool } from '../../codec/pool.ts';
 import type { BlobRef } from '../../core/io/digest.ts';
 import { closeAll, openSource, type Source } from '../../core/io/source.ts';
 import type { Progress } from '../../core/progress/progress.ts';

@@ -6,7 +6,7 @@ import {
 } from '../../../images/platforms.ts';
 import type { Recipe, RecipeArtifact } from '../../bundle/recipes.ts';
 import type { BundleWriter } from '../../bundle/write.ts';
-import type { CodecPool } from '../../codec/workers/pool.ts';
+import type { CodecPool } from '../../codec/pool.ts';
 import { IntegrityError, UnsupportedError } from '../../core/errors.ts';
 import type { Sha256 } from '../../core/io/digest.ts';
 import type { Progress } from '../../core/progress/progress.ts';

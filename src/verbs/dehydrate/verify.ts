@@ -1,7 +1,7 @@
 import type { BaseName } from '../../../images/platforms.ts';
 import { openBundle, recipesFor } from '../../bundle/read.ts';
 import { baseOf } from '../../bundle/recipes.ts';
-import type { CodecPool } from '../../codec/workers/pool.ts';
+import type { CodecPool } from '../../codec/pool.ts';
 import type { Arch } from '../../core/arch.ts';
 import { IntegrityError } from '../../core/errors.ts';
 import { nullSink } from '../../core/io/sink.ts';

@@ -1,7 +1,7 @@
 import type { BaseName } from '../../../images/platforms.ts';
 import type { Bundle } from '../../bundle/read.ts';
 import { baseOf, blobsOf, type RecipeArtifact } from '../../bundle/recipes.ts';
-import type { CodecPool } from '../../codec/workers/pool.ts';
+import type { CodecPool } from '../../codec/pool.ts';
 import type { Arch } from '../../core/arch.ts';
 import type { Sha256 } from '../../core/io/digest.ts';
 import type { Sink } from '../../core/io/sink.ts';

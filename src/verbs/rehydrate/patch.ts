@@ -1,6 +1,6 @@
 import type { Bundle } from '../../bundle/read.ts';
 import type { RecipeArtifact } from '../../bundle/recipes.ts';
-import type { CodecPool } from '../../codec/workers/pool.ts';
+import type { CodecPool } from '../../codec/pool.ts';
 import { IntegrityError, throwIfAborted } from '../../core/errors.ts';
 import type { BlobRef } from '../../core/io/digest.ts';
 import type { Sink } from '../../core/io/sink.ts';

@@ -1,6 +1,7 @@
 import type { MissingArtifact, RecipeArtifact } from '../../bundle/recipes.ts';
 import { openMemo } from '../../codec/deflate/memo.ts';
-import { type CodecPool, workerPool } from '../../codec/workers/pool.ts';
+import type { CodecPool } from '../../codec/pool.ts';
+import { workerPool } from '../../codec/workers/pool.ts';
 import type { Arch } from '../../core/arch.ts';
 import { headline } from '../../core/arch-failures.ts';
 import { CancelledError, throwIfAborted } from '../../core/errors.ts';

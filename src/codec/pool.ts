@@ -1,0 +1,34 @@
+import type { Hashing } from '../core/io/digest.ts';
+
+/** What a task takes and gives: plain data, as structured clone has it. */
+export interface TaskType {
+  readonly input: unknown;
+  readonly output: unknown;
+}
+
+/** What a task's function returns: its result and the buffers of it to move. */
+export interface Done<T> {
+  readonly output: T;
+  readonly transfer: readonly ArrayBuffer[];
+}
+
+/** A piece of a codec's work that may run in another thread, where it is found again by its name. */
+export interface Task<T extends TaskType> {
+  readonly name: string;
+  run(input: T['input']): Promise<Done<T['output']>>;
+}
+
+/** Runs codec tasks, several at a time. Share one between codecs; dispose of it at the end. */
+export interface CodecPool {
+  /** Tasks that are worth having under way at once; more would only cost memory. */
+  readonly depth: number;
+  /** The buffers of `transfer` move into the task and are gone here. */
+  run<T extends TaskType>(
+    task: Task<T>,
+    input: T['input'],
+    transfer?: readonly ArrayBuffer[],
+  ): Promise<T['output']>;
+  /** Hashes some `size` bytes, in a thread of its own where that pays. */
+  hashing(size: number, signal: AbortSignal | undefined): Hashing;
+  [Symbol.asyncDispose](): Promise<void>;
+}
