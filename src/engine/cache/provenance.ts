@@ -1,9 +1,10 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import * as v from 'valibot';
 import type { MetalVariant } from '../../../images/platforms.ts';
 import { writeAtomically } from '../../core/io/atomic.ts';
 import type { BlobRef, Sha256 } from '../../core/io/digest.ts';
+import { makeFolder } from '../../core/io/folders.ts';
 import { hashSource } from '../../core/io/hash-file.ts';
 import { closeAll } from '../../core/io/source.ts';
 import { canonicalJson } from '../../core/json/canonical.ts';
@@ -62,7 +63,7 @@ export async function rememberRun(
 ): Promise<void> {
   const disks = Object.fromEntries([...wanted].map(([variant, { sha256 }]) => [variant, sha256]));
   const path = pathOf(cache, iso);
-  await mkdir(dirname(path), { recursive: true });
+  await makeFolder(dirname(path));
   await writeAtomically(path, (sink) =>
     sink.write(canonicalJson({ engine, detail: detail.slice(0, 1024), disks })),
   );

@@ -1,7 +1,6 @@
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeAtomically } from '../../core/io/atomic.ts';
-import { osError } from '../../core/io/os-error.ts';
+import { makeFolder } from '../../core/io/folders.ts';
 import { renderHtml } from './render/html.ts';
 import { renderJunit } from './render/junit.ts';
 import { renderMarkdown } from './render/markdown.ts';
@@ -39,11 +38,7 @@ export async function writeReport(
     [REPORT_FILES.statement]: json(statement),
   };
   if (signingKey) files[REPORT_FILES.envelope] = json(signStatement(statement, signingKey));
-  try {
-    await mkdir(folder, { recursive: true });
-  } catch (error) {
-    throw osError(error, 'create', folder);
-  }
+  await makeFolder(folder);
   for (const [name, text] of Object.entries(files)) {
     await writeAtomically(join(folder, name), (sink) => sink.write(Buffer.from(text)), { signal });
   }
