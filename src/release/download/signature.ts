@@ -63,7 +63,7 @@ export async function checkSignature(options: SignatureOptions): Promise<void> {
     const said = result.stderr.trim().slice(0, 2000);
     const isEnded = result.exitCode === 0 || found.length > 0 || /NODATA/.test(result.stdout);
     if (!isEnded) {
-      throw new ToolError(`gpgv failed: ${result.shortMessage.split('\n')[0]}`, {
+      throw new ToolError(`gpgv failed: ${result.shortMessage?.split('\n')[0]}`, {
         code: 'TOOL_FAILED',
         context: { file: path, signature: signatureUrl },
         hint: 'run gpgv by hand to see why, or leave --keyring out',
@@ -104,7 +104,10 @@ function judge(
   const aged = (['revoked-key', 'expired-key', 'expired-signature'] as const).flatMap(
     (state) => first(state) ?? [],
   );
-  if (exitCode === 0 && (first('good') || aged.some(isAccepted))) return;
+  const unknown = first('no-key') ?? first('unchecked');
+  // A signature by another key beside a good one makes gpgv fail, too.
+  const isDone = exitCode === 0 || unknown !== undefined;
+  if (isDone && (first('good') || aged.some(isAccepted))) return;
   const [worst] = aged;
   if (worst) {
     const key = worst.keys.at(-1);
@@ -121,7 +124,6 @@ function judge(
       cause,
     });
   }
-  const unknown = first('no-key') ?? first('unchecked');
   if (unknown) {
     throw new IntegrityError(`the signature of ${path} cannot be checked`, {
       code: 'SIGNATURE_KEY',

@@ -1,4 +1,4 @@
-import { chmod, link, lstat, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { chmod, link, lstat, mkdtemp, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { blobPath } from '../../bundle/blobs.ts';
 import {
@@ -14,12 +14,13 @@ import { type Bundle, MAX_INDEX_BYTES, openBundle } from '../../bundle/read.ts';
 import type { Selection } from '../../bundle/select.ts';
 import { blobsFor } from '../../bundle/work.ts';
 import type { Arch } from '../../core/arch.ts';
-import { FormatError, throwIfAborted } from '../../core/errors.ts';
+import { FormatError, IoError, throwIfAborted } from '../../core/errors.ts';
 import { writeAtomically } from '../../core/io/atomic.ts';
 import type { BlobRef, Sha256 } from '../../core/io/digest.ts';
 import { makeFolder } from '../../core/io/folders.ts';
 import { hashFile } from '../../core/io/hash-file.ts';
 import { osError } from '../../core/io/os-error.ts';
+import { readWhole } from '../../core/io/regular.ts';
 import { type Progress, silent } from '../../core/progress/progress.ts';
 import { step } from '../../core/progress/step.ts';
 import {
@@ -65,7 +66,7 @@ export async function pull(options: PullOptions): Promise<Transfer> {
   const documents = await fetchDocuments(registry, reference);
   const target = await resolveTarget(options.target);
   await makeFolder(dirname(target));
-  if (await holdsSame(target, documents.digest)) {
+  if (await holdsSame(target, documents.digest, options.signal)) {
     await writeBlobs(target, documents);
     return pullInto(target, documents, options);
   }
@@ -79,7 +80,7 @@ export async function pull(options: PullOptions): Promise<Transfer> {
     const { kind } = await folderState(target);
     if (kind !== 'layout') {
       // Nothing to lose here: blobs go to where a later pull finds them again.
-      await openBundle(made);
+      await openBundle(made, options.signal);
       await putInPlace(made, target);
       return await pullInto(target, documents, options);
     }
@@ -94,10 +95,14 @@ export async function pull(options: PullOptions): Promise<Transfer> {
 }
 
 /** Whether a folder is what an earlier pull of the same digest has left, whole or not. */
-async function holdsSame(target: string, digest: Sha256): Promise<boolean> {
+async function holdsSame(
+  target: string,
+  digest: Sha256,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
   const state = await folderState(target);
   if (state.kind !== 'layout') return false;
-  const index = await readIndex(join(target, 'index.json'));
+  const index = await readIndex(join(target, 'index.json'), signal);
   if (!index?.manifests.some((entry) => digestHex(entry) === digest)) return false;
   // A link among them could lead the blobs anywhere.
   refuseForeign(target, state.foreign);
@@ -110,7 +115,7 @@ async function pullInto(
   options: PullOptions,
   older?: string,
 ): Promise<Transfer> {
-  const bundle = await openBundle(folder);
+  const bundle = await openBundle(folder, options.signal);
   const names = new Map(layers.map((layer) => [digestHex(layer), titleOf(layer)]));
   const got = { blobs: 0, bytes: 0, present: 0 };
   for (const blob of wantedOf(bundle, options)) {
@@ -176,14 +181,15 @@ async function isRight(path: string, blob: BlobRef, signal?: AbortSignal): Promi
 }
 
 /** Undefined for what is no index; then the folder is not ours to add to. */
-async function readIndex(path: string): Promise<OciIndex | undefined> {
-  const found = await lstat(path).catch(() => undefined);
-  if (!found?.isFile() || found.size > MAX_INDEX_BYTES) return undefined;
+async function readIndex(path: string, signal?: AbortSignal): Promise<OciIndex | undefined> {
   try {
-    return decodeIndex(await readFile(path), path);
+    const options = { limit: MAX_INDEX_BYTES, what: 'index.json', signal };
+    return decodeIndex(await readWhole(path, options), path);
   } catch (error) {
+    throwIfAborted(signal);
     if (error instanceof FormatError) return undefined;
-    throw osError(error, 'read', path);
+    if (error instanceof IoError && error.code === 'NOT_FOUND') return undefined;
+    throw error;
   }
 }
 
