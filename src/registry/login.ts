@@ -54,6 +54,8 @@ const tokenSchema = v.object({
 export function createLogin(options: LoginOptions): Login {
   const { credentials, root, http, signal, scope: usual } = options;
   const basic = credentials && 'basic' in credentials ? `Basic ${credentials.basic}` : undefined;
+  // Some token servers want the name in the query, too, as docker sends it.
+  const account = basic && Buffer.from(basic.slice(6), 'base64').toString().replace(/:.*$/s, '');
   const identity = credentials && 'identityToken' in credentials ? credentials.identityToken : '';
   let scopes: string[] = [];
 
@@ -108,7 +110,7 @@ export function createLogin(options: LoginOptions): Login {
       ? await http.request(realm, {
           ...{ ...common, ...refresh(wanted, scopes, identity), sameOrigin: true },
         })
-      : await http.request(ask(realm, wanted, scopes), {
+      : await http.request(ask(realm, wanted, scopes, account), {
           ...common,
           ...(basic === undefined ? {} : { authorization: basic }),
         });
@@ -132,8 +134,14 @@ export function createLogin(options: LoginOptions): Login {
 }
 
 /** "Token Authentication": with a name and password, or anonymous. */
-function ask(realm: URL, wanted: URLSearchParams, scopes: readonly string[]): URL {
+function ask(
+  realm: URL,
+  wanted: URLSearchParams,
+  scopes: readonly string[],
+  account: string | undefined,
+): URL {
   const url = new URL(realm);
+  if (account) url.searchParams.set('account', account);
   for (const [name, value] of wanted) url.searchParams.set(name, value);
   for (const scope of scopes) url.searchParams.append('scope', scope);
   return url;
