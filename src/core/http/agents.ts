@@ -15,7 +15,7 @@ export interface Route {
 
 export interface Agents extends Disposable {
   /** `trustAs`: another host whose authorities hold for this one, if it has none of its own. */
-  route(url: URL, trustAs?: string): Route;
+  route(url: URL, trustAs?: string): Promise<Route>;
 }
 
 const KEEP = { keepAlive: true, maxFreeSockets: 4, scheduling: 'lifo' } as const;
@@ -23,8 +23,10 @@ const KEEP = { keepAlive: true, maxFreeSockets: 4, scheduling: 'lifo' } as const
 /** Connections that are kept for further requests, one pool for each origin, direct or through a proxy. */
 export function createAgents(env: Environment, trust: Trust, patience: number): Agents {
   const pools = new Map<string, http.Agent>();
-  const pool = (key: string, make: () => http.Agent): http.Agent => {
-    const known = pools.get(key) ?? make();
+  const pool = async (key: string, make: () => Promise<http.Agent>): Promise<http.Agent> => {
+    const made = pools.get(key) ?? (await make());
+    // Another request may have been faster.
+    const known = pools.get(key) ?? made;
     pools.set(key, known);
     return known;
   };
@@ -36,28 +38,30 @@ export function createAgents(env: Environment, trust: Trust, patience: number): 
     ]);
 
   return {
-    route(url, trustAs) {
+    async route(url, trustAs) {
       const proxy = proxyFor(url, env);
       const tls = url.protocol === 'https:';
       const path = `${url.pathname}${url.search}`;
       const target = { host: bareHost(url), port: portOf(url), headers: { host: url.host } };
       const key = `${url.origin} ${trustAs ?? ''}`;
       if (tls) {
-        const agent = pool(key, () => {
-          const secureContext = contextOf(url, trustAs);
+        const agent = await pool(key, async () => {
+          const options = { ...KEEP, secureContext: await contextOf(url, trustAs) };
           return proxy
-            ? tunnelAgent(url, proxy, { ...KEEP, secureContext }, proxyContext(proxy), patience)
-            : new https.Agent({ ...KEEP, secureContext });
+            ? tunnelAgent(url, proxy, options, await proxyContext(proxy), patience)
+            : new https.Agent(options);
         });
         return { tls, options: { ...target, path, agent } };
       }
       if (proxy === undefined) {
-        const agent = pool(key, () => new http.Agent(KEEP));
+        const agent = await pool(key, async () => new http.Agent(KEEP));
         return { tls, options: { ...target, path, agent } };
       }
       // RFC 9112, 3.2.2: a proxy is asked for the whole URL.
-      const agent = pool(`proxy ${proxy.host}:${proxy.port}`, () =>
-        proxy.tls ? new https.Agent({ ...KEEP, ...proxyContext(proxy) }) : new http.Agent(KEEP),
+      const agent = await pool(`proxy ${proxy.host}:${proxy.port}`, async () =>
+        proxy.tls
+          ? new https.Agent({ ...KEEP, ...(await proxyContext(proxy)) })
+          : new http.Agent(KEEP),
       );
       return {
         tls: proxy.tls,
@@ -73,9 +77,9 @@ export function createAgents(env: Environment, trust: Trust, patience: number): 
     },
   };
 
-  function proxyContext(proxy: ProxyServer) {
-    if (!proxy.tls) return undefined;
-    return { secureContext: trust.contextFor([`${proxy.host}:${proxy.port}`, proxy.host]) };
+  async function proxyContext({ tls, host, port }: ProxyServer) {
+    if (!tls) return undefined;
+    return { secureContext: await trust.contextFor([`${host}:${port}`, host]) };
   }
 }
 

@@ -83,10 +83,10 @@ export function createHttp({ env = {}, timeouts: given, trust }: HttpOptions = {
         },
       };
       const route = () => agents.route(url, trustAs);
-      const message = await exchange(route(), sending).catch((error: unknown) => {
+      const message = await exchange(await route(), sending).catch(async (error: unknown) => {
         // Only what may be repeated; the next connection is a new one, or another stale one.
         if (!(error instanceof StaleConnection) || !REPEATABLE.has(method)) throw error;
-        return exchange(route(), sending);
+        return exchange(await route(), sending);
       });
       const location = message.headers.location;
       const status = message.statusCode ?? 0;

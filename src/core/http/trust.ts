@@ -1,8 +1,10 @@
-import { readdirSync, readFileSync, type Stats, statSync } from 'node:fs';
+import type { Stats } from 'node:fs';
+import { readdir, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
 import { UsageError } from '../errors.ts';
+import { readWhole } from '../io/regular.ts';
 import type { Environment } from './proxy.ts';
 
 /** Where distributions keep the bundle of a system's authorities; the list of Go's crypto/x509. */
@@ -22,7 +24,7 @@ export interface Trust {
    * For the first of these hosts, each `host` or `host:port`, that has authorities and a client certificate of its
    * own; else for any host.
    */
-  contextFor(hosts: readonly string[]): SecureContext;
+  contextFor(hosts: readonly string[]): Promise<SecureContext>;
 }
 
 /**
@@ -31,55 +33,65 @@ export interface Trust {
  * containers-certs.d(5) names for a registry, so that a host that skopeo trusts is trusted here.
  */
 export function systemTrust(env: Environment): Trust {
-  let all: string[] | undefined;
-  const contexts = new Map<string, SecureContext>();
-  const authorities = () => {
-    all ??= [
-      ...new Set([
-        ...getCACertificates('system'),
-        ...getCACertificates('extra'),
-        ...(env.SSL_CERT_FILE || env.SSL_CERT_DIR
-          ? []
-          : [...getCACertificates('bundled'), ...BUNDLES.flatMap(certificatesIn)]),
-      ]),
-    ];
-    return all;
+  let all: Promise<readonly string[]> | undefined;
+  const contexts = new Map<string, Promise<SecureContext>>();
+  const contextOf = async (folder: string | undefined) => {
+    all ??= authorities(env);
+    return folder ? ownContext(folder, await all) : createSecureContext({ ca: [...(await all)] });
   };
   return {
-    contextFor(hosts) {
-      const own = registryFolder(hosts, env);
-      const key = own ?? '';
-      const known = contexts.get(key);
-      if (known) return known;
-      const made = own
-        ? ownContext(own, authorities())
-        : createSecureContext({ ca: authorities() });
-      contexts.set(key, made);
-      return made;
+    async contextFor(hosts) {
+      const own = await registryFolder(hosts, env);
+      const known = contexts.get(own ?? '') ?? contextOf(own);
+      contexts.set(own ?? '', known);
+      return known;
     },
   };
 }
 
-/** The first that is there, in the order of containers/image. */
-function registryFolder(hosts: readonly string[], env: Environment): string | undefined {
-  const home = env.HOME || homedir();
-  const roots = [join(home, '.config/containers'), '/etc/containers', '/etc/docker'];
-  return hosts
-    .filter((host) => /^[\w[][\w.:[\]-]*$/.test(host))
-    .flatMap((host) => roots.map((root) => join(root, 'certs.d', host)))
-    .find((folder) => found(folder)?.isDirectory() === true);
+async function authorities(env: Environment): Promise<readonly string[]> {
+  const found = [...getCACertificates('system'), ...getCACertificates('extra')];
+  if (!env.SSL_CERT_FILE && !env.SSL_CERT_DIR) {
+    found.push(...getCACertificates('bundled'));
+    for (const path of BUNDLES) found.push(...(await certificatesIn(path).catch(() => [])));
+  }
+  return [...new Set(found)];
 }
 
-function ownContext(folder: string, authorities: readonly string[]): SecureContext {
+/** The first that is there, in the order of containers/image. */
+async function registryFolder(
+  hosts: readonly string[],
+  env: Environment,
+): Promise<string | undefined> {
+  const home = env.HOME || homedir();
+  const roots = [join(home, '.config/containers'), '/etc/containers', '/etc/docker'];
+  for (const host of hosts.filter((one) => /^[\w[][\w.:[\]-]*$/.test(one))) {
+    for (const root of roots) {
+      const folder = join(root, 'certs.d', host);
+      // What cannot be looked at is not there for us.
+      if ((await found(folder))?.isDirectory()) return folder;
+    }
+  }
+  return undefined;
+}
+
+const found = (path: string): Promise<Stats | undefined> => stat(path).catch(() => undefined);
+
+async function ownContext(folder: string, known: readonly string[]): Promise<SecureContext> {
   try {
-    const names = readdirSync(folder).sort();
-    const ca = names.filter((name) => name.endsWith('.crt'));
+    const names = (await readdir(folder)).sort();
+    const ca: string[] = [];
+    for (const name of names.filter((one) => one.endsWith('.crt'))) {
+      ca.push(...(await certificatesIn(join(folder, name))));
+    }
     const client = names.find((name) => name.endsWith('.cert'));
-    const key = client?.replace(/\.cert$/, '.key');
     return createSecureContext({
-      ca: [...authorities, ...ca.flatMap((name) => certificatesIn(join(folder, name)))],
-      ...(client && key
-        ? { cert: readPem(join(folder, client)), key: readPem(join(folder, key)) }
+      ca: [...known, ...ca],
+      ...(client
+        ? {
+            cert: await readPem(join(folder, client)),
+            key: await readPem(join(folder, client.replace(/\.cert$/, '.key'))),
+          }
         : {}),
     });
   } catch (error) {
@@ -92,22 +104,10 @@ function ownContext(folder: string, authorities: readonly string[]): SecureConte
   }
 }
 
-function certificatesIn(path: string): string[] {
-  if (found(path)?.isFile() !== true) return [];
-  return readPem(path).match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----\n?/g) ?? [];
+async function certificatesIn(path: string): Promise<readonly string[]> {
+  const text = await readPem(path);
+  return text.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----\n?/g) ?? [];
 }
 
-function readPem(path: string): string {
-  const is = statSync(path);
-  if (!is.isFile() || is.size > MAX_PEM) throw new Error(`${path} is not a PEM file`);
-  return readFileSync(path, 'utf8');
-}
-
-/** What cannot be looked at is not there for us. */
-function found(path: string): Stats | undefined {
-  try {
-    return statSync(path);
-  } catch {
-    return undefined;
-  }
-}
+const readPem = async (path: string): Promise<string> =>
+  (await readWhole(path, { limit: MAX_PEM, what: 'a certificate' })).toString();
