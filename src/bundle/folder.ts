@@ -3,7 +3,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { UsageError } from '../core/errors.ts';
 import { syncFolder } from '../core/io/atomic.ts';
 import { exchangeFolders } from '../core/io/exchange.ts';
-import { osError } from '../core/io/os-error.ts';
+import { isAbsent, osError } from '../core/io/os-error.ts';
 
 /** Of hidden files and folders in the making, beside what they become. */
 export const WORK_PREFIX = '.iso-rehydrate-';
@@ -38,9 +38,7 @@ export async function folderState(path: string): Promise<FolderState> {
     if (!names.includes('oci-layout')) return { kind: 'other' };
     return { kind: 'layout', foreign: await foreignIn(path) };
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {
-      return { kind: 'absent' };
-    }
+    if (isAbsent(error)) return { kind: 'absent' };
     throw osError(error, 'look at', path);
   }
 }

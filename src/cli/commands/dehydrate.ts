@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { Arch } from '../../core/arch.ts';
 import { UsageError } from '../../core/errors.ts';
+import { createHttp } from '../../core/http/client.ts';
 import { printable } from '../../core/text/printable.ts';
 import { parseFingerprint } from '../../release/download/signature.ts';
 import { type DehydrateReport, dehydrate } from '../../verbs/dehydrate/dehydrate.ts';
@@ -73,7 +74,7 @@ Examples:
     --keyring fedora.gpg -o bundle
   iso-rehydrate estimate --stream stable.json    what that would be`;
 
-function downloadOf(options: DehydrateCliOptions) {
+function downloadOf(options: DehydrateCliOptions, { env }: CliIo) {
   const { download, downloads, keyring, acceptKey } = options;
   if (acceptKey && keyring === undefined) {
     throw new UsageError('--accept-key is for --keyring', {
@@ -81,7 +82,8 @@ function downloadOf(options: DehydrateCliOptions) {
       hint: 'add --download and --keyring',
     });
   }
-  if (download) return { parallel: downloads, keyring, acceptKeys: acceptKey };
+  if (download)
+    return { parallel: downloads, keyring, acceptKeys: acceptKey, http: createHttp({ env }) };
   if (keyring === undefined) return undefined;
   throw new UsageError('--keyring is for --download', {
     code: 'KEYRING_ALONE',
@@ -105,7 +107,7 @@ async function run(options: DehydrateCliOptions, io: CliIo): Promise<void> {
       target: options.output,
       isoExternal: options.isoExternal,
       allowMissing: options.allowMissing,
-      download: downloadOf(options),
+      download: downloadOf(options, io),
       force: options.force,
       jobs: options.jobs,
       engine: engineFor(options, io),

@@ -1,6 +1,6 @@
 import { mkdir, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { osError } from './os-error.ts';
+import { isAbsent, osError } from './os-error.ts';
 
 /**
  * Makes a folder and those above it that are missing. Node's own recursive mkdir(2) spins for ever where a folder
@@ -22,7 +22,7 @@ async function makeOne(path: string): Promise<boolean> {
     await mkdirOrThere(path);
     return true;
   } catch (error) {
-    if (errnoOf(error) !== 'ENOENT' || dirname(path) === path) throw error;
+    if (!isAbsent(error) || dirname(path) === path) throw error;
     return false;
   }
 }

@@ -1,6 +1,7 @@
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { IntegrityError, throwIfAborted } from '../../core/errors.ts';
+import { createHttp, type Http } from '../../core/http/client.ts';
 import { fetchFile } from '../../core/http/fetch-file.ts';
 import { makeFolder } from '../../core/io/folders.ts';
 import { hashFile } from '../../core/io/hash-file.ts';
@@ -24,6 +25,10 @@ export interface DownloadOptions {
   /** How often and how fast to try again; as in {@link fetchFile}. */
   readonly attempts?: number | undefined;
   readonly pause?: number | undefined;
+  /** Bytes of one file that are too many. */
+  readonly limit?: number | undefined;
+  /** Carries the requests, with the proxies and certificates of the environment that it was made with. */
+  readonly http?: Http | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly progress?: Progress | undefined;
 }
@@ -64,7 +69,8 @@ async function downloadOne(
   keys: Buffer | undefined,
   options: DownloadOptions,
 ): Promise<void> {
-  const { folder, acceptKeys, signal, attempts, pause, progress = silent } = options;
+  const { folder, acceptKeys, signal, attempts, pause, limit, progress = silent } = options;
+  const { http = createHttp() } = options;
   const { releasedName, location, releasedSha256, signature } = artifact;
   throwIfAborted(signal);
   const path = join(folder, releasedName);
@@ -72,13 +78,8 @@ async function downloadOne(
   if (found === undefined) {
     await step(progress, { subject: releasedName, phase: 'fetch' }, (onBytes) =>
       fetchFile({
-        url: location,
-        path,
-        sha256: releasedSha256,
-        signal,
-        onBytes,
-        ...(attempts === undefined ? {} : { attempts }),
-        ...(pause === undefined ? {} : { pause }),
+        ...{ url: location, path, sha256: releasedSha256, signal, onBytes, attempts, pause, limit },
+        http,
       }),
     );
   }
@@ -87,7 +88,7 @@ async function downloadOne(
   if (signature === undefined) throw unsigned(artifact, 'the stream names no signature of it');
   if (found !== undefined) await proveAtHand(artifact, path, signal);
   try {
-    await checkSignature({ path, signatureUrl: signature, keys, acceptKeys, signal });
+    await checkSignature({ path, signatureUrl: signature, keys, acceptKeys, http, signal });
   } catch (error) {
     // Only what is proved to be another file is put out of the way of a run without --keyring.
     if (error instanceof IntegrityError && error.code === 'SIGNATURE_BAD') {

@@ -5,15 +5,13 @@ import { execa } from 'execa';
 import {
   FormatError,
   IntegrityError,
-  IoError,
-  RehydrateError,
   ToolError,
   throwIfAborted,
   toolMissing,
   UsageError,
 } from '../../core/errors.ts';
-import { checkUrl } from '../../core/http/fetch-file.ts';
-import { readBody } from '../../core/http/read-body.ts';
+import type { Http } from '../../core/http/client.ts';
+import { fetchSmall } from '../../core/http/fetch-small.ts';
 import { type FoundSignature, parseGpgvStatus } from './gpgv-status.ts';
 
 /** Detached signatures are some hundred bytes for each key. */
@@ -27,6 +25,7 @@ export interface SignatureOptions {
   readonly keys: Buffer;
   /** Fingerprints, or the ends of some, of keys that may be expired or revoked. */
   readonly acceptKeys?: readonly string[] | undefined;
+  readonly http: Http;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -37,8 +36,11 @@ export interface SignatureOptions {
  * `SIGNATURE_FORMAT`, ToolError `TOOL_MISSING` or `TOOL_FAILED`.
  */
 export async function checkSignature(options: SignatureOptions): Promise<void> {
-  const { path, signatureUrl, keys, acceptKeys = [], signal } = options;
-  const signature = await fetchSmall(signatureUrl, signal);
+  const { path, signatureUrl, keys, acceptKeys = [], http, signal } = options;
+  const signature = await fetchSmall(signatureUrl, {
+    ...{ http, signal, limit: MAX_SIGNATURE, what: 'a signature' },
+    hint: 'check the location of the signature in the stream JSON',
+  });
   const folder = await mkdtemp(join(tmpdir(), 'iso-rehydrate-gpgv-'));
   try {
     const [file, keyring] = [join(folder, 'signature'), join(folder, 'keys')];
@@ -148,24 +150,4 @@ export function parseFingerprint(text: string): string {
     code: 'ACCEPT_KEY',
     hint: 'give all digits of it, as `gpg --list-keys` prints them',
   });
-}
-
-async function fetchSmall(url: string, signal: AbortSignal | undefined): Promise<Buffer> {
-  checkUrl(url);
-  const failed = (why: string, cause?: unknown) =>
-    new IoError(`cannot fetch ${url}: ${why}`, {
-      code: 'DOWNLOAD',
-      context: { url },
-      hint: 'check the location of the signature in the stream JSON',
-      cause,
-    });
-  try {
-    const response = await fetch(url, signal ? { signal } : {});
-    if (!response.ok) throw failed(`the server says ${response.status}`);
-    return await readBody(response, MAX_SIGNATURE, 'a signature');
-  } catch (error) {
-    throwIfAborted(signal);
-    if (error instanceof RehydrateError) throw error;
-    throw failed(error instanceof Error ? error.message : String(error), error);
-  }
 }

@@ -6,7 +6,7 @@ import type { RecipeArtifact } from '../../bundle/recipes.ts';
 import { UsageError } from '../../core/errors.ts';
 import { makeFolder } from '../../core/io/folders.ts';
 import { hashFile } from '../../core/io/hash-file.ts';
-import { osError } from '../../core/io/os-error.ts';
+import { isAbsent, osError } from '../../core/io/os-error.ts';
 
 /** Where rehydrated files go. */
 export type Output =
@@ -120,7 +120,7 @@ async function lstatOrNothing(path: string, follow: boolean) {
   try {
     return follow ? await stat(path) : await lstat(path);
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    if (isAbsent(error)) return undefined;
     throw osError(error, 'look at', path);
   }
 }
