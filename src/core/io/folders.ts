@@ -1,5 +1,6 @@
 import { mkdir, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
+import { IoError } from '../errors.ts';
 import { isAbsent, osError } from './os-error.ts';
 
 /**
@@ -33,7 +34,12 @@ async function mkdirOrThere(path: string): Promise<void> {
   } catch (error) {
     if (errnoOf(error) !== 'EEXIST') throw error;
     if ((await stat(path)).isDirectory()) return;
-    throw Object.assign(new Error('ENOTDIR: not a folder'), { code: 'ENOTDIR' });
+    throw new IoError(`cannot create a folder at ${path}: a file is in its place`, {
+      code: 'NOT_FOUND',
+      context: { path },
+      hint: 'choose another folder',
+      cause: error,
+    });
   }
 }
 
