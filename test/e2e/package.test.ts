@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
@@ -14,6 +14,9 @@ test('the packed package installs into an empty folder and runs there', async ()
     expect(archive).toBeDefined();
     await writeFile(join(folder, 'package.json'), '{"private":true}');
     await execa('npm', ['install', '--no-audit', '--no-fund', `./${archive}`], { cwd: folder });
+    const installed = join(folder, 'node_modules/iso-rehydrate');
+    expect(await readFile(join(installed, 'docs/errors.md'), 'utf8')).toContain('# Errors');
+    expect(await readdir(join(installed, 'dist/schemas'))).toContain('audit-report.schema.json');
     const help = await execa('npx', ['iso-rehydrate', '--help'], { cwd: folder });
     expect(help.stdout).toContain('iso-rehydrate --arch s390x --platform ibmcloud');
     const version = await execa('npx', ['iso-rehydrate', '--version'], { cwd: folder });

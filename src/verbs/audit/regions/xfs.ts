@@ -12,7 +12,7 @@ const HEADERS = [
 ] as const;
 
 /** Bytes of the disk that hold a file's content, and whose. */
-export interface NamedExtent {
+interface NamedExtent {
   readonly start: number;
   readonly end: number;
   readonly name: string;
