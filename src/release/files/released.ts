@@ -1,4 +1,4 @@
-import { open, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -8,6 +8,7 @@ import { FormatError, RehydrateError, throwIfAborted, toolMissing } from '../../
 import type { BlobRef } from '../../core/io/digest.ts';
 import { createHasher, type Hasher } from '../../core/io/digest.ts';
 import { osError } from '../../core/io/os-error.ts';
+import { openRegular } from '../../core/io/regular.ts';
 import type { StreamArtifact } from '../stream/artifacts.ts';
 import type { Compression } from '../stream/names.ts';
 import { unzip } from './unzip.ts';
@@ -85,7 +86,7 @@ async function* readHashed(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   try {
-    await using handle = await open(path, 'r');
+    await using handle = await openRegular(path, { signal });
     for (;;) {
       throwIfAborted(signal);
       const buffer = Buffer.allocUnsafe(CHUNK);

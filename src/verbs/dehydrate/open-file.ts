@@ -61,7 +61,7 @@ interface Reading extends AsyncDisposable {
 }
 
 async function openInPlace({ path }: ReleasedFile, options: OpenFileOptions): Promise<OpenFile> {
-  const source = await openSource(path);
+  const source = await openSource(path, options.signal);
   // If the work fails, no thread stays behind that reads the file.
   const stop = new AbortController();
   const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
