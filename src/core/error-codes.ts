@@ -43,6 +43,7 @@ export const ERROR_CODES = {
   ARCH_ABSENT: unsupported('The bundle or the stream does not have this architecture.'),
   ARCH_TWICE: format('The bundle lists an architecture twice.'),
   ARCH_UNKNOWN: usage('No CoreOS architecture has this name.'),
+  ARTIFACTS_FAILED: summary('Several artifacts could not be made; the errors of each follow.'),
   ARTIFACTS_UNCOVERED: of(
     'format',
     'integrity',
