@@ -31,7 +31,7 @@ as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
 # What the program needs at run time, what the fixture builder needs, what the tests compare with.
 packages=(
-  xz-utils zstd util-linux zip unzip
+  xz-utils zstd util-linux zip unzip pigz libarchive-tools
   mmdebstrap ostree squashfs-tools erofs-utils xorriso cpio gdisk fdisk dosfstools e2fsprogs xfsprogs mount kmod
   busybox-static isolinux syslinux-common mtools gpg debian-archive-keyring arch-test binfmt-support
   squashfs-tools-ng rdiff xdelta3 rsync python3 procps ca-certificates git

@@ -1,9 +1,10 @@
-import { lstat, open } from 'node:fs/promises';
+import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FormatError, IntegrityError, throwIfAborted } from '../core/errors.ts';
 import type { BlobRef } from '../core/io/digest.ts';
 import { createHasher, type Sha256 } from '../core/io/digest.ts';
 import { osError } from '../core/io/os-error.ts';
+import { openRegular } from '../core/io/regular.ts';
 
 /** Limit of the JSON documents of a bundle: a manifest of 4,096 layers is under 3 MiB. */
 export const MAX_JSON_BYTES = 16 << 20;
@@ -69,8 +70,8 @@ export async function readWholeBlob(
   return Buffer.concat(parts);
 }
 
-export function readJsonBlob(bundle: string, ref: BlobRef): Promise<Buffer> {
-  return readWholeBlob(bundle, ref, MAX_JSON_BYTES);
+export function readJsonBlob(bundle: string, ref: BlobRef, signal?: AbortSignal): Promise<Buffer> {
+  return readWholeBlob(bundle, ref, MAX_JSON_BYTES, signal);
 }
 
 /**
@@ -85,7 +86,7 @@ export async function* readBlob(
   const path = await checkBlob(bundle, ref);
   const hasher = createHasher();
   try {
-    await using handle = await open(path, 'r');
+    await using handle = await openRegular(path, { signal });
     while (hasher.bytes < ref.size) {
       throwIfAborted(signal);
       const buffer = Buffer.allocUnsafe(Math.min(CHUNK, ref.size - hasher.bytes));

@@ -1,9 +1,10 @@
-import { open, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Arch } from '../core/arch.ts';
 import { FormatError, IoError, UnsupportedError } from '../core/errors.ts';
 import { type BlobRef, type Sha256, sha256Of } from '../core/io/digest.ts';
 import { osError } from '../core/io/os-error.ts';
+import { readWhole } from '../core/io/regular.ts';
 import { OCI_INDEX, OCI_MANIFEST } from '../formats/oci/media-types.ts';
 import {
   type Descriptor,
@@ -46,7 +47,7 @@ export async function isBundle(path: string): Promise<boolean> {
  * as well as what registry tools leave after copying one architecture (a manifest alone). Throws
  * IoError `NOT_FOUND`, FormatError (`NOT_A_BUNDLE`…) or IntegrityError.
  */
-export async function openBundle(path: string): Promise<Bundle> {
+export async function openBundle(path: string, signal?: AbortSignal): Promise<Bundle> {
   try {
     await stat(path);
   } catch (error) {
@@ -66,14 +67,19 @@ export async function openBundle(path: string): Promise<Bundle> {
       hint: 'name a folder made by `iso-rehydrate dehydrate` with --bundle or $ISO_REHYDRATE_BUNDLE',
     });
   }
-  decodeLayout(await readSmall(join(path, 'oci-layout'), 4096), join(path, 'oci-layout'));
+  const layoutPath = join(path, 'oci-layout');
+  decodeLayout(
+    await readWhole(layoutPath, { limit: 4096, what: 'oci-layout', signal }),
+    layoutPath,
+  );
   const indexPath = join(path, 'index.json');
-  const indexBytes = await readSmall(indexPath, MAX_INDEX_BYTES);
+  const limit = MAX_INDEX_BYTES;
+  const indexBytes = await readWhole(indexPath, { limit, what: 'index.json', signal });
   const index = decodeIndex(indexBytes, indexPath);
   const recipes: Recipes[] = [];
   const tops = new Set<Sha256>();
-  for (const { descriptor, top } of await manifestsOf(path, index)) {
-    const found = await readRecipes(path, descriptor);
+  for (const { descriptor, top } of await manifestsOf(path, index, signal)) {
+    const found = await readRecipes(path, descriptor, signal);
     if (found === undefined) continue;
     if (recipes.some(({ architecture }) => architecture === found.architecture)) {
       throw new FormatError(`the bundle has ${found.architecture} twice`, {
@@ -115,7 +121,7 @@ export function recipesFor(bundle: Bundle, arch: Arch): Recipes {
   return recipes;
 }
 
-const MAX_INDEX_BYTES = 1 << 20;
+export const MAX_INDEX_BYTES = 1 << 20;
 
 /** Of the one thing in index.json that the recipes are below; of index.json itself where there are several. */
 function digestOf(tops: Iterable<Sha256>, bytes: Uint8Array): Sha256 {
@@ -133,7 +139,11 @@ interface Listed {
  * index.json may list manifests or, as ours does, an image index over them: one level, no loops. oras lists
  * both, and the signatures of either: a manifest is taken once, and by its index where it is in one.
  */
-async function manifestsOf(path: string, index: OciIndex): Promise<Iterable<Listed>> {
+async function manifestsOf(
+  path: string,
+  index: OciIndex,
+  signal: AbortSignal | undefined,
+): Promise<Iterable<Listed>> {
   const manifests = new Map<string, Listed>();
   const add = (descriptor: Descriptor, top: Descriptor) => {
     if (descriptor.mediaType !== OCI_MANIFEST || manifests.has(descriptor.digest)) return;
@@ -141,7 +151,7 @@ async function manifestsOf(path: string, index: OciIndex): Promise<Iterable<List
   };
   for (const top of index.manifests) {
     if (top.mediaType !== OCI_INDEX) continue;
-    const inner = decodeIndex(await readJsonBlob(path, refOf(top)), top.digest);
+    const inner = decodeIndex(await readJsonBlob(path, refOf(top), signal), top.digest);
     for (const descriptor of inner.manifests) add(descriptor, top);
   }
   for (const top of index.manifests) add(top, top);
@@ -149,14 +159,18 @@ async function manifestsOf(path: string, index: OciIndex): Promise<Iterable<List
 }
 
 /** Undefined for manifests of other tools (signatures, for example). */
-async function readRecipes(path: string, descriptor: Descriptor): Promise<Recipes | undefined> {
+async function readRecipes(
+  path: string,
+  descriptor: Descriptor,
+  signal: AbortSignal | undefined,
+): Promise<Recipes | undefined> {
   const manifest = decodeManifest(
-    await readJsonBlob(path, refOf(descriptor)),
+    await readJsonBlob(path, refOf(descriptor), signal),
     `manifest ${descriptor.digest}`,
   );
   if (manifest.config.mediaType !== RECIPES_TYPE) return undefined;
   const source = `recipe manifest ${manifest.config.digest}`;
-  const recipes = decodeRecipes(await readJsonBlob(path, refOf(manifest.config)), source);
+  const recipes = decodeRecipes(await readJsonBlob(path, refOf(manifest.config), signal), source);
   const layers = new Map(manifest.layers.map((layer) => [layer.digest.slice(7), layer.size]));
   const wanted: BlobRef[] = [recipes.stream];
   if (recipes.iso.embedded) wanted.push(recipes.iso);
@@ -174,20 +188,4 @@ async function readRecipes(path: string, descriptor: Descriptor): Promise<Recipe
 
 function refOf(descriptor: Descriptor): BlobRef {
   return { sha256: digestHex(descriptor), size: descriptor.size };
-}
-
-async function readSmall(path: string, limit: number): Promise<Buffer> {
-  try {
-    await using handle = await open(path, 'r');
-    const { size } = await handle.stat();
-    if (size > limit) {
-      throw new FormatError(`${path} is too large: ${size} bytes`, {
-        code: 'TOO_LARGE',
-        context: { file: path, size, limit },
-      });
-    }
-    return await handle.readFile();
-  } catch (error) {
-    throw osError(error, 'read', path);
-  }
 }

@@ -1,5 +1,6 @@
 import process from 'node:process';
 import { CancelledError } from '../core/errors.ts';
+import { exitNow } from '../core/io/libc.ts';
 import { createEngine } from '../engine/choose.ts';
 import { exitCodeOf } from './exit-code.ts';
 import { renderError } from './render-error.ts';
@@ -19,7 +20,7 @@ export async function runMain(): Promise<void> {
         context: { signal },
       });
       // The first asks for an orderly end, which removes partial files; the second insists.
-      if (controller.signal.aborted) process.exit(exitCodeOf(cancelled));
+      if (controller.signal.aborted) leave(exitCodeOf(cancelled));
       controller.abort(cancelled);
     });
   }
@@ -46,5 +47,11 @@ export async function runMain(): Promise<void> {
     signal: controller.signal,
     createEngine,
   });
-  setTimeout(() => process.exit(), LINGER_MS).unref();
+  setTimeout(() => leave(Number(process.exitCode ?? 0)), LINGER_MS).unref();
+}
+
+/** Without waiting for reads that never end. What is to be done at the exit, as ending children, is done. */
+function leave(code: number): never {
+  process.emit('exit', code);
+  exitNow(code);
 }

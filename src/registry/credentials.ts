@@ -1,9 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import * as v from 'valibot';
-import { FormatError } from '../core/errors.ts';
-import { osError } from '../core/io/os-error.ts';
+import { FormatError, throwIfAborted } from '../core/errors.ts';
+import { readWhole } from '../core/io/regular.ts';
 import { parseJson } from '../core/json/parse.ts';
 import { askHelper, type Environment, helperSchema } from './credential-helper.ts';
 import type { Reference } from './reference.ts';
@@ -20,6 +19,9 @@ export interface FindCredentialsOptions {
   readonly authFile?: string | undefined;
   readonly signal?: AbortSignal | undefined;
 }
+
+/** Bytes; a login is some hundred. */
+const MAX_AUTH_FILE = 4 << 20;
 
 /** containers-auth.json(5) and Docker's config.json: `auth` is base64 of `user:password`. */
 const authSchema = v.object({
@@ -55,8 +57,13 @@ export async function findCredentials(
         join(env.DOCKER_CONFIG || join(home, '.docker'), 'config.json'),
       ];
   for (const path of places) {
-    const bytes = await readFile(path).catch((error: unknown) => {
-      if (named) throw osError(error, 'read', path);
+    const bytes = await readWhole(path, {
+      limit: MAX_AUTH_FILE,
+      what: 'the file of registry logins',
+      signal,
+    }).catch((error: unknown) => {
+      throwIfAborted(signal);
+      if (named) throw error;
       return undefined;
     });
     if (bytes === undefined) continue;

@@ -1,10 +1,9 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { openBundle } from '../../bundle/read.ts';
 import type { Shard } from '../../bundle/shard.ts';
 import type { Arch } from '../../core/arch.ts';
-import { osError } from '../../core/io/os-error.ts';
+import { readWhole } from '../../core/io/regular.ts';
 import { printable } from '../../core/text/printable.ts';
 import { audit } from '../../verbs/audit/audit.ts';
 import { mergeReports } from '../../verbs/audit/merge.ts';
@@ -62,8 +61,11 @@ Examples:
 
 async function run(options: AuditCliOptions, io: CliIo): Promise<void> {
   // Before an hour of work, not after it.
-  const signingKey = options.signKey === undefined ? undefined : await readOrThrow(options.signKey);
-  const report = options.merge ? await merged(options.merge) : await audited(options, io);
+  const signingKey =
+    options.signKey === undefined ? undefined : await readKey(options.signKey, io.signal);
+  const report = options.merge
+    ? await merged(options.merge, io.signal)
+    : await audited(options, io);
   await writeReport(options.report, report, { signingKey, signal: io.signal });
   if (options.merge) for (const line of linesOf(report, options)) io.stdout.write(line);
   const failure = auditFailure(report, `see ${join(options.report, REPORT_FILES.html)}`);
@@ -71,7 +73,7 @@ async function run(options: AuditCliOptions, io: CliIo): Promise<void> {
 }
 
 async function audited(options: AuditCliOptions, io: CliIo): Promise<AuditReport> {
-  const bundle = await openBundle(bundleOf(options, io));
+  const bundle = await openBundle(bundleOf(options, io), io.signal);
   const engine = engineFor(options, io);
   await using cache = await cacheFor(options, io, await existingFolder(options.report));
   using progress = progressRenderer(options, io);
@@ -97,11 +99,12 @@ async function audited(options: AuditCliOptions, io: CliIo): Promise<AuditReport
   });
 }
 
-async function merged(folders: readonly string[]): Promise<AuditReport> {
+async function merged(folders: readonly string[], signal: AbortSignal): Promise<AuditReport> {
   const reports: { source: string; report: AuditReport }[] = [];
   for (const source of folders) {
     const path = join(source, REPORT_FILES.json);
-    reports.push({ source, report: decodeAuditReport(await readOrThrow(path), path) });
+    const bytes = await readWhole(path, { limit: MAX_REPORT, what: 'an audit report', signal });
+    reports.push({ source, report: decodeAuditReport(bytes, path) });
   }
   return mergeReports(reports);
 }
@@ -122,11 +125,12 @@ function line(architecture: string, artifact: Artifact, { json }: AuditCliOption
   return printable(`${status.padEnd(9)}  ${name.padEnd(28)}  ${why}\n`);
 }
 
+/** Bytes; a report has some hundred for each image. */
+const MAX_REPORT = 64 << 20;
+const MAX_KEY = 1 << 20;
+
 /** Options that name files are read before any work. */
-async function readOrThrow(path: string): Promise<Buffer> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    throw osError(error, 'read', path);
-  }
+function readKey(path: string, signal: AbortSignal): Promise<Buffer> {
+  const hint = 'name a private key in PEM';
+  return readWhole(path, { limit: MAX_KEY, what: 'the private key', hint, signal });
 }

@@ -37,7 +37,7 @@ Examples:
     jq -r '.architectures[].artifacts[] | select(.fileAt == "fetch").released.location'`;
 
 async function run(options: EstimateCliOptions, io: CliIo): Promise<void> {
-  const { stream } = await readStream(options.stream);
+  const { stream } = await readStream(options.stream, io.signal);
   const { arch: arches, artifacts: folder } = options;
   const made = await estimate(stream, { arches, folder });
   io.stdout.write(options.json ? `${JSON.stringify(made)}\n` : printable(render(made)));

@@ -38,7 +38,7 @@ export function addPlan(program: Command, io: CliIo): void {
   addSelectionOptions(command, { everything: true, plain: true });
   addOutputOptions(command).action(async (options: PlanCliOptions) => {
     const plan = planWork({
-      bundle: await openBundle(bundleOf(options, io)),
+      bundle: await openBundle(bundleOf(options, io), io.signal),
       arches: options.arch ?? 'all',
       selection: { platforms: options.platform ?? ['all'], formats: options.format },
       engine: options.engine,

@@ -92,7 +92,7 @@ async function runPush(text: string, options: PushCliOptions, io: CliIo): Promis
       hint: 'name a tag: registry.example.com/name:tag',
     });
   }
-  const bundle = await openBundle(bundleOf(options, io));
+  const bundle = await openBundle(bundleOf(options, io), io.signal);
   const registry = await connect(reference, options, io);
   const { tag } = reference;
   const { signal } = io;

@@ -52,7 +52,7 @@ async function run(options: RehydrateCliOptions, io: CliIo): Promise<void> {
     });
   }
   const { signal } = io;
-  const bundle = await openBundle(bundleOf(options, io));
+  const bundle = await openBundle(bundleOf(options, io), io.signal);
   const toStdout = options.output === '-';
   const beside = toStdout ? undefined : await existingFolder(options.output);
   await using cache = await cacheFor(options, io, beside);

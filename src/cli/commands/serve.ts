@@ -59,7 +59,7 @@ Examples:
 
 async function run(options: ServeCliOptions, io: CliIo): Promise<void> {
   const { host, port } = parseListen(options.listen);
-  const bundle = await openBundle(bundleOf(options, io));
+  const bundle = await openBundle(bundleOf(options, io), io.signal);
   const folder = options.images ?? join(cacheFolder(io.env), 'images');
   await using cache = await cacheFor(options, io);
   using progress = progressRenderer(options, io);

@@ -21,7 +21,7 @@ export function addStream(program: Command, io: CliIo): void {
     .option('-a, --arch <name>', 'of this architecture, should they have several', parseArches)
     .addHelpText('after', HELP);
   addOutputOptions(command).action(async (options: StreamCliOptions) => {
-    const bundle = await openBundle(bundleOf(options, io));
+    const bundle = await openBundle(bundleOf(options, io), io.signal);
     const { stream } = chooseRecipes(bundle, options.arch ?? 'all');
     io.stdout.write(await bundle.readWholeBlob(stream, MAX_STREAM_BYTES, io.signal));
   });

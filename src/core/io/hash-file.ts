@@ -19,7 +19,7 @@ export async function hashFile(
   path: string,
   options: HashFileOptions = {},
 ): Promise<{ sha256: Sha256; size: number }> {
-  await using source = await openSource(path);
+  await using source = await openSource(path, options.signal);
   return { sha256: await hashSource(source, options), size: source.size };
 }
 

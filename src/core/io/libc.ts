@@ -11,6 +11,7 @@ const ENXIO = 6;
 // null = symbols of the running process, so glibc and musl both serve.
 const self = koffi.load(null);
 const lseek = self.func('int64_t lseek(int fd, int64_t offset, int whence)');
+const exit = self.func('void _exit(int status)');
 const fallocate = self.func('int fallocate(int fd, int mode, int64_t offset, int64_t length)');
 
 /**
@@ -30,6 +31,15 @@ export function seekData(
   if (start >= size) return undefined;
   const end = Number(lseek(fd, start, SEEK_HOLE));
   return { start, end: end < 0 ? size : Math.min(end, size) };
+}
+
+/**
+ * Ends the process at once. Node's `process.exit` waits for reads of its thread pool, and one that is stuck in
+ * the kernel (a FIFO, a dead network mount) never ends.
+ */
+export function exitNow(code: number): never {
+  exit(code);
+  throw new Error('the process has ended');
 }
 
 /** Gives the blocks of a byte range back to the file system. False where it cannot punch holes. */

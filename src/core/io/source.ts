@@ -1,8 +1,8 @@
 import { readSync } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
-import { FormatError } from '../errors.ts';
+import type { FileHandle } from 'node:fs/promises';
 import { seekData } from './libc.ts';
 import { osError } from './os-error.ts';
+import { openRegular } from './regular.ts';
 import { shortRead } from './short-read.ts';
 
 /** A half-open byte range. */
@@ -29,23 +29,11 @@ export interface Source {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Opens a regular file for reading. Throws IoError if the system refuses. */
-export async function openSource(path: string): Promise<Source> {
-  let handle: FileHandle;
+/** Opens a regular file for reading. Throws what {@link openRegular} throws. */
+export async function openSource(path: string, signal?: AbortSignal): Promise<Source> {
+  const handle = await openRegular(path, { signal });
   try {
-    handle = await open(path, 'r');
-  } catch (error) {
-    throw osError(error, 'open', path);
-  }
-  try {
-    const stat = await handle.stat();
-    if (!stat.isFile()) {
-      throw new FormatError(`${path} is not a regular file`, {
-        code: 'NOT_A_FILE',
-        context: { path },
-      });
-    }
-    return fileSource(handle, path, stat.size);
+    return fileSource(handle, path, (await handle.stat()).size);
   } catch (error) {
     await handle.close();
     throw osError(error, 'open', path);

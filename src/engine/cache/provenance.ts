@@ -1,10 +1,12 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import * as v from 'valibot';
 import type { MetalVariant } from '../../../images/platforms.ts';
+import { throwIfAborted } from '../../core/errors.ts';
 import { writeAtomically } from '../../core/io/atomic.ts';
 import type { BlobRef, Sha256 } from '../../core/io/digest.ts';
 import { hashSource } from '../../core/io/hash-file.ts';
+import { readWhole } from '../../core/io/regular.ts';
 import { closeAll } from '../../core/io/source.ts';
 import { canonicalJson } from '../../core/json/canonical.ts';
 import { sha256Field, textField } from '../../core/json/fields.ts';
@@ -28,6 +30,8 @@ const runSchema = v.object({
   detail: textField(1024),
   disks: v.record(v.picklist(['metal', 'metal4k']), sha256Field),
 });
+
+const MAX_RECORD = 64 << 10;
 
 const pathOf = (cache: MetalCache, iso: Sha256) => join(cache.dir, 'runs', `${iso}.json`);
 
@@ -86,7 +90,10 @@ export async function recallRun(
   { engine, signal, progress }: RecallOptions,
 ): Promise<{ sources: MetalSources; report: EngineReport } | undefined> {
   const path = pathOf(cache, iso);
-  const bytes = await readFile(path).catch(() => undefined);
+  const bytes = await readWhole(path, { limit: MAX_RECORD, what: 'record of a run', signal }).catch(
+    () => undefined,
+  );
+  throwIfAborted(signal);
   if (bytes === undefined) return undefined;
   const run = parseRun(bytes, path);
   if (run === undefined || !serves(run.engine, engine.name)) return undefined;

@@ -37,7 +37,7 @@ async function regenerate(
   const disks = request.disks.map((disk) => ({ ...disk, output: resolve(disk.output) }));
   if (disks.length === 0) throw new UsageError('no disk to regenerate', { code: 'NO_DISKS' });
   phases.enter('read');
-  await using source = await openSource(iso.path);
+  await using source = await openSource(iso.path, signal);
   const osmets = await Promise.all(
     disks.map(({ osmet: { offset: start, length, name } }) =>
       readOsmet(source, { start, length, name, signal }),

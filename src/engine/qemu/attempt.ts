@@ -1,8 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type VmSpec, vmArgs } from '../../../vm/argv.ts';
 import type { CpuTimes, GuestDisk } from '../../../vm/guest/unpack.ts';
+import { readTail } from '../../core/io/regular.ts';
 import type { Phase, Progress } from '../../core/progress/progress.ts';
 import { createPhases } from '../phases.ts';
 import { findBadness } from './badness.ts';
@@ -48,6 +48,8 @@ export type Outcome =
   | Failure;
 
 const LAST_LINES = 15;
+/** Bytes: a guest can make QEMU complain without end. */
+const MAX_STDERR = 256 << 10;
 /** After a panic the kernel still prints why; after that QEMU is killed. */
 const LAST_WORDS_MS = 400;
 /** From QEMU's closed sockets to its exit status, core dump included. */
@@ -126,7 +128,7 @@ export async function runAttempt(plan: AttemptPlan): Promise<Outcome> {
     if (cause.kind === 'badness') await lastWords(qemu, plan.signal);
     qemu?.kill();
     await qemu?.exited;
-    const stderr = await readFile(files.stderr, 'utf8').catch(() => '');
+    const stderr = await readTail(files.stderr, MAX_STDERR).then(String, () => '');
     const lastLines = serial.lastLines(LAST_LINES);
     const phase = phases.current;
     return { ok: false, cause, phase, spoke, lastLines, stderr, consoleLog: files.console };

@@ -1,10 +1,11 @@
-import { createReadStream, createWriteStream } from 'node:fs';
+import { createWriteStream } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { cancelled, FormatError } from '../../core/errors.ts';
 import { osError } from '../../core/io/os-error.ts';
+import { openRegular } from '../../core/io/regular.ts';
 import type { IsoExtent, LiveIso } from '../../formats/iso/live-iso.ts';
 
 /** A private folder for what one regeneration needs beside its outputs. Gone when disposed of. */
@@ -48,8 +49,9 @@ async function extract(iso: LiveIso, extent: IsoExtent, target: string, signal?:
     });
   const { offset, length } = extent;
   if (offset < 0 || length <= 0 || offset + length > iso.size) throw short(0);
+  const handle = await openRegular(iso.path, { signal });
+  const input = handle.createReadStream({ start: offset, end: offset + length - 1 });
   const output = createWriteStream(target, { flags: 'wx', mode: 0o600 });
-  const input = createReadStream(iso.path, { start: offset, end: offset + length - 1 });
   try {
     await pipeline(input, output, signal ? { signal } : {});
   } catch (error) {

@@ -19,7 +19,7 @@ export async function openLiveIso(
   path: string,
   options: { readonly signal?: AbortSignal | undefined } = {},
 ): Promise<LiveIso> {
-  await using source = await openSource(path);
+  await using source = await openSource(path, options.signal);
   return await readLiveIso(source, options.signal);
 }
 

@@ -1,4 +1,4 @@
-import { open, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { execa } from 'execa';
@@ -12,6 +12,7 @@ import {
 import type { BlobRef } from '../../core/io/digest.ts';
 import { createHasher, type Hasher } from '../../core/io/digest.ts';
 import { osError } from '../../core/io/os-error.ts';
+import { openRegular } from '../../core/io/regular.ts';
 import { openSource } from '../../core/io/source.ts';
 import { feedOf } from '../../formats/compressed/feed.ts';
 import { gunzipAll } from '../../formats/compressed/gzip.ts';
@@ -97,7 +98,7 @@ async function* readHashed(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   try {
-    await using handle = await open(path, 'r');
+    await using handle = await openRegular(path, { signal });
     for (;;) {
       throwIfAborted(signal);
       const buffer = Buffer.allocUnsafe(CHUNK);

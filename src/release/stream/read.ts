@@ -1,7 +1,5 @@
-import { open } from 'node:fs/promises';
 import * as v from 'valibot';
-import { FormatError } from '../../core/errors.ts';
-import { osError } from '../../core/io/os-error.ts';
+import { readWhole } from '../../core/io/regular.ts';
 import { parseJson } from '../../core/json/parse.ts';
 import { isReleaseDocument, releaseSchema, streamOfRelease } from './release.ts';
 import { type Stream, streamSchema } from './schema.ts';
@@ -25,21 +23,15 @@ export function decodeStream(bytes: Uint8Array, source: string): Stream {
 }
 
 /** Reads and decodes a stream or release JSON file of at most 16 MiB; keeps the bytes, which travel as they are. */
-export async function readStream(path: string): Promise<{ stream: Stream; bytes: Buffer }> {
-  let bytes: Buffer;
-  try {
-    await using handle = await open(path, 'r');
-    const { size } = await handle.stat();
-    if (size > MAX_STREAM_BYTES) {
-      throw new FormatError(`the stream JSON is too large: ${size} bytes`, {
-        code: 'TOO_LARGE',
-        context: { file: path, size, limit: MAX_STREAM_BYTES },
-        hint: 'check that --stream names a CoreOS stream JSON file',
-      });
-    }
-    bytes = await handle.readFile();
-  } catch (error) {
-    throw osError(error, 'read', path);
-  }
+export async function readStream(
+  path: string,
+  signal?: AbortSignal,
+): Promise<{ stream: Stream; bytes: Buffer }> {
+  const bytes = await readWhole(path, {
+    limit: MAX_STREAM_BYTES,
+    what: 'the stream JSON',
+    hint: 'check that --stream names a CoreOS stream JSON file',
+    signal,
+  });
   return { stream: decodeStream(bytes, path), bytes };
 }

@@ -51,7 +51,7 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
   const progress = options.progress ?? silent;
   const started = new Date().toISOString();
   const { architectures: work } = chooseWork(options, progress);
-  const isos = await matchIsos(options.isoPaths ?? [], work);
+  const isos = await matchIsos(options.isoPaths ?? [], work, options.signal);
   await using pool = workerPool();
   const settled = await sideBySide(work, jobs, (one) =>
     auditArch(one, {

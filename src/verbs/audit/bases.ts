@@ -52,7 +52,7 @@ export async function openAuditBases(
   await attempt(['iso', 'metal', 'metal4k'], async () => {
     const path = await findIso(options);
     await proveIso(path, options);
-    sources.set('iso', await openSource(path));
+    sources.set('iso', await openSource(path, signal));
   });
   const variants = (['metal', 'metal4k'] as const).filter((variant) => needed.has(variant));
   const isoPath = sources.get('iso')?.name;

@@ -56,7 +56,7 @@ export async function dehydrateArch(
   const iso = await takeIso(found, { ...context, external: isoExternal });
   const { sources: metal, report } = await disksOf(iso, wanted, context);
   try {
-    await using isoSource = await openSource(iso.path);
+    await using isoSource = await openSource(iso.path, context.signal);
     const bases = new Map<BaseName, OpenBase>([['iso', openBase('iso', iso, isoSource, context)]]);
     for (const [variant, source] of metal) {
       const disk = wanted.get(variant);

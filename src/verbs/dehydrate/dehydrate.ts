@@ -75,7 +75,7 @@ export interface ArchReport {
  * No bundle is written then: it holds all that was asked for or does not exist.
  */
 export async function dehydrate(options: DehydrateOptions): Promise<DehydrateReport> {
-  const { stream, bytes } = await readStream(options.streamPath);
+  const { stream, bytes } = await readStream(options.streamPath, options.signal);
   const arches = await chooseArches(stream, options);
   const { target, force, signal, jobs = 1 } = options;
   await using writer = await createBundleWriter(target, { force, signal });

@@ -111,7 +111,7 @@ async function encodeUnpacked(options: EncodeFileOptions, reading: Reading): Pro
 
 async function encodeInPlace(options: EncodeFileOptions): Promise<EncodedFile> {
   const { file, pool, prove } = options;
-  await using source = await openSource(file.path);
+  await using source = await openSource(file.path, options.signal);
   const container = await containerOf(source);
   // What fails does not leave a thread behind that reads the file.
   const stop = new AbortController();

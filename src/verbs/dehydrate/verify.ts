@@ -30,7 +30,7 @@ export interface VerifyOptions {
  */
 export async function verifyBundle(options: VerifyOptions): Promise<void> {
   const { path, arch, metal, isoPath, pool, signal, progress } = options;
-  const bundle = await openBundle(path);
+  const bundle = await openBundle(path, signal);
   const { artifacts, iso } = recipesFor(bundle, arch);
   await using isoSource = await openSource(iso.embedded ? bundle.blobPath(iso) : isoPath);
   const sourceOf = (name: BaseName) => (name === 'iso' ? isoSource : metal.get(name));

@@ -72,7 +72,7 @@ export async function inspectIso(
   path: string,
   options: { readonly signal?: AbortSignal | undefined } = {},
 ): Promise<IsoReport> {
-  await using source = await openSource(path);
+  await using source = await openSource(path, options.signal);
   return await inspectIsoSource(source, options.signal);
 }
 

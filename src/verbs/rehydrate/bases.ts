@@ -60,7 +60,7 @@ export async function openBases(
 
   try {
     if (options.isoPath !== undefined) await provenIso();
-    if (needed.has('iso')) sources.set('iso', await openSource(await findIso(options)));
+    if (needed.has('iso')) sources.set('iso', await openSource(await findIso(options), signal));
     const absent = new Map<MetalVariant, BlobRef>();
     for (const variant of ['metal', 'metal4k'] as const) {
       if (!needed.has(variant)) continue;

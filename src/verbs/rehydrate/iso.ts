@@ -67,6 +67,7 @@ export async function proveIso(path: string, options: IsoOptions): Promise<void>
 export async function matchIsos(
   paths: readonly string[],
   wanted: readonly { readonly recipes: Recipes }[],
+  signal?: AbortSignal,
 ): Promise<ReadonlyMap<Arch, string>> {
   const isos = new Map<Arch, string>();
   const [path] = paths;
@@ -75,7 +76,7 @@ export async function matchIsos(
     return isos.set(only.recipes.architecture, path);
   }
   for (const iso of paths) {
-    const { arch } = await openLiveIso(iso);
+    const { arch } = await openLiveIso(iso, { signal });
     const other = isos.get(arch);
     if (other !== undefined) {
       throw new UsageError(`two ISOs of ${arch} are named`, {

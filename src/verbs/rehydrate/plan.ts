@@ -48,7 +48,7 @@ export async function planRehydration(request: PlanRequest, progress: Progress):
     output.kind === 'stream' || everything.length === 0
       ? []
       : await planFiles(everything, output, { force, signal });
-  const isos = await matchIsos(request.isoPaths ?? [], wanted);
+  const isos = await matchIsos(request.isoPaths ?? [], wanted, request.signal);
   const architectures = wanted.map((work) => ({
     ...work,
     files: files.filter(({ artifact }) => work.artifacts.includes(artifact)),

@@ -1,16 +1,17 @@
-import { mkdir, readFile, rm, stat } from 'node:fs/promises';
+import { mkdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { blobPath } from '../../bundle/blobs.ts';
 import { ANNOTATION_REF_NAME, BUNDLE_TYPE, RECIPES_TYPE } from '../../bundle/media-types.ts';
-import { isBundle, openBundle } from '../../bundle/read.ts';
+import { isBundle, MAX_INDEX_BYTES, openBundle } from '../../bundle/read.ts';
 import type { Selection } from '../../bundle/select.ts';
 import { blobsFor } from '../../bundle/work.ts';
 import type { Arch } from '../../core/arch.ts';
-import { FormatError, throwIfAborted, UsageError } from '../../core/errors.ts';
+import { FormatError, IoError, throwIfAborted, UsageError } from '../../core/errors.ts';
 import { writeAtomically } from '../../core/io/atomic.ts';
 import type { BlobRef, Sha256 } from '../../core/io/digest.ts';
 import { hashFile } from '../../core/io/hash-file.ts';
 import { osError } from '../../core/io/os-error.ts';
+import { readWhole } from '../../core/io/regular.ts';
 import { type Progress, silent } from '../../core/progress/progress.ts';
 import { step } from '../../core/progress/step.ts';
 import { OCI_INDEX, OCI_MANIFEST } from '../../formats/oci/media-types.ts';
@@ -50,7 +51,7 @@ export interface PullOptions {
 export async function pull(options: PullOptions): Promise<Transfer> {
   const { registry, reference, target, arches, selection, withoutIso = false } = options;
   const { bytes: top, sha256: digest } = await registry.manifest(reference);
-  await prepare(target, digest, options.force ?? false);
+  await prepare(target, digest, options);
   const manifests = await pullManifests(top, digest, options);
   await writeBlob(target, digest, top);
   const tag = reference.startsWith('sha256:') ? undefined : reference;
@@ -64,7 +65,7 @@ export async function pull(options: PullOptions): Promise<Transfer> {
   // A folder that can be opened tells what it may need; without blobs it makes nothing wrong.
   await writeFileAt(join(target, 'index.json'), encodeIndex({ manifests: [entry] }));
   await writeFileAt(join(target, 'oci-layout'), encodeLayout());
-  const bundle = await openBundle(target);
+  const bundle = await openBundle(target, options.signal);
   const work = choosePart({ bundle, arches, selection }, options.progress ?? silent);
   const isos = new Set<string>(bundle.recipes.map(({ iso }) => iso.sha256));
   const wanted = new Map<string, BlobRef>();
@@ -103,8 +104,19 @@ async function pullBlobs(
 }
 
 /** Nothing is replaced unasked but a pull of the very same, finished or not. */
-async function prepare(target: string, digest: Sha256, force: boolean): Promise<void> {
-  const index = await readFile(join(target, 'index.json'), 'utf8').catch(() => undefined);
+async function prepare(
+  target: string,
+  digest: Sha256,
+  { force = false, signal }: PullOptions,
+): Promise<void> {
+  const index = await readWhole(join(target, 'index.json'), {
+    limit: MAX_INDEX_BYTES,
+    what: 'index.json',
+    signal,
+  }).catch((error: unknown) => {
+    if (error instanceof IoError && error.code === 'NOT_FOUND') return undefined;
+    throw error;
+  });
   const other = index !== undefined && !index.includes(digest);
   if (other && !force) {
     throw new UsageError(`there is another bundle at ${target}`, {
