@@ -80,7 +80,7 @@ function partOf(work: readonly ArchWork[], shard: Shard): ArchWork[] {
 }
 
 /** Bytes that have to be handled: what it took compressed, since zeros cost next to nothing. */
-function effortOf({ released, size }: RecipeArtifact, { iso }: Recipes): number {
+export function effortOf({ released, size }: RecipeArtifact, { iso }: Recipes): number {
   return released.size ?? Math.min(size, iso.size);
 }
 
