@@ -15,8 +15,18 @@ export const readPage = (page: string): string => readFileSync(resolve(page), 'u
 
 /** The fenced blocks of a language, in the page's order. */
 export function blocksOf(text: string, language: string): string[] {
-  const fence = new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\`$`, 'gm');
-  return [...text.matchAll(fence)].map(([, block = '']) => block);
+  const blocks: string[] = [];
+  let open: { readonly language: string; readonly lines: string[] } | undefined;
+  for (const line of text.split('\n')) {
+    const [, info] = /^```(\w*)$/.exec(line) ?? [];
+    if (info === undefined) open?.lines.push(line);
+    else if (open === undefined) open = { language: info, lines: [] };
+    else {
+      if (open.language === language) blocks.push(`${open.lines.join('\n')}\n`);
+      open = undefined;
+    }
+  }
+  return blocks;
 }
 
 /** Of a part of a page: the text below a heading, down to the next of its rank. */
@@ -158,10 +168,15 @@ export function ownCommands(
     .replace(/\\\n\s*/g, ' ')
     .replace(/\$\(\([^)]*\)\)/g, '1')
     .replace(/\$\{?(\w+)\}?/g, (_, name: string) => variables[name] ?? name);
-  const lines = joined.match(/\biso-rehydrate [^\n|)&;>]*/g) ?? [];
+  // As a command, or as the program of a container.
+  const start =
+    /(?:^|[|(;&]\s*)iso-rehydrate (?<own>[^\n|)&;>]*)|^\s*podman run .*? (?:iso-rehydrate|coreos-images) (?<inside>[^\n|)&;>]*)/gm;
+  const lines = [...joined.matchAll(start)].map(
+    ({ groups }) => groups?.own ?? groups?.inside ?? '',
+  );
   return lines.map((line) => {
     const words = line.replace(/ #.*$/, '').match(/(?:"[^"]*"|[^\s"]+)+/g) ?? [];
-    return words.slice(1).map((word) => word.replaceAll('"', ''));
+    return words.map((word) => word.replaceAll('"', ''));
   });
 }
 

@@ -10,6 +10,8 @@ const STREAMS = new Map([
   ['stable.json', 'test/golden/streams/fcos-stable.json'],
   ['rhcos.json', 'test/golden/streams/rhcos-4.16-x86_64.json'],
 ]);
+/** Tables may be padded. */
+const text = () => readPage(PAGE).replace(/ +/g, ' ');
 const own = commandsOfPage(PAGE).flatMap((line) => ownCommands(line));
 
 test('the page is there, with a way for each of the two', () => {
@@ -30,7 +32,7 @@ test.each([...STREAMS])('%s: what estimate says of the real one', async (name, p
   const dehydrate = own.find((line) => line[0] === 'dehydrate' && line.includes(name));
   expect(dehydrate).toContain('--download');
   expect(dehydrate?.slice(dehydrate.indexOf('--arch'))).toContain('x86_64');
-  expect(readPage(PAGE)).toContain(`| ${covered} of ${artifacts.length} | ${fetch} |`);
+  expect(text()).toContain(`| ${covered} of ${artifacts.length} | ${fetch} |`);
 });
 
 test.each([...STREAMS.values()])('the table has what the script prints of %s', async (path) => {
@@ -38,7 +40,7 @@ test.each([...STREAMS.values()])('the table has what the script prints of %s', a
   const [program = '', script = '', , arch = ''] = example.split(' ');
   expect(program).toBe('node');
   const { stdout } = await execa(process.execPath, [script, path, arch]);
-  expect(readPage(PAGE)).toContain(`| ${stdout} |`);
+  expect(text()).toContain(`| ${stdout} |`);
 });
 
 test('signatures: only a stream that names them is checked with a keyring', async () => {
