@@ -50,10 +50,13 @@ test('from a checkout: the command is there, whatever the system has for Node', 
 });
 
 test('the reference of the library’s exports is made', async () => {
-  for (const line of linesOf('docs/library.md', /^npm run api$/)) await execa('bash', ['-ec', line]);
+  for (const line of linesOf('docs/library.md', /^npm run api$/))
+    await execa('bash', ['-ec', line]);
   const index = await readFile('.work/api/index.html', 'utf8');
   expect(index).toContain('iso-rehydrate');
-  expect(await readFile('.work/api/functions/rehydrate.html', 'utf8')).toContain('RehydrateOptions');
+  expect(await readFile('.work/api/functions/rehydrate.html', 'utf8')).toContain(
+    'RehydrateOptions',
+  );
 });
 
 test('the packed package installs into an empty folder and runs there', async () => {
