@@ -1,4 +1,4 @@
-import { copyFile, cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, delimiter, join, resolve } from 'node:path';
 import { execa } from 'execa';
@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { blocksOf, commandsOf, elsewhere, PAGES, readPage } from '../support/pages.ts';
 import { type RegistryServer, registryServer } from '../support/registry-server.ts';
 import { cli } from './support/cli.ts';
-import { fixtureArches, fixtureDir, pick, promised } from './support/fixture.ts';
+import { fixtureArches, fixtureDir, promised } from './support/fixture.ts';
 import { inspected, RESTING, releaseBundle } from './support/release-bundle.ts';
 
 /**
