@@ -3,7 +3,12 @@ import { fetchFile } from '../core/http/fetch-file.ts';
 import { readBody } from '../core/http/read-body.ts';
 import type { BlobRef } from '../core/io/digest.ts';
 import { type Sha256, sha256Of } from '../core/io/digest.ts';
-import { OCI_INDEX, OCI_MANIFEST } from '../formats/oci/media-types.ts';
+import {
+  DOCKER_LIST,
+  DOCKER_MANIFEST,
+  OCI_INDEX,
+  OCI_MANIFEST,
+} from '../formats/oci/media-types.ts';
 import { connect, MAX_MANIFEST, type RegistryOptions } from './connection.ts';
 import type { Reference } from './reference.ts';
 import { type BlobContent, type UploadOptions, uploadBlob } from './upload.ts';
@@ -40,7 +45,7 @@ export function openRegistry(
   return {
     hasBlob,
     async manifest(name) {
-      const accept = [OCI_INDEX, OCI_MANIFEST].join(', ');
+      const accept = [OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST].join(', ');
       const response = await send(`${root}/manifests/${name}`, () => ({ headers: { accept } }));
       await expectOk(response, `give manifest ${name}`);
       const bytes = await readBody(response, MAX_MANIFEST, `manifest ${name}`);
