@@ -1,4 +1,4 @@
-import { openSync, readSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { osError } from '../../../core/io/os-error.ts';
 import { shortRead } from '../../../core/io/short-read.ts';
 
@@ -6,6 +6,7 @@ import { shortRead } from '../../../core/io/short-read.ts';
 export interface FileReader {
   /** Fills `buffer`. Throws IoError, or FormatError `SHORT_READ`. */
   read(buffer: Uint8Array, position: number): void;
+  close(): void;
 }
 
 export function openFileReader(path: string): FileReader {
@@ -28,5 +29,6 @@ export function openFileReader(path: string): FileReader {
         done += bytes;
       }
     },
+    close: () => closeSync(fd),
   };
 }
