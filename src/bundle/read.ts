@@ -4,7 +4,7 @@ import { BASE_NAMES } from '../../images/platforms.ts';
 import type { Arch } from '../core/arch.ts';
 import { FormatError, IoError, UnsupportedError } from '../core/errors.ts';
 import { type BlobRef, type Sha256, sha256Of } from '../core/io/digest.ts';
-import { osError } from '../core/io/os-error.ts';
+import { isAbsent, osError } from '../core/io/os-error.ts';
 import { readWhole } from '../core/io/regular.ts';
 import { OCI_INDEX, OCI_MANIFEST } from '../formats/oci/media-types.ts';
 import {
@@ -52,8 +52,7 @@ export async function openBundle(path: string, signal?: AbortSignal): Promise<Bu
   try {
     await stat(path);
   } catch (error) {
-    const absent = error instanceof Error && 'code' in error && error.code === 'ENOENT';
-    if (!absent) throw osError(error, 'open', path);
+    if (!isAbsent(error)) throw osError(error, 'open', path);
     throw new IoError(`there is no bundle at ${path}`, {
       code: 'NOT_FOUND',
       context: { bundle: path },

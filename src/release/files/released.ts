@@ -7,7 +7,7 @@ import { execa } from 'execa';
 import { FormatError, RehydrateError, throwIfAborted, toolMissing } from '../../core/errors.ts';
 import type { BlobRef } from '../../core/io/digest.ts';
 import { createHasher, type Hasher } from '../../core/io/digest.ts';
-import { osError } from '../../core/io/os-error.ts';
+import { isAbsent, osError } from '../../core/io/os-error.ts';
 import { openRegular } from '../../core/io/regular.ts';
 import type { StreamArtifact } from '../stream/artifacts.ts';
 import type { Compression } from '../stream/names.ts';
@@ -40,8 +40,7 @@ export async function findReleased(
     try {
       if ((await stat(candidate.path)).isFile()) return candidate;
     } catch (error) {
-      const absent = error instanceof Error && 'code' in error && error.code === 'ENOENT';
-      if (!absent) throw osError(error, 'look at', candidate.path);
+      if (!isAbsent(error)) throw osError(error, 'look at', candidate.path);
     }
   }
   return undefined;
