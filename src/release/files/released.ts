@@ -11,7 +11,7 @@ import {
 } from '../../core/errors.ts';
 import type { BlobRef } from '../../core/io/digest.ts';
 import { createHasher, type Hasher } from '../../core/io/digest.ts';
-import { osError } from '../../core/io/os-error.ts';
+import { isAbsent, osError } from '../../core/io/os-error.ts';
 import { openRegular } from '../../core/io/regular.ts';
 import { openSource } from '../../core/io/source.ts';
 import { feedOf } from '../../formats/compressed/feed.ts';
@@ -50,8 +50,7 @@ export async function findReleased(
     try {
       if ((await stat(candidate.path)).isFile()) return candidate;
     } catch (error) {
-      const absent = error instanceof Error && 'code' in error && error.code === 'ENOENT';
-      if (!absent) throw osError(error, 'look at', candidate.path);
+      if (!isAbsent(error)) throw osError(error, 'look at', candidate.path);
     }
   }
   return undefined;

@@ -5,6 +5,7 @@ import {
   UnsupportedError,
   UsageError,
 } from '../../core/errors.ts';
+import { oneLine } from '../../core/text/printable.ts';
 import {
   type ArtifactId,
   nameMatches,
@@ -76,8 +77,5 @@ export function refuseFailures(failures: readonly Failure[], allowed: Allowance)
 
 /** Why an artifact is missing, for the recipe manifest: printable, and without this host's paths. */
 export function reasonOf({ error }: Failure, folder: string): string {
-  return error.message
-    .replaceAll(`${folder.replace(/\/+$/, '')}/`, '')
-    .replace(/\p{C}/gu, ' ')
-    .slice(0, 1000);
+  return oneLine(error.message.replaceAll(`${folder.replace(/\/+$/, '')}/`, ''));
 }

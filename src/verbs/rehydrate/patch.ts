@@ -1,10 +1,11 @@
 import type { Bundle } from '../../bundle/read.ts';
 import type { RecipeArtifact } from '../../bundle/recipes.ts';
 import type { CodecPool } from '../../codec/pool.ts';
-import { IntegrityError, throwIfAborted } from '../../core/errors.ts';
+import { throwIfAborted } from '../../core/errors.ts';
 import type { BlobRef } from '../../core/io/digest.ts';
 import type { Sink } from '../../core/io/sink.ts';
 import type { Source } from '../../core/io/source.ts';
+import { TargetMismatchError } from '../../core/io/target-mismatch.ts';
 import { type ApplyOptions, applyDelta } from '../../formats/delta/apply.ts';
 
 export interface WriteArtifactOptions {
@@ -77,17 +78,12 @@ function fullyRead(blob: AsyncIterable<Uint8Array>) {
 /** The artifact came out whole, but wrong. */
 export function wrongTarget(
   { artifact, base }: WriteArtifactOptions,
-  { sha256, size }: BlobRef,
-): IntegrityError {
-  return new IntegrityError(`${artifact.name} does not have its SHA-256`, {
-    code: 'TARGET_MISMATCH',
-    context: {
-      base: base.name,
-      'expected sha256': artifact.sha256,
-      'actual sha256': sha256,
-      'expected size': artifact.size,
-      'actual size': size,
-    },
+  found: BlobRef,
+): TargetMismatchError {
+  return new TargetMismatchError(`${artifact.name} does not have its SHA-256`, {
+    expected: artifact,
+    found,
+    context: { base: base.name },
     hint: 'the base is damaged; fetch the bundle again and use --no-cache',
   });
 }

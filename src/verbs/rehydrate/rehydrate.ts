@@ -1,5 +1,4 @@
-import type { MissingArtifact, RecipeArtifact } from '../../bundle/recipes.ts';
-import { openMemo } from '../../codec/deflate/memo.ts';
+import type { MissingArtifact } from '../../bundle/recipes.ts';
 import type { CodecPool } from '../../codec/pool.ts';
 import { workerPool } from '../../codec/workers/pool.ts';
 import type { Arch } from '../../core/arch.ts';
@@ -10,6 +9,7 @@ import { sideBySide, valueOrThrow } from '../../core/threads/side-by-side.ts';
 import type { MetalCache } from '../../engine/cache/metal-cache.ts';
 import type { EngineReport, MetalEngine } from '../../engine/engine.ts';
 import { type Rehydrated, rehydrateArch } from './arch.ts';
+import { memoFor } from './deflate-memo.ts';
 import { deliverFiles, type StreamDelivery, streamDelivery } from './deliver.ts';
 import { type ArchPlan, type Plan, type PlanRequest, planRehydration } from './plan.ts';
 
@@ -53,7 +53,7 @@ export interface ArchOutcome {
 export async function rehydrate(options: RehydrateOptions): Promise<RehydrateReport> {
   const { jobs = 1, signal, progress = silent } = options;
   const plan = await planRehydration(options, progress);
-  await using memo = deflatesAgain(plan) ? await memoIn(options.cache) : undefined;
+  await using memo = await memoFor(plan.architectures, options.cache);
   await using pool = workerPool(undefined, memo?.shared);
   // What breaks the one stream that all write to ends them all.
   const stop = new AbortController();
@@ -70,24 +70,6 @@ export async function rehydrate(options: RehydrateOptions): Promise<RehydrateRep
   if (architectures.some(({ error }) => error instanceof CancelledError)) throwIfAborted(signal);
   await stream?.finish();
   return { architectures: [...architectures, ...leftOut(plan)] };
-}
-
-/** A cache that cannot be written to serves as well, but slower. */
-async function memoIn(cache: MetalCache) {
-  try {
-    return await openMemo(await cache.scratch());
-  } catch {
-    return undefined;
-  }
-}
-
-/** Whether two images of an architecture may hold the same deflated data. */
-function deflatesAgain({ architectures }: Plan): boolean {
-  return architectures.some(({ artifacts }) => artifacts.filter(hasDeflated).length > 1);
-}
-
-function hasDeflated({ recipe }: RecipeArtifact): boolean {
-  return recipe.kind === 'container' && recipe.layers.some(({ requires }) => requires.length > 0);
 }
 
 interface Run extends RehydrateOptions {
