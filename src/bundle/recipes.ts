@@ -2,6 +2,7 @@ import * as v from 'valibot';
 import { BASE_NAMES, type BaseName, CONTAINERS, type Container } from '../../images/platforms.ts';
 import { MAX_LAYERS } from '../codec/codec.ts';
 import { ARCHITECTURES, type Arch } from '../core/arch.ts';
+import type { CodeOf } from '../core/error-codes.ts';
 import { FormatError } from '../core/errors.ts';
 import type { BlobRef, Sha256 } from '../core/io/digest.ts';
 import { canonicalJson } from '../core/json/canonical.ts';
@@ -200,7 +201,7 @@ const recipesSchema: v.GenericSchema<unknown, Recipes> = v.object({
  */
 export function decodeRecipes(bytes: Uint8Array, source: string): Recipes {
   const recipes = parseJson(bytes, recipesSchema, { what: 'recipe manifest', source });
-  const fail = (code: string, message: string, at: string) =>
+  const fail = (code: CodeOf<'format'>, message: string, at: string) =>
     new FormatError(`the recipe manifest is inconsistent at ${at}: ${message}`, {
       code,
       context: { file: source, jsonPath: at },

@@ -11,21 +11,20 @@ import { parseArches, parseFactor, parseList, parseSize } from './options.ts';
 import { errorEvent, renderError } from './render-error.ts';
 
 test('exit codes', () => {
-  const options = { code: 'X' };
   const codes: [unknown, number][] = [
-    [new errors.UsageError('', options), 2],
-    [new errors.FormatError('', options), 3],
-    [new errors.IntegrityError('', options), 4],
-    [new errors.UnsupportedError('', options), 5],
-    [new errors.EngineError('', options), 6],
-    [new errors.IoError('', options), 7],
-    [new errors.ToolError('', options), 8],
-    [new errors.CancelledError('', options), 130],
-    [new errors.CancelledError('', { ...options, context: { signal: 'SIGTERM' } }), 143],
+    [new errors.UsageError('', { code: 'REFERENCE' }), 2],
+    [new errors.FormatError('', { code: 'GZIP' }), 3],
+    [new errors.IntegrityError('', { code: 'BLOB_SIZE' }), 4],
+    [new errors.UnsupportedError('', { code: 'ARCH_ABSENT' }), 5],
+    [new errors.EngineError('', { code: 'VM_QMP' }), 6],
+    [new errors.IoError('', { code: 'IO' }), 7],
+    [new errors.ToolError('', { code: 'TOOL_MISSING' }), 8],
+    [new errors.CancelledError('', { code: 'CANCELLED' }), 130],
+    [new errors.CancelledError('', { code: 'CANCELLED', context: { signal: 'SIGTERM' } }), 143],
     [
       new errors.CancelledError('', {
-        ...options,
-        cause: new errors.CancelledError('', { ...options, context: { signal: 'SIGHUP' } }),
+        code: 'CANCELLED',
+        cause: new errors.CancelledError('', { code: 'CANCELLED', context: { signal: 'SIGHUP' } }),
       }),
       129,
     ],
@@ -115,14 +114,14 @@ test('sizes, factors, lists and architectures', () => {
 
 test('an error is told as what, where, cause and fix; hostile text is defused', () => {
   const error = new errors.FormatError('bad \x1b[31mthing\nlast lines', {
-    code: 'BAD_THING',
+    code: 'GZIP',
     context: { file: '/x', gone: undefined, offset: 7 },
     hint: 'mend it',
     cause: new Error('outer', { cause: new Error('inner') }),
   });
   expect(renderError(error, { debug: false })).toBe(
     [
-      'error: bad \\x1b[31mthing [BAD_THING]',
+      'error: bad \\x1b[31mthing [GZIP]',
       'last lines',
       'where: file: /x',
       'where: offset: 7',

@@ -1,6 +1,6 @@
 import { CommanderError } from 'commander';
 import { CancelledError, RehydrateError } from '../core/errors.ts';
-import { exitCodeOf } from './exit-code.ts';
+import { exitCodeOf, PIPE_CLOSED } from './exit-code.ts';
 import type { CliIo } from './io.ts';
 import { createProgram } from './program.ts';
 import { errorEvent, renderError } from './render-error.ts';
@@ -24,9 +24,6 @@ export async function runCommand(argv: readonly string[], io: CliIo): Promise<nu
     return exitCodeOf(error);
   }
 }
-
-/** What a shell reports for a process that SIGPIPE ended. */
-const PIPE_CLOSED = 141;
 
 function isClosedPipe(error: unknown, { signal }: CliIo): boolean {
   const reason: unknown = signal.reason;

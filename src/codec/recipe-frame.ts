@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import type { CodeOf } from '../core/error-codes.ts';
 import { FormatError } from '../core/errors.ts';
 import { canonicalJson } from '../core/json/canonical.ts';
 import { countField } from '../core/json/fields.ts';
@@ -46,7 +47,7 @@ export function encodeFrame<H>(type: FrameType<H>, { header, columns }: Frame<H>
 
 /** Makes the errors of what reads a codec's recipe. */
 export const damagedRecipe =
-  (what: string, code: string, context: Readonly<Record<string, number>> = {}) =>
+  (what: string, code: CodeOf<'format'>, context: Readonly<Record<string, number>> = {}) =>
   (problem: string) =>
     new FormatError(`${what}: ${problem}`, {
       code,

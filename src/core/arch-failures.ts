@@ -1,17 +1,5 @@
 import type { Arch } from './arch.ts';
-import {
-  CancelledError,
-  EngineError,
-  type ErrorKind,
-  type ErrorOptionsWithContext,
-  FormatError,
-  IntegrityError,
-  IoError,
-  RehydrateError,
-  ToolError,
-  UnsupportedError,
-  UsageError,
-} from './errors.ts';
+import { KINDS_WORST_FIRST, kindError, RehydrateError } from './errors.ts';
 
 /** An architecture that did not come out, and why. */
 export interface ArchFailure {
@@ -20,32 +8,6 @@ export interface ArchFailure {
 }
 
 export const ARCHITECTURES_FAILED = 'ARCHITECTURES_FAILED';
-
-/**
- * The worst first: wrong data must never be overlooked, then come what failed on this host, and last
- * what was asked for wrongly or is not there. A bug is worse than all of them.
- */
-const CLASSES = {
-  integrity: IntegrityError,
-  format: FormatError,
-  engine: EngineError,
-  io: IoError,
-  tool: ToolError,
-  usage: UsageError,
-  unsupported: UnsupportedError,
-  cancelled: CancelledError,
-} as const satisfies Record<ErrorKind, unknown>;
-
-export const KINDS_WORST_FIRST = Object.keys(CLASSES) as ErrorKind[];
-
-/** A new error of a kind. */
-export function kindError(
-  kind: ErrorKind,
-  message: string,
-  options: ErrorOptionsWithContext,
-): RehydrateError {
-  return new CLASSES[kind](message, options);
-}
 
 /**
  * One error for the failures of several architectures, of the kind of the worst of them. Its cause is

@@ -13,7 +13,7 @@ export interface CliResult {
 /** An engine that must not be asked: what it would do takes minutes and is tested end to end. */
 export const noEngine: MetalEngine = {
   name: 'qemu',
-  regenerate: () => Promise.reject(new EngineError('no boot was expected', { code: 'NO_ENGINE' })),
+  regenerate: () => Promise.reject(new EngineError('no boot was expected', { code: 'VM_EXITED' })),
 };
 
 /** Runs a command line in this process. */

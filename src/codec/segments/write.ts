@@ -1,3 +1,4 @@
+import type { CodeOf } from '../../core/error-codes.ts';
 import { IntegrityError, throwIfAborted } from '../../core/errors.ts';
 import type { Sink } from '../../core/io/sink.ts';
 import { mapInOrder } from '../../core/threads/map-in-order.ts';
@@ -55,7 +56,7 @@ export function sizeTaker(sizes: Uint32Array): (count: number) => Uint32Array {
 /** What was encoded is not what the recipe was made with: as far as sizes tell (the caller checks the hash). */
 export function otherPayload(
   what: string,
-  code: string,
+  code: CodeOf<'integrity'>,
   context: Readonly<Record<string, number | undefined>>,
 ): IntegrityError {
   return new IntegrityError(

@@ -1,6 +1,7 @@
+import type { CodeOf } from '../error-codes.ts';
 import { IoError, RehydrateError } from '../errors.ts';
 
-const HINTS: Readonly<Record<string, { code: string; what: string; hint: string }>> = {
+const HINTS: Readonly<Record<string, { code: CodeOf<'io'>; what: string; hint: string }>> = {
   ENOSPC: {
     code: 'DISK_FULL',
     what: 'no space left',

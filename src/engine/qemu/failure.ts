@@ -3,12 +3,13 @@ import { join } from 'node:path';
 import { pid } from 'node:process';
 import { STATUS } from '../../../vm/guest/unpack.ts';
 import type { Accel } from '../../../vm/profiles/index.ts';
+import type { CodeOf } from '../../core/error-codes.ts';
 import { cancelled, EngineError, IoError, type RehydrateError } from '../../core/errors.ts';
 import type { Failure } from './attempt.ts';
 import type { Cause } from './termination.ts';
 
 interface Verdict {
-  readonly code: string;
+  readonly code: CodeOf<'engine'> | 'DISK_FULL';
   /** Completes "the VM failed in phase boot: …". */
   readonly what: string;
   readonly hint: string;
@@ -112,10 +113,9 @@ export async function failureError(failure: Failure, run: FailedRun): Promise<Re
     `console log: ${kept}`,
   ].join('\n');
   const context = { phase, accel: run.accel, consoleLog: kept, ...(stderr ? { stderr } : {}) };
-  const options = { code, context, hint };
-  return cause.kind === 'disk-full'
-    ? new IoError(message, options)
-    : new EngineError(message, options);
+  return code === 'DISK_FULL'
+    ? new IoError(message, { code, context, hint })
+    : new EngineError(message, { code, context, hint });
 }
 
 function section(title: string, lines: readonly string[]): string[] {

@@ -1,4 +1,5 @@
 import { type Arch, isArch } from '../../core/arch.ts';
+import type { CodeOf } from '../../core/error-codes.ts';
 import { UnsupportedError } from '../../core/errors.ts';
 import type { Iso9660 } from './iso9660.ts';
 import type { IsoExtent } from './live-iso.ts';
@@ -101,7 +102,7 @@ export function findInitrd(iso: Iso9660, hints: LayoutHints): Promise<IsoExtent>
 async function firstOf(
   iso: Iso9660,
   what: string,
-  code: string,
+  code: CodeOf<'unsupported'>,
   candidates: readonly string[],
 ): Promise<IsoExtent> {
   const found = await firstFile(iso, candidates);

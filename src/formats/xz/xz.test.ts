@@ -19,7 +19,7 @@ function unpack(packed: Uint8Array): { bytes: Buffer; zeros: number; read: numbe
   let read = 0;
   decodeXz(
     (length) => {
-      if (read + length > packed.length) throw new FormatError('end', { code: 'END' });
+      if (read + length > packed.length) throw new FormatError('end', { code: 'SHORT_READ' });
       read += length;
       return packed.subarray(read - length, read);
     },

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { createInflateRaw } from 'node:zlib';
+import type { CodeOf } from '../../core/error-codes.ts';
 import { FormatError } from '../../core/errors.ts';
 
 /** APPNOTE 4.3.7 and 4.3.16, little endian. */
@@ -50,7 +51,7 @@ export async function* unzip(
   if (tail.readUInt16LE(end + 10) !== 1) throw bad('of several files', 'ZIP_KIND');
 }
 
-type Complaint = (problem: string, code?: string) => FormatError;
+type Complaint = (problem: string, code?: CodeOf<'format'>) => FormatError;
 
 /** Cuts off the local header with its name and extra fields. */
 async function splitHeader(

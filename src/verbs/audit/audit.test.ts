@@ -227,14 +227,14 @@ test('FAIL: what could not be tried says nothing of the bundle, and spares the r
   await rm(join(root.path, 'cache'), { recursive: true });
   const broken: MetalEngine = {
     name: 'qemu',
-    regenerate: () => Promise.reject(new EngineError('it \x1b[31mdied', { code: 'DIED' })),
+    regenerate: () => Promise.reject(new EngineError('it \x1b[31mdied', { code: 'VM_EXITED' })),
   };
   const { code, report, stderr } = await runAudit(stage, ['-a', 'x86_64'], broken);
   expect(code, stderr).toBe(6);
   expect(report?.verdict).toBe('FAIL');
   expect(one(report, 'qemu')).toMatchObject({
     status: 'FAIL',
-    error: { kind: 'engine', code: 'DIED', message: 'it ?[31mdied' },
+    error: { kind: 'engine', code: 'VM_EXITED', message: 'it ?[31mdied' },
   });
   expect(one(report, 'metal/iso').status).toBe('GOOD');
   expect(schemaErrors('audit-report', JSON.parse(JSON.stringify(report)))).toEqual([]);

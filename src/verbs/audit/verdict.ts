@@ -1,8 +1,9 @@
-import { KINDS_WORST_FIRST, kindError } from '../../core/arch-failures.ts';
-import { type ErrorKind, RehydrateError } from '../../core/errors.ts';
+import { type ErrorKind, KINDS_WORST_FIRST, kindError, RehydrateError } from '../../core/errors.ts';
 import type { AuditedArchitecture, AuditReport, ReportedError, Status } from './report.ts';
 
 const WORST_FIRST: readonly Status[] = ['BAD', 'FAIL', 'UNCOVERED', 'GOOD'];
+
+const CODES = { BAD: 'AUDIT_BAD', FAIL: 'AUDIT_FAIL', UNCOVERED: 'AUDIT_UNCOVERED' } as const;
 
 export function countStatuses(
   architectures: readonly Pick<AuditedArchitecture, 'artifacts'>[],
@@ -44,7 +45,7 @@ export function auditFailure(
   const kind = verdict === 'BAD' ? 'integrity' : worstKind(verdict, architectures);
   const text = `${message}; ${counts.GOOD} GOOD\n${lines.join('\n')}`;
   if (kind === undefined) return new Error(text);
-  return kindError(kind, text, { code: `AUDIT_${verdict}`, hint });
+  return kindError(kind, text, { code: CODES[verdict], hint });
 }
 
 function worstKind(

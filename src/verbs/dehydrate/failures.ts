@@ -59,7 +59,7 @@ export function refuseFailures(failures: readonly Failure[], allowed: Allowance)
   const lines = fatal.map(({ label, error }) => `${label}: ${error.message}`);
   const count = fatal.length === 1 ? 'an artifact' : `${fatal.length} artifacts`;
   const options = {
-    code: 'ARTIFACTS_UNCOVERED',
+    code: 'ARTIFACTS_UNCOVERED' as const,
     context: { artifacts: fatal.map(({ label }) => label).join(', ') },
     hint:
       first.error.hint ??

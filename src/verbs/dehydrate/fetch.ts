@@ -1,6 +1,5 @@
 import type { Arch } from '../../core/arch.ts';
-import { KINDS_WORST_FIRST, kindError } from '../../core/arch-failures.ts';
-import { RehydrateError } from '../../core/errors.ts';
+import { KINDS_WORST_FIRST, kindError, RehydrateError } from '../../core/errors.ts';
 import { type DownloadOptions, download } from '../../release/download/download.ts';
 import { idText, listArtifacts, type StreamArtifact } from '../../release/stream/artifacts.ts';
 import type { Stream } from '../../release/stream/schema.ts';
