@@ -157,6 +157,7 @@ export const ERROR_CODES = {
   LISTEN_ADDRESS: usage('The address to listen on is malformed.'),
   LOCATION_NAME: format('A location in the stream does not end in a usable file name.'),
   METAL_DIFFERS: integrity('The ISO regenerates a different disk from the released one.'),
+  META_ARCH: format('Build metadata (`meta.json`) does not say of which architecture it is.'),
   NAME_CLASH: format('Two artifacts of the stream have the same name.'),
   NOT_APART: unsupported('A file cannot be taken apart by any codec.'),
   NOT_A_BUNDLE: format('The path does not hold a bundle.'),
