@@ -1,9 +1,10 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { BASE_NAMES } from '../../images/platforms.ts';
 import type { Arch } from '../core/arch.ts';
 import { FormatError, IoError, UnsupportedError } from '../core/errors.ts';
 import { type BlobRef, type Sha256, sha256Of } from '../core/io/digest.ts';
-import { osError } from '../core/io/os-error.ts';
+import { isAbsent, osError } from '../core/io/os-error.ts';
 import { readWhole } from '../core/io/regular.ts';
 import { OCI_INDEX, OCI_MANIFEST } from '../formats/oci/media-types.ts';
 import {
@@ -16,7 +17,7 @@ import {
 } from '../formats/oci/oci.ts';
 import { blobPath, readBlob, readJsonBlob, readWholeBlob } from './blobs.ts';
 import { RECIPES_TYPE } from './media-types.ts';
-import { blobsOf, decodeRecipes, type Recipes } from './recipes.ts';
+import { blobsOf, blobsOfBase, decodeRecipes, type Recipes } from './recipes.ts';
 
 /** A bundle on disk. Opening reads and proves its small JSON documents and nothing else. */
 export interface Bundle {
@@ -51,8 +52,7 @@ export async function openBundle(path: string, signal?: AbortSignal): Promise<Bu
   try {
     await stat(path);
   } catch (error) {
-    const absent = error instanceof Error && 'code' in error && error.code === 'ENOENT';
-    if (!absent) throw osError(error, 'open', path);
+    if (!isAbsent(error)) throw osError(error, 'open', path);
     throw new IoError(`there is no bundle at ${path}`, {
       code: 'NOT_FOUND',
       context: { bundle: path },
@@ -174,6 +174,7 @@ async function readRecipes(
   const layers = new Map(manifest.layers.map((layer) => [layer.digest.slice(7), layer.size]));
   const wanted: BlobRef[] = [recipes.stream];
   if (recipes.iso.embedded) wanted.push(recipes.iso);
+  for (const base of BASE_NAMES) wanted.push(...blobsOfBase(recipes, base));
   for (const { recipe } of recipes.artifacts) wanted.push(...blobsOf(recipe));
   for (const ref of wanted) {
     if (layers.get(ref.sha256) === ref.size) continue;

@@ -18,7 +18,7 @@ import { syncFolder, writeAtomically } from '../core/io/atomic.ts';
 import { copyBuffers, copyRange } from '../core/io/copy.ts';
 import { type BlobRef, hashingHere } from '../core/io/digest.ts';
 import { hashFile } from '../core/io/hash-file.ts';
-import { osError } from '../core/io/os-error.ts';
+import { isAbsent, osError } from '../core/io/os-error.ts';
 import { fileSink, hashingSink, type Sink } from '../core/io/sink.ts';
 import { openSource, type Source } from '../core/io/source.ts';
 import { encodeIndex, encodeLayout, type OciIndex } from '../formats/oci/oci.ts';
@@ -173,7 +173,7 @@ async function refuseTaken(target: string, force: boolean): Promise<void> {
     const found = await lstat(target);
     if (found.isDirectory() && (await readdir(target)).length === 0) return;
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return;
+    if (isAbsent(error)) return;
     throw osError(error, 'look at', target);
   }
   const bundle = await isBundle(target);
@@ -199,7 +199,7 @@ async function replaceFolder(made: string, target: string): Promise<void> {
       await rename(target, aside);
       old = true;
     } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+      if (!isAbsent(error)) throw error;
     }
     try {
       await rename(made, target);

@@ -55,7 +55,7 @@ test('a registry with a password: from a file, or a helper', async () => {
   const login = { user: 'me', password: 'secret' };
   await using closed = await registryServer(join(folder.path, 'closed'), login);
   const { host } = closed;
-  const refused = { code: 7, stderr: expect.stringContaining('wants a login') };
+  const refused = { code: 7, stderr: expect.stringContaining('requires a login') };
   expect(await push(host)).toMatchObject(refused);
 
   const authfile = join(folder.path, 'auth.json');

@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { Arch } from '../../core/arch.ts';
 import { UsageError } from '../../core/errors.ts';
+import { createHttp } from '../../core/http/client.ts';
 import { printable } from '../../core/text/printable.ts';
 import { type DehydrateReport, dehydrate } from '../../verbs/dehydrate/dehydrate.ts';
 import { renderArchitecture, reportArchitecture } from '../../verbs/inspect/bundle-report.ts';
@@ -65,8 +66,8 @@ Examples:
     --keyring fedora.gpg -o bundle
   iso-rehydrate estimate --stream stable.json    what that would be`;
 
-function downloadOf({ download, downloads, keyring }: DehydrateCliOptions) {
-  if (download) return { parallel: downloads, keyring };
+function downloadOf({ download, downloads, keyring }: DehydrateCliOptions, { env }: CliIo) {
+  if (download) return { parallel: downloads, keyring, http: createHttp({ env }) };
   if (keyring === undefined) return undefined;
   throw new UsageError('--keyring is for --download', {
     code: 'KEYRING_ALONE',
@@ -90,7 +91,7 @@ async function run(options: DehydrateCliOptions, io: CliIo): Promise<void> {
       target: options.output,
       isoExternal: options.isoExternal,
       allowMissing: options.allowMissing,
-      download: downloadOf(options),
+      download: downloadOf(options, io),
       force: options.force,
       jobs: options.jobs,
       engine: engineFor(options, io),

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { openBundle } from '../../bundle/read.ts';
 import type { Arch } from '../../core/arch.ts';
 import { UsageError } from '../../core/errors.ts';
+import { createHttp } from '../../core/http/client.ts';
 import { formatBytes } from '../../core/text/bytes.ts';
 import { openRegistry, type Registry } from '../../registry/client.ts';
 import { findCredentials } from '../../registry/credentials.ts';
@@ -132,7 +133,7 @@ async function connect(
 ): Promise<Registry> {
   const { env, signal } = io;
   const credentials = await findCredentials(reference, env, { authFile: authfile, signal });
-  return openRegistry(reference, { credentials, plainHttp, signal });
+  return openRegistry(reference, { credentials, plainHttp, http: createHttp({ env }), signal });
 }
 
 function tell(

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { setImmediate as breathe } from 'node:timers/promises';
 import { throwIfAborted } from '../errors.ts';
-import { ZEROS } from './zero.ts';
+import { zeroChunks } from './zero.ts';
 
 /** A SHA-256 as 64 lower-case hex digits. */
 export type Sha256 = string & { readonly __sha256: unique symbol };
@@ -54,9 +54,7 @@ export function createHasher(): Hasher {
       bytes += chunk.length;
     },
     zeros(length) {
-      for (let left = length; left > 0; left -= ZEROS.length) {
-        hash.update(left >= ZEROS.length ? ZEROS : ZEROS.subarray(0, left));
-      }
+      for (const chunk of zeroChunks(length)) hash.update(chunk);
       bytes += length;
     },
     digest: () => hash.digest('hex') as Sha256,

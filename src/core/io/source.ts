@@ -1,7 +1,7 @@
-import { readSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { seekData } from './libc.ts';
 import { osError } from './os-error.ts';
+import { readFully } from './read-fully.ts';
 import { openRegular } from './regular.ts';
 import { shortRead } from './short-read.ts';
 
@@ -66,16 +66,7 @@ function fileSource(handle: FileHandle, path: string, size: number): Source {
     },
     readSync(buffer, position) {
       checkRange(buffer.length, position);
-      for (let done = 0; done < buffer.length; ) {
-        let bytesRead: number;
-        try {
-          bytesRead = readSync(handle.fd, buffer, done, buffer.length - done, position + done);
-        } catch (error) {
-          throw osError(error, 'read', path);
-        }
-        if (bytesRead === 0) throw shortRead(path, position + done, position, buffer.length);
-        done += bytesRead;
-      }
+      readFully(handle.fd, path, buffer, position);
     },
     nextData(position) {
       if (

@@ -1,6 +1,7 @@
 import type { MetalVariant } from '../../../images/platforms.ts';
 import type { Arch } from '../../core/arch.ts';
 import type { Sha256 } from '../../core/io/digest.ts';
+import type { Osmet } from './osmet-types.ts';
 
 /** A byte range of the ISO file that holds one whole file (CoreOS ISOs store files contiguously). */
 export interface IsoExtent {
@@ -35,6 +36,8 @@ export interface OsmetEntry {
   /** Where the osmet file lies in the ISO file, bytes. */
   readonly offset: number;
   readonly length: number;
+  /** What was read of it; see `osmetOf`. */
+  readonly contents?: Osmet;
 }
 
 /** Everything the rest of the program needs to know of a CoreOS live ISO. Nothing here is trusted. */

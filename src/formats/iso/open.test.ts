@@ -7,6 +7,7 @@ import { survive } from '../../../test/golden/mutate.ts';
 import { memorySource } from '../../core/io/memory-source.ts';
 import { openLiveIso, readLiveIso } from './open.ts';
 import { readOsmet } from './osmet.ts';
+import { osmetOf } from './rootfs.ts';
 
 const read = (bytes: Uint8Array) => readLiveIso(memorySource(bytes, 'live.iso'));
 
@@ -57,6 +58,15 @@ test('a whole live ISO', async () => {
       partitions: 2,
       mappings: 5,
     });
+  }
+});
+
+test('each osmet is read once: later readers need no byte of the ISO', async () => {
+  const iso = await read(golden('iso/live.iso'));
+  const unread = memorySource(Buffer.alloc(0));
+  for (const entry of iso.osmets) {
+    const osmet = await osmetOf(unread, entry);
+    expect(osmet).toEqual(await readOsmet(memorySource(golden(`osmet/${entry.name}`))));
   }
 });
 

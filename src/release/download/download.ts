@@ -1,6 +1,7 @@
 import { mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { IntegrityError, throwIfAborted } from '../../core/errors.ts';
+import { createHttp, type Http } from '../../core/http/client.ts';
 import { fetchFile } from '../../core/http/fetch-file.ts';
 import { hashFile } from '../../core/io/hash-file.ts';
 import { osError } from '../../core/io/os-error.ts';
@@ -21,6 +22,10 @@ export interface DownloadOptions {
   /** How often and how fast to try again; as in {@link fetchFile}. */
   readonly attempts?: number | undefined;
   readonly pause?: number | undefined;
+  /** Bytes of one file that are too many. */
+  readonly limit?: number | undefined;
+  /** Carries the requests, with the proxies and certificates of the environment that it was made with. */
+  readonly http?: Http | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly progress?: Progress | undefined;
 }
@@ -57,7 +62,8 @@ export async function download(
 }
 
 async function downloadOne(artifact: StreamArtifact, options: DownloadOptions): Promise<void> {
-  const { folder, keyring, signal, attempts, pause, progress = silent } = options;
+  const { folder, keyring, signal, attempts, pause, limit, progress = silent } = options;
+  const { http = createHttp() } = options;
   const { releasedName, location, releasedSha256, signature } = artifact;
   throwIfAborted(signal);
   const path = join(folder, releasedName);
@@ -65,13 +71,8 @@ async function downloadOne(artifact: StreamArtifact, options: DownloadOptions): 
   if (found === undefined) {
     await step(progress, { subject: releasedName, phase: 'fetch' }, (onBytes) =>
       fetchFile({
-        url: location,
-        path,
-        sha256: releasedSha256,
-        signal,
-        onBytes,
-        ...(attempts === undefined ? {} : { attempts }),
-        ...(pause === undefined ? {} : { pause }),
+        ...{ url: location, path, sha256: releasedSha256, signal, onBytes, attempts, pause, limit },
+        http,
       }),
     );
   }
@@ -80,7 +81,7 @@ async function downloadOne(artifact: StreamArtifact, options: DownloadOptions): 
   if (signature === undefined) throw unsigned(artifact, 'the stream names no signature of it');
   if (found !== undefined) await proveAtHand(artifact, path, signal);
   try {
-    await checkSignature({ path, signatureUrl: signature, keyring, signal });
+    await checkSignature({ path, signatureUrl: signature, keyring, http, signal });
   } catch (error) {
     // What is not signed by whom it should be must not be taken by a later run without --keyring.
     if (error instanceof IntegrityError) await rename(path, `${path}.bad-signature`);

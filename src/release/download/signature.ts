@@ -2,15 +2,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 import { execa } from 'execa';
-import {
-  IntegrityError,
-  IoError,
-  RehydrateError,
-  throwIfAborted,
-  toolMissing,
-} from '../../core/errors.ts';
-import { checkUrl } from '../../core/http/fetch-file.ts';
-import { readBody } from '../../core/http/read-body.ts';
+import { IntegrityError, throwIfAborted, toolMissing } from '../../core/errors.ts';
+import type { Http } from '../../core/http/client.ts';
+import { fetchSmall } from '../../core/http/fetch-small.ts';
 
 /** Detached signatures are some hundred bytes for each key. */
 const MAX_SIGNATURE = 1 << 20;
@@ -21,6 +15,7 @@ export interface SignatureOptions {
   readonly signatureUrl: string;
   /** Binary OpenPGP keys, as `gpg --export` writes them. */
   readonly keyring: string;
+  readonly http: Http;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -29,8 +24,11 @@ export interface SignatureOptions {
  * Throws IntegrityError `SIGNATURE_BAD`, ToolError `TOOL_MISSING`.
  */
 export async function checkSignature(options: SignatureOptions): Promise<void> {
-  const { path, signatureUrl, keyring, signal } = options;
-  const signature = await fetchSmall(signatureUrl, signal);
+  const { path, signatureUrl, keyring, http, signal } = options;
+  const signature = await fetchSmall(signatureUrl, {
+    ...{ http, signal, limit: MAX_SIGNATURE, what: 'a signature' },
+    hint: 'check the location of the signature in the stream JSON',
+  });
   const folder = await mkdtemp(join(tmpdir(), 'iso-rehydrate-gpgv-'));
   try {
     const file = join(folder, 'signature');
@@ -60,25 +58,5 @@ export async function checkSignature(options: SignatureOptions): Promise<void> {
     });
   } finally {
     await rm(folder, { recursive: true, force: true });
-  }
-}
-
-async function fetchSmall(url: string, signal: AbortSignal | undefined): Promise<Buffer> {
-  checkUrl(url);
-  const failed = (why: string, cause?: unknown) =>
-    new IoError(`cannot fetch ${url}: ${why}`, {
-      code: 'DOWNLOAD',
-      context: { url },
-      hint: 'check the location of the signature in the stream JSON',
-      cause,
-    });
-  try {
-    const response = await fetch(url, signal ? { signal } : {});
-    if (!response.ok) throw failed(`the server says ${response.status}`);
-    return await readBody(response, MAX_SIGNATURE, 'a signature');
-  } catch (error) {
-    throwIfAborted(signal);
-    if (error instanceof RehydrateError) throw error;
-    throw failed(error instanceof Error ? error.message : String(error), error);
   }
 }

@@ -5,7 +5,7 @@ import type { Writable } from 'node:stream';
 import type { RecipeArtifact } from '../../bundle/recipes.ts';
 import { UsageError } from '../../core/errors.ts';
 import { hashFile } from '../../core/io/hash-file.ts';
-import { osError } from '../../core/io/os-error.ts';
+import { isAbsent, osError } from '../../core/io/os-error.ts';
 
 /** Where rehydrated files go. */
 export type Output =
@@ -127,7 +127,7 @@ async function lstatOrNothing(path: string, follow: boolean) {
   try {
     return follow ? await stat(path) : await lstat(path);
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    if (isAbsent(error)) return undefined;
     throw osError(error, 'look at', path);
   }
 }
