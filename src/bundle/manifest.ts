@@ -19,6 +19,7 @@ import {
   ANNOTATION_VERSION,
   BUNDLE_TYPE,
   CODEC_RECIPE_TYPE,
+  CONTENTS_TYPE,
   DELTA_TYPE,
   ISO_TYPE,
   RECIPES_TYPE,
@@ -117,13 +118,14 @@ const OUR_LAYERS: ReadonlySet<string> = new Set([
   STREAM_TYPE,
   DELTA_TYPE,
   CODEC_RECIPE_TYPE,
+  CONTENTS_TYPE,
 ]);
 
 const titleOf = ({ stream, release, architecture }: Recipes) =>
   `${stream.name} ${release} ${architecture}`;
 
-/** Each blob once, however many artifacts share it: ISO, stream, deltas and codec recipes in order. */
-function layersOf({ iso, stream, artifacts }: Recipes): OciManifest['layers'] {
+/** Each blob once, however many artifacts share it: ISO, stream, base files, deltas and codec recipes in order. */
+function layersOf({ iso, stream, bases, files, artifacts }: Recipes): OciManifest['layers'] {
   const layers = new Map<string, Descriptor>();
   const add = (layer: Descriptor) => {
     if (!layers.has(layer.digest)) layers.set(layer.digest, layer);
@@ -132,6 +134,15 @@ function layersOf({ iso, stream, artifacts }: Recipes): OciManifest['layers'] {
     add({ ...descriptorOf(ISO_TYPE, iso), annotations: { [ANNOTATION_TITLE]: iso.name } });
   }
   add({ ...descriptorOf(STREAM_TYPE, stream), annotations: { [ANNOTATION_TITLE]: 'stream.json' } });
+  if (files) {
+    const title = { [ANNOTATION_TITLE]: 'files.contents.zst' };
+    add({ ...descriptorOf(CONTENTS_TYPE, files.contents), annotations: title });
+  }
+  for (const [name, base] of Object.entries(bases)) {
+    if (base?.delta === undefined) continue;
+    const title = { [ANNOTATION_TITLE]: `${name}.rdiff.zst` };
+    add({ ...descriptorOf(DELTA_TYPE, base.delta), annotations: title });
+  }
   for (const { recipe, platform, format, file, name } of artifacts) {
     const annotations = {
       [ANNOTATION_PLATFORM]: platform,

@@ -4,7 +4,7 @@ import type { BlobRef } from '../core/io/digest.ts';
 import type { Progress } from '../core/progress/progress.ts';
 import { type Bundle, recipesFor } from './read.ts';
 import type { MissingArtifact, RecipeArtifact, Recipes } from './recipes.ts';
-import { blobsOf } from './recipes.ts';
+import { baseOf, blobsOf, blobsOfBase } from './recipes.ts';
 import { listOf, type Selected, type Selection, selectArtifacts } from './select.ts';
 import { type Shard, takeShard, type Weighted } from './shard.ts';
 
@@ -80,7 +80,7 @@ function partOf(work: readonly ArchWork[], shard: Shard): ArchWork[] {
 }
 
 /** Bytes that have to be handled: what it took compressed, since zeros cost next to nothing. */
-function effortOf({ released, size }: RecipeArtifact, { iso }: Recipes): number {
+export function effortOf({ released, size }: RecipeArtifact, { iso }: Recipes): number {
   return released.size ?? Math.min(size, iso.size);
 }
 
@@ -107,8 +107,9 @@ export function blobsFor(work: readonly Pick<ArchWork, 'recipes' | 'artifacts'>[
   const blobs = new Map<string, BlobRef>();
   for (const { recipes, artifacts } of work) {
     if (artifacts.length > 0 && recipes.iso.embedded) blobs.set(recipes.iso.sha256, recipes.iso);
-    for (const { recipe } of artifacts) {
-      for (const blob of blobsOf(recipe)) blobs.set(blob.sha256, blob);
+    for (const artifact of artifacts) {
+      const wanted = [...blobsOfBase(recipes, baseOf(artifact)), ...blobsOf(artifact.recipe)];
+      for (const blob of wanted) blobs.set(blob.sha256, blob);
     }
   }
   return [...blobs.values()];

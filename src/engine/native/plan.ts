@@ -88,7 +88,8 @@ export async function planUnits(
   return [...units.values()].sort((a, b) => a.offset - b.offset);
 }
 
-function unitOf(units: Map<number, PlannedUnit>, unit: Unit, object: string): PlannedUnit {
+/** The unit of a plan, made on first use; throws FormatError `ROOT_BLOCK` if files disagree about it. */
+export function unitOf(units: Map<number, PlannedUnit>, unit: Unit, object: string): PlannedUnit {
   const known = units.get(unit.offset);
   if (known === undefined) {
     const planned = { ...unit, partial: unit.partial ?? false, object, copies: [] };

@@ -1,4 +1,4 @@
-import { openSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { osError } from '../../../core/io/os-error.ts';
 import { readFully } from '../../../core/io/read-fully.ts';
 
@@ -6,6 +6,7 @@ import { readFully } from '../../../core/io/read-fully.ts';
 export interface FileReader {
   /** Fills `buffer`. Throws IoError, or FormatError `SHORT_READ`. */
   read(buffer: Uint8Array, position: number): void;
+  close(): void;
 }
 
 export function openFileReader(path: string): FileReader {
@@ -17,5 +18,6 @@ export function openFileReader(path: string): FileReader {
   }
   return {
     read: (buffer, position) => readFully(fd, path, buffer, position),
+    close: () => closeSync(fd),
   };
 }

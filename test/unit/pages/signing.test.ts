@@ -1,10 +1,11 @@
-import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, rm, writeFile } from 'node:fs/promises';
 import { delimiter, join, resolve } from 'node:path';
 import { execa } from 'execa';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { openBundle } from '../../src/bundle/read.ts';
-import { type RegistryServer, registryServer } from '../../test/support/registry-server.ts';
-import { temporaryFolder, writeSyntheticBundle } from '../../test/support/synthetic-bundle.ts';
+import { openBundle } from '../../../src/bundle/read.ts';
+import { blocksOf, readPage, sectionOf } from '../../support/pages.ts';
+import { type RegistryServer, registryServer } from '../../support/registry-server.ts';
+import { temporaryFolder, writeSyntheticBundle } from '../../support/synthetic-bundle.ts';
 
 /**
  * The pages' own commands, in the pages' order, with notation, oras and two registries: a publisher signs, an
@@ -31,15 +32,12 @@ afterAll(async () => {
 });
 
 /** The code blocks below a heading of a page, with the names of its registries made those of this host. */
-async function blocks(page: string, heading: string): Promise<string[]> {
-  const text = await readFile(join(import.meta.dirname, page), 'utf8');
-  const [, section = ''] = text.split(`\n## ${heading}\n`);
-  const [own = ''] = section.split('\n## ');
+function blocks(page: string, heading: string): string[] {
   // notation and oras, too, speak plain HTTP to a registry of that name.
-  const local = own
+  const local = sectionOf(readPage(page), heading)
     .replaceAll('registry.example.com', registry.host.replace('127.0.0.1', 'localhost'))
     .replaceAll('mirror.example.com', mirror.host.replace('127.0.0.1', 'localhost'));
-  return [...local.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, block = '']) => block);
+  return blocksOf(local, 'sh');
 }
 
 /** Runs a script in the shared folder, as somebody whose settings of notation are their own. */
@@ -52,7 +50,7 @@ async function as(who: 'publisher' | 'admin', script = 'exit 1') {
 }
 
 test('sign, verify, pull; and nothing that was not signed', async () => {
-  const [sign] = await blocks('release-job.md', 'Sign');
+  const [sign] = blocks('docs/release-job.md', 'Sign');
   const signed = await as('publisher', sign);
   expect(signed.exitCode, signed.all).toBe(0);
   expect(signed.stdout).toContain(`Successfully signed ${localhost(registry)}@sha256:${digest}`);
@@ -62,7 +60,7 @@ test('sign, verify, pull; and nothing that was not signed', async () => {
     join(folder.path, 'publisher', certificate),
     join(folder.path, 'coreos.example.com.crt'),
   );
-  const [trust, pull] = await blocks('mirror-admin.md', 'Verify');
+  const [trust, pull] = blocks('docs/mirror-admin.md', 'Verify');
   const trusted = await as('admin', trust);
   expect(trusted.exitCode, trusted.all).toBe(0);
   const pulled = await as('admin', pull?.replace('-o bundle', '-o pulled'));
@@ -93,10 +91,10 @@ test('sign, verify, pull; and nothing that was not signed', async () => {
 });
 
 test('oras carries bundle and signature: to a mirror, and through a folder, which is a bundle', async () => {
-  const [carry = ''] = await blocks('mirror-admin.md', 'Carry all of it');
+  const [carry = ''] = blocks('docs/mirror-admin.md', 'Carry a whole bundle');
   const [direct, out, back, ...rest] = carry.trim().split('\n');
   expect(rest).toEqual([]);
-  const [, pull] = await blocks('mirror-admin.md', 'Verify');
+  const [, pull] = blocks('docs/mirror-admin.md', 'Verify');
   for (const [name, script] of Object.entries({ direct, carried: `${out}\n${back}` })) {
     // A mirror that has nothing yet.
     await rm(join(folder.path, 'mirror/data/docker'), { recursive: true, force: true });
