@@ -177,6 +177,7 @@ export const ERROR_CODES = {
   LISTEN_ADDRESS: usage('The address to listen on is malformed.'),
   LOCATION_NAME: format('A location in the stream does not end in a usable file name.'),
   METAL_DIFFERS: integrity('The ISO regenerates a different disk from the released one.'),
+  META_ARCH: format('Build metadata (`meta.json`) does not say of which architecture it is.'),
   NAME_CLASH: format('Two artifacts of the stream have the same name.'),
   NOT_A_BUNDLE: format('The path does not hold a bundle.'),
   NOT_A_FILE: format('The path is not a regular file.'),
