@@ -28,7 +28,7 @@ export interface BundleWriter extends AsyncDisposable {
   addStream<T>(body: (sink: Sink) => Promise<T>): Promise<{ blob: BlobRef; result: T }>;
   /**
    * Writes a file that is in no folder: it takes room beside the bundle until it is closed, or the
-   * process ends in whatever way. Zero blocks become holes.
+   * process ends, however it ends. Zero blocks become holes.
    */
   addScratch<T>(body: (sink: Sink) => Promise<T>): Promise<{ source: Source; result: T }>;
   /** Copies a file (as a reflink where the file system can) and hashes it in one read. */

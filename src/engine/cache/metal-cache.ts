@@ -113,7 +113,7 @@ export async function openMetalCache({ dir, maxBytes }: MetalCacheOptions): Prom
   };
 }
 
-/** The one read of a regenerated disk before anyone trusts it. */
+/** The one read that proves a regenerated disk before it is used. */
 async function prove(
   path: string,
   { sha256, size }: BlobRef,

@@ -73,7 +73,7 @@ export async function rememberRun(
 }
 
 export interface RecallOptions {
-  /** The one that would do it now. */
+  /** The engine that would run now. */
   readonly engine: MetalEngine;
   readonly signal?: AbortSignal | undefined;
   readonly progress: Progress;
@@ -125,7 +125,7 @@ export async function recallRun(
   return undefined;
 }
 
-/** Whether a run by one engine is what a user asks for who has chosen another. */
+/** Whether a run of the engine `done` satisfies a user who chose `wanted`. */
 function serves(done: EngineReport['engine'], wanted: MetalEngine['name']): boolean {
   switch (wanted) {
     case 'both':
