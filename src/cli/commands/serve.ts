@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { openBundle } from '../../bundle/read.ts';
 import { throwIfAborted } from '../../core/errors.ts';
-import { printable } from '../../core/text/printable.ts';
+import { printableLine } from '../../core/text/printable.ts';
 import { parseListen, type RequestLine, serve } from '../../verbs/serve/serve.ts';
 import { bundleOf, cacheFolder, cacheFor, engineFor } from '../environment.ts';
 import type { CliIo } from '../io.ts';
@@ -76,6 +76,10 @@ async function run(options: ServeCliOptions, io: CliIo): Promise<void> {
     isoPaths: options.iso,
     signal: io.signal,
     progress: progress.report,
+    onError: (error) =>
+      progress.aside(() => {
+        io.stderr.write(renderError(error, { debug: options.debug === true }));
+      }),
     onRequest: (line) =>
       progress.aside(() => {
         log(line, options, io);
@@ -97,12 +101,10 @@ function log({ error, ...line }: RequestLine, { json, quiet, debug }: ServeCliOp
     io.stdout.write(`${JSON.stringify({ type: 'request', ...line })}\n`);
   } else if (!quiet) {
     const { status, method, path, bytes, seconds } = line;
-    io.stdout.write(printable(`${status} ${method} ${path} ${bytes} B ${seconds.toFixed(1)} s\n`));
+    io.stdout.write(
+      `${printableLine(`${status} ${method} ${path} ${bytes} B ${seconds.toFixed(1)} s`)}\n`,
+    );
   }
-  if (error === undefined || io.signal.aborted || isLeaving(error)) return;
+  if (error === undefined || io.signal.aborted) return;
   io.stderr.write(renderError(error, { debug: debug === true }));
 }
-
-/** A client that hangs up is nothing to tell of. */
-const isLeaving = (error: unknown) =>
-  error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE';

@@ -23,6 +23,16 @@ const HINTS: Readonly<Record<string, { code: CodeOf<'io'>; what: string; hint: s
   EEXIST: { code: 'EXISTS', what: 'exists already', hint: 'choose another path or remove it' },
   EACCES: { code: 'PERMISSION', what: 'permission denied', hint: 'check owner and mode' },
   EPERM: { code: 'PERMISSION', what: 'operation not permitted', hint: 'check owner and mode' },
+  EMFILE: {
+    code: 'TOO_MANY_FILES',
+    what: 'this process has too many files open',
+    hint: 'raise the limit with `ulimit -n`',
+  },
+  ENFILE: {
+    code: 'TOO_MANY_FILES',
+    what: 'the system has too many files open',
+    hint: 'close some programs, or raise fs.file-max',
+  },
   EROFS: {
     code: 'PERMISSION',
     what: 'read-only file system',
