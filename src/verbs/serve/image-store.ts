@@ -98,10 +98,13 @@ export async function openImageStore(options: ImageStoreOptions): Promise<ImageS
     return undefined;
   }
 
+  /** Those that are kept need not wait for others that are being made. */
   async function ensure(file: ServedFile): Promise<void> {
     const found = await find(file);
     if (found) return found.handle.close();
-    await makeImage(file, options);
+    const job = queue.then(() => makeImage(file, options));
+    queue = job.catch(() => {});
+    await job;
     const made = await find(file, true);
     await made?.handle.close();
   }
@@ -113,8 +116,7 @@ export async function openImageStore(options: ImageStoreOptions): Promise<ImageS
         const under = making.get(key);
         if (under) await under;
         else if (tries > 0 || !(await isProved(file))) {
-          const job = queue.then(() => ensure(file));
-          queue = job.catch(() => {});
+          const job = making.get(key) ?? ensure(file);
           making.set(key, job);
           await job.finally(() => making.delete(key));
         }
@@ -129,7 +131,6 @@ export async function openImageStore(options: ImageStoreOptions): Promise<ImageS
     },
   };
 
-  /** For the price of a stat: what is proved already need not wait for others that are being made. */
   async function isProved({ artifact }: ServedFile): Promise<boolean> {
     const found = await lstat(join(folder, artifact.sha256), { bigint: true }).catch(
       () => undefined,

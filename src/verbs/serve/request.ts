@@ -4,7 +4,7 @@ import { UsageError } from '../../core/errors.ts';
 /** Bytes of a request line and its headers, all together. */
 export const MAX_HEADER = 16 << 10;
 /** Characters of a request target; no released file has a path that is near it. */
-export const MAX_TARGET = 4096;
+export const MAX_TARGET = 8192;
 
 /** The path without query, decoded once; undefined for what cannot be. Takes the absolute form, too. */
 export function pathOfRequest({ url = '' }: IncomingMessage): string | undefined {
