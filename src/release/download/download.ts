@@ -45,7 +45,7 @@ export async function download(
   artifacts: readonly StreamArtifact[],
   options: DownloadOptions,
 ): Promise<DownloadFailure[]> {
-  const { folder, parallel, signal } = options;
+  const { folder, parallel, signal, http = createHttp() } = options;
   try {
     await mkdir(folder, { recursive: true });
   } catch (error) {
@@ -53,7 +53,9 @@ export async function download(
   }
   // Artifacts may share a file.
   const files = [...new Map(artifacts.map((one) => [one.releasedName, one])).values()];
-  const settled = await sideBySide(files, parallel, (artifact) => downloadOne(artifact, options));
+  const settled = await sideBySide(files, parallel, (artifact) =>
+    downloadOne(artifact, { ...options, http }),
+  );
   throwIfAborted(signal);
   return settled.flatMap((one, i) => {
     const artifact = files[i];
@@ -61,9 +63,11 @@ export async function download(
   });
 }
 
-async function downloadOne(artifact: StreamArtifact, options: DownloadOptions): Promise<void> {
-  const { folder, keyring, signal, attempts, pause, limit, progress = silent } = options;
-  const { http = createHttp() } = options;
+async function downloadOne(
+  artifact: StreamArtifact,
+  options: DownloadOptions & { readonly http: Http },
+): Promise<void> {
+  const { folder, keyring, signal, attempts, pause, limit, http, progress = silent } = options;
   const { releasedName, location, releasedSha256, signature } = artifact;
   throwIfAborted(signal);
   const path = join(folder, releasedName);
