@@ -9,7 +9,7 @@ const ROOT = join(import.meta.dirname, '../..');
  * hangs up: answers are read by src/core/http only, which has limits of size and time.
  */
 const BARE =
-  /\.(?:text|json|arrayBuffer|blob|bytes|formData)\(\)|(?<![\w.])fetch\(|\bglobalThis\.fetch\b/g;
+  /\.(?:text|json|arrayBuffer|blob|formData)\(\)|(?<![\w.])fetch\(|\bglobalThis\.fetch\b|'node:stream\/consumers'/g;
 /** Who may speak HTTP. */
 const CLIENT = /\bfrom '(?:node:)?(?:https?|http2|undici)'/;
 const HOME = 'src/core/http/';
