@@ -5,7 +5,14 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
  * First what takes longest: all machines and then all images of the release, while the other worker
  * goes through the other files. The release's bundle is made meanwhile, so what needs none comes next.
  */
-const FIRST = ['architectures', 'engine-faults', 'main-job', 'release-jobs', 'native-engine'];
+const FIRST = [
+  'architectures',
+  'engine-faults',
+  'quickstart',
+  'main-job',
+  'release-jobs',
+  'native-engine',
+];
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {

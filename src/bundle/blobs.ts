@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { FormatError, IntegrityError, throwIfAborted } from '../core/errors.ts';
 import type { BlobRef } from '../core/io/digest.ts';
 import { createHasher, type Sha256 } from '../core/io/digest.ts';
-import { osError } from '../core/io/os-error.ts';
+import { isAbsent, osError } from '../core/io/os-error.ts';
 import { openRegular } from '../core/io/regular.ts';
 
 /** Limit of the JSON documents of a bundle: a manifest of 4,096 layers is under 3 MiB. */
@@ -27,7 +27,7 @@ export async function checkBlob(bundle: string, ref: BlobRef): Promise<string> {
   try {
     found = await lstat(path);
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {
+    if (isAbsent(error)) {
       throw new IntegrityError(`blob ${ref.sha256} is missing from the bundle`, {
         code: 'BLOB_MISSING',
         context,

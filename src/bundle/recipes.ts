@@ -7,6 +7,7 @@ import { FormatError } from '../core/errors.ts';
 import type { BlobRef, Sha256 } from '../core/io/digest.ts';
 import { canonicalJson } from '../core/json/canonical.ts';
 import {
+  countField,
   fileNameField,
   nameField,
   sha256Field,
@@ -29,6 +30,8 @@ import { COMPRESSIONS, type Compression } from '../release/stream/names.ts';
  * has containers, which a reader of 1 could not skip.
  */
 export const RECIPES_VERSION = 2;
+/** Used where the metal disks are made from the base `files`, which a reader of 2 knows nothing of. */
+export const FILES_VERSION = 3;
 
 /** How an artifact is made. */
 export type Recipe =
@@ -52,17 +55,23 @@ export type Recipe =
 export interface RecipePayload {
   /** Bytes. */
   readonly size: number;
-  /** For whoever patches by other means; missing where hashing it would take minutes. */
+  /** Lets other tools check the payload; absent where hashing it would be slow. */
   readonly sha256?: Sha256 | undefined;
 }
 
 export interface RecipeLayer {
   /** Which codec encodes it; may be one that this version does not know. */
   readonly codec: string;
-  /** Deflaters that it takes, likewise. */
+  /** The deflaters it needs; this version may not know them either. */
   readonly requires: readonly string[];
   /** The codec's recipe, in one zstd frame. */
   readonly recipe: BlobRef;
+}
+
+/** The blobs that it takes to make a base, besides the ISO. */
+export function blobsOfBase({ bases, files }: Recipes, base: BaseName): readonly BlobRef[] {
+  const delta = base === 'iso' ? undefined : bases[base]?.delta;
+  return delta && files ? [files.contents, delta] : [];
 }
 
 /** The blobs that a recipe needs besides its base, delta first. */
@@ -71,6 +80,31 @@ export function blobsOf(recipe: Recipe): readonly BlobRef[] {
   if (recipe.kind !== 'container') return [];
   return [recipe.delta, ...recipe.layers.map((layer) => layer.recipe)];
 }
+
+/** A metal disk: what an osmet of the ISO unpacks to, or a patch of the base `files`. */
+export type MetalBase = BlobRef & {
+  /** From `files`; undefined if the ISO's osmet has the disk. */
+  readonly delta?: BlobRef | undefined;
+};
+
+/** The base `files`: contents of files, one after the other, as the list says. */
+export type FilesBase = BlobRef & {
+  /** See src/engine/files/contents.ts; in one zstd frame. */
+  readonly contents: BlobRef;
+  /** How many there are. */
+  readonly count: number;
+  /** Whether the root image of the ISO has them all. */
+  readonly iso: boolean;
+  /** Container images that have them all, as they were named. */
+  readonly containers: readonly string[];
+  /** Files of the disk that not every source has; they are in the deltas. */
+  readonly lacking: {
+    readonly count: number;
+    /** Bytes. */
+    readonly bytes: number;
+    readonly largest: readonly { readonly path: string; readonly size: number }[];
+  };
+};
 
 export interface RecipeArtifact extends ArtifactId {
   readonly release: string;
@@ -100,7 +134,7 @@ export interface MissingArtifact extends ArtifactId {
 }
 
 export interface Recipes {
-  readonly schemaVersion: typeof RECIPES_VERSION;
+  readonly schemaVersion: typeof RECIPES_VERSION | typeof FILES_VERSION;
   readonly architecture: Arch;
   /** Of the ISO, and so of all artifacts. */
   readonly release: string;
@@ -113,9 +147,11 @@ export interface Recipes {
     readonly embedded: boolean;
   };
   readonly bases: {
-    readonly metal?: BlobRef | undefined;
-    readonly metal4k?: BlobRef | undefined;
+    readonly metal?: MetalBase | undefined;
+    readonly metal4k?: MetalBase | undefined;
   };
+  /** Only of version 3. */
+  readonly files?: FilesBase | undefined;
   readonly artifacts: readonly RecipeArtifact[];
   readonly missing: readonly MissingArtifact[];
 }
@@ -123,6 +159,21 @@ export interface Recipes {
 const MAX_ARTIFACTS = 4096;
 
 const blobFields = { sha256: sha256Field, size: sizeField };
+
+const metalSchema = v.object({ ...blobFields, delta: v.optional(v.object(blobFields)) });
+
+const filesSchema = v.object({
+  ...blobFields,
+  contents: v.object(blobFields),
+  count: countField,
+  iso: v.boolean(),
+  containers: v.pipe(v.array(textField(4096)), v.maxLength(64)),
+  lacking: v.object({
+    count: countField,
+    bytes: sizeField,
+    largest: v.pipe(v.array(v.object({ path: textField(4096), size: sizeField })), v.maxLength(64)),
+  }),
+});
 
 const layerSchema = v.object({
   codec: nameField,
@@ -176,7 +227,10 @@ const missingSchema = v.object({
 });
 
 const recipesSchema: v.GenericSchema<unknown, Recipes> = v.object({
-  schemaVersion: v.literal(RECIPES_VERSION, 'this bundle needs another version of iso-rehydrate'),
+  schemaVersion: v.picklist(
+    [RECIPES_VERSION, FILES_VERSION],
+    'this bundle needs another version of iso-rehydrate',
+  ),
   architecture: v.picklist(ARCHITECTURES),
   release: textField(256),
   stream: v.object({ name: textField(256), ...blobFields }),
@@ -187,9 +241,10 @@ const recipesSchema: v.GenericSchema<unknown, Recipes> = v.object({
     embedded: v.boolean(),
   }),
   bases: v.object({
-    metal: v.optional(v.object(blobFields)),
-    metal4k: v.optional(v.object(blobFields)),
+    metal: v.optional(metalSchema),
+    metal4k: v.optional(metalSchema),
   }),
+  files: v.optional(filesSchema),
   artifacts: v.pipe(v.array(artifactSchema), v.maxLength(MAX_ARTIFACTS)),
   missing: v.pipe(v.array(missingSchema), v.maxLength(MAX_ARTIFACTS)),
 });
@@ -206,6 +261,13 @@ export function decodeRecipes(bytes: Uint8Array, source: string): Recipes {
       code,
       context: { file: source, jsonPath: at },
     });
+  const isPatched = Object.values(recipes.bases).some((base) => base?.delta !== undefined);
+  if (isPatched !== (recipes.files !== undefined)) {
+    throw fail('RECIPES_BASE', 'base files and its deltas belong together', '$.bases');
+  }
+  if (isPatched !== (recipes.schemaVersion === FILES_VERSION)) {
+    throw fail('RECIPES_BASE', 'base files is of another version', '$.schemaVersion');
+  }
   const seen = new Set<string>();
   for (const [index, artifact] of recipes.artifacts.entries()) {
     const at = `$.artifacts[${index}]`;

@@ -45,7 +45,7 @@ export function createProgram(io: CliIo): Command {
 const EXAMPLES = `Examples:
   iso-rehydrate --arch s390x --platform ibmcloud        from ./bundle into this folder
   iso-rehydrate -p qemu,aws -b /srv/bundle -o images/   several at once, one boot
-  iso-rehydrate -p qemu -o - | qemu-img info -          one image on stdout
+  iso-rehydrate -p qemu -o - | zstd >qemu.qcow2.zst     one image on stdout
   iso-rehydrate -p metal --format pxe -o pxe/           the PXE kernel, initramfs and rootfs
   iso-rehydrate -p all -o images/ | sha256sum -c -      everything, checked twice
   iso-rehydrate dehydrate --stream stream.json --artifacts release/ -o bundle

@@ -3,7 +3,12 @@ import { readBody } from '../core/http/body.ts';
 import { fetchFile } from '../core/http/fetch-file.ts';
 import type { BlobRef } from '../core/io/digest.ts';
 import { type Sha256, sha256Of } from '../core/io/digest.ts';
-import { OCI_INDEX, OCI_MANIFEST } from '../formats/oci/media-types.ts';
+import {
+  DOCKER_LIST,
+  DOCKER_MANIFEST,
+  OCI_INDEX,
+  OCI_MANIFEST,
+} from '../formats/oci/media-types.ts';
 import { connect, MAX_MANIFEST, type RegistryOptions } from './connection.ts';
 import type { Reference } from './reference.ts';
 import { type BlobContent, COMMIT, type UploadOptions, uploadBlob } from './upload.ts';
@@ -51,7 +56,8 @@ export function openRegistry(
   return {
     hasBlob,
     manifest(name) {
-      const headers = { accept: [OCI_INDEX, OCI_MANIFEST].join(', ') };
+      const accept = [OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST].join(', ');
+      const headers = { accept };
       return send(`${root}/manifests/${name}`, { headers }, async (response) => {
         await expectOk(response, `give manifest ${name}`);
         const bytes = await readBody(response, MAX_MANIFEST, `manifest ${name}`);

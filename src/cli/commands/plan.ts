@@ -49,7 +49,8 @@ export function addPlan(program: Command, io: CliIo): void {
 }
 
 const HELP = `
-Each artifact is in exactly one job, the same on every host, and jobs are about equally large.
+Each artifact is in exactly one job, the same on every host. EFFORT is the
+size of the released files. Jobs take equal shares of it, to within about one artifact each.
 \`shards\` of the JSON is a matrix as GitHub Actions takes it; its schema is plan.schema.json
 of the package. Give the jobs the same --arch, --platform and --format as the plan.
 
@@ -57,14 +58,15 @@ Examples:
   iso-rehydrate plan --bundle bundle --shards 4
   iso-rehydrate plan -b bundle --arch all --platform all -n 4 --json | jq -c .shards`;
 
-function render({ units }: WorkPlan): string {
-  return renderTable(
+function render({ units, shards }: WorkPlan): string {
+  const table = renderTable(
     [
       { title: 'SHARD', cell: ({ shard }) => shard },
       { title: 'ARCHITECTURE', cell: ({ architecture }) => architecture },
       { title: 'ENGINE', cell: ({ engine, disks }) => (disks.length > 0 ? engine : 'none') },
       { title: 'FETCH', align: 'right', cell: ({ fetch }) => formatBytes(fetch) },
       { title: 'SIZE', align: 'right', cell: ({ bytes }) => formatBytes(bytes) },
+      { title: 'EFFORT', align: 'right', cell: ({ effort }) => formatBytes(effort) },
       {
         title: 'ARTIFACTS',
         cell: ({ artifacts, uncovered }) =>
@@ -73,4 +75,17 @@ function render({ units }: WorkPlan): string {
     ],
     units,
   );
+  if (shards.length === 1) return table;
+  // A job may have parts of several architectures: its own total is what was cut evenly.
+  const totals = renderTable(
+    [
+      { title: 'JOB', cell: ({ shard }) => shard },
+      { title: 'FETCH', align: 'right', cell: ({ fetch }) => formatBytes(fetch) },
+      { title: 'SIZE', align: 'right', cell: ({ bytes }) => formatBytes(bytes) },
+      { title: 'EFFORT', align: 'right', cell: ({ effort }) => formatBytes(effort) },
+      { title: 'ARTIFACTS', align: 'right', cell: ({ artifacts }) => String(artifacts) },
+    ],
+    shards,
+  );
+  return `${table}\n${totals}`;
 }

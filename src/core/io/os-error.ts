@@ -18,7 +18,11 @@ const HINTS: Readonly<Record<string, { code: CodeOf<'io'>; what: string; hint: s
     hint: 'write to a file system that allows larger files',
   },
   ENOENT: { code: 'NOT_FOUND', what: 'no such file or folder', hint: 'check the path' },
-  ENOTDIR: { code: 'NOT_FOUND', what: 'a part of the path is no folder', hint: 'check the path' },
+  ENOTDIR: {
+    code: 'NOT_FOUND',
+    what: 'a part of the path is not a folder',
+    hint: 'check the path',
+  },
   EISDIR: { code: 'IS_FOLDER', what: 'is a folder', hint: 'name a file' },
   EEXIST: { code: 'EXISTS', what: 'exists already', hint: 'choose another path or remove it' },
   EACCES: { code: 'PERMISSION', what: 'permission denied', hint: 'check owner and mode' },
@@ -30,14 +34,23 @@ const HINTS: Readonly<Record<string, { code: CodeOf<'io'>; what: string; hint: s
   },
 };
 
+/** The name of the operating system's error, such as `ENOENT`; undefined for all other errors. */
+export function errnoOf(error: unknown): string | undefined {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  return typeof code === 'string' && /^E[A-Z0-9]+$/.test(code) ? code : undefined;
+}
+
+/** True if there is nothing at the path that was asked for. */
+export const isAbsent = (error: unknown): boolean => errnoOf(error) === 'ENOENT';
+
 /**
  * Wraps an errno exception of node:fs as an {@link IoError} that names what was being done to
  * which path. Errors of our own pass through unchanged, others too (they are bugs).
  */
 export function osError(error: unknown, doing: string, path: string): unknown {
   if (error instanceof RehydrateError || !(error instanceof Error)) return error;
-  const errno = 'code' in error && typeof error.code === 'string' ? error.code : undefined;
-  if (errno === undefined || !/^E[A-Z0-9]+$/.test(errno)) return error;
+  const errno = errnoOf(error);
+  if (errno === undefined) return error;
   const known = HINTS[errno];
   return new IoError(`cannot ${doing} ${path}: ${known?.what ?? errno}`, {
     code: known?.code ?? 'IO',

@@ -1,7 +1,7 @@
-import { readSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { seekData } from './libc.ts';
 import { osError } from './os-error.ts';
+import { readFully } from './read-fully.ts';
 import { openRegular } from './regular.ts';
 import { shortRead } from './short-read.ts';
 
@@ -17,7 +17,7 @@ export interface Source {
   readonly name: string;
   /** Bytes. */
   readonly size: number;
-  /** Where it is a file as it lies there: for a thread that reads it itself. */
+  /** The file descriptor if the source is a whole file, for a thread that reads it directly. */
   readonly fd?: number;
   /** Fills all of `buffer` from `position`. Throws FormatError `SHORT_READ` past the end. */
   read(buffer: Uint8Array, position: number): Promise<void>;
@@ -66,16 +66,7 @@ function fileSource(handle: FileHandle, path: string, size: number): Source {
     },
     readSync(buffer, position) {
       checkRange(buffer.length, position);
-      for (let done = 0; done < buffer.length; ) {
-        let bytesRead: number;
-        try {
-          bytesRead = readSync(handle.fd, buffer, done, buffer.length - done, position + done);
-        } catch (error) {
-          throw osError(error, 'read', path);
-        }
-        if (bytesRead === 0) throw shortRead(path, position + done, position, buffer.length);
-        done += bytesRead;
-      }
+      readFully(handle.fd, path, buffer, position);
     },
     nextData(position) {
       if (

@@ -3,7 +3,7 @@ import { IntegrityError, UsageError } from '../../core/errors.ts';
 import type { Sha256 } from '../../core/io/digest.ts';
 import { openSource } from '../../core/io/source.ts';
 import { silent } from '../../core/progress/progress.ts';
-import { readOsmet } from '../../formats/iso/osmet.ts';
+import { osmetOf } from '../../formats/iso/rootfs.ts';
 import { openRootFiles } from '../../formats/rootfs/index.ts';
 import type { EngineReport, MetalDisk, MetalEngine, RegenerateRequest } from '../engine.ts';
 import { createOutputs } from '../outputs.ts';
@@ -38,11 +38,7 @@ async function regenerate(
   if (disks.length === 0) throw new UsageError('no disk to regenerate', { code: 'NO_DISKS' });
   phases.enter('read');
   await using source = await openSource(iso.path, signal);
-  const osmets = await Promise.all(
-    disks.map(({ osmet: { offset: start, length, name } }) =>
-      readOsmet(source, { start, length, name, signal }),
-    ),
-  );
+  const osmets = await Promise.all(disks.map(({ osmet }) => osmetOf(source, osmet, signal)));
   await using outputs = await createOutputs(disks);
   const diskBytes = disks.reduce((sum, { osmet }) => sum + osmet.diskSize, 0);
   let written = false;

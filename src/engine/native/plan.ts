@@ -63,7 +63,7 @@ export async function planUnits(
     const path = `ostree/repo/objects/${object.slice(0, 2)}/${object.slice(2)}.file`;
     const file = root.find(path);
     if (file === undefined) throw objectMissing(root, object, path);
-    // All extents of the object, in whatever disk they are.
+    // All extents of the object, on any disk.
     for (; refs[i]?.object === object; i++) {
       const ref = refs[i];
       if (ref === undefined) break;
@@ -88,7 +88,8 @@ export async function planUnits(
   return [...units.values()].sort((a, b) => a.offset - b.offset);
 }
 
-function unitOf(units: Map<number, PlannedUnit>, unit: Unit, object: string): PlannedUnit {
+/** The unit of a plan, made on first use; throws FormatError `ROOT_BLOCK` if files disagree about it. */
+export function unitOf(units: Map<number, PlannedUnit>, unit: Unit, object: string): PlannedUnit {
   const known = units.get(unit.offset);
   if (known === undefined) {
     const planned = { ...unit, partial: unit.partial ?? false, object, copies: [] };

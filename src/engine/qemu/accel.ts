@@ -2,6 +2,7 @@ import { open } from 'node:fs/promises';
 import type { Accel } from '../../../vm/profiles/index.ts';
 import type { Arch } from '../../core/arch.ts';
 import { ToolError } from '../../core/errors.ts';
+import { errnoOf } from '../../core/io/os-error.ts';
 import type { Failure } from './attempt.ts';
 
 export type AccelChoice = 'auto' | Accel;
@@ -49,7 +50,7 @@ export async function probeKvm(device = '/dev/kvm'): Promise<string | undefined>
     await (await open(device, 'r+')).close();
     return undefined;
   } catch (error) {
-    const errno = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+    const errno = errnoOf(error) ?? String(error);
     return errno === 'ENOENT' ? `there is no ${device}` : `${device} does not open (${errno})`;
   }
 }

@@ -1,8 +1,9 @@
-import { FormatError, IntegrityError, throwIfAborted } from '../../core/errors.ts';
+import { FormatError, throwIfAborted } from '../../core/errors.ts';
 import { copyBuffers, copyRange } from '../../core/io/copy.ts';
 import { type Hashing, hashingHere, type Sha256 } from '../../core/io/digest.ts';
 import { countingSink, hashingSink, type Sink } from '../../core/io/sink.ts';
 import type { Source } from '../../core/io/source.ts';
+import { TargetMismatchError } from '../../core/io/target-mismatch.ts';
 import { createDeltaDecoder } from './librsync.ts';
 import { unzstd } from './zstd-frame.ts';
 
@@ -73,16 +74,10 @@ export async function applyDelta(options: ApplyOptions): Promise<void> {
 
   const sha256 = await hashing?.digest();
   if (out.bytes !== expected.size || sha256 !== expected.sha256) {
-    throw new IntegrityError(`the result of ${name} is not the released file`, {
-      code: 'TARGET_MISMATCH',
-      context: {
-        delta: name,
-        base: base.name,
-        'expected sha256': expected.sha256,
-        'actual sha256': sha256,
-        'expected size': expected.size,
-        'actual size': out.bytes,
-      },
+    throw new TargetMismatchError(`the result of ${name} is not the released file`, {
+      expected,
+      found: { sha256, size: out.bytes },
+      context: { delta: name, base: base.name },
       hint: 'the delta or its base is damaged; fetch the bundle again and use --no-cache',
     });
   }

@@ -1,6 +1,7 @@
 import type { MetalVariant } from '../../../images/platforms.ts';
 import type { Arch } from '../../core/arch.ts';
 import type { Sha256 } from '../../core/io/digest.ts';
+import type { Osmet } from './osmet-types.ts';
 
 /** A byte range of the ISO file that holds one whole file (CoreOS ISOs store files contiguously). */
 export interface IsoExtent {
@@ -35,6 +36,8 @@ export interface OsmetEntry {
   /** Where the osmet file lies in the ISO file, bytes. */
   readonly offset: number;
   readonly length: number;
+  /** What was read of it; see `osmetOf`. */
+  readonly contents?: Osmet;
 }
 
 /** Everything the rest of the program needs to know of a CoreOS live ISO. Nothing here is trusted. */
@@ -46,8 +49,8 @@ export interface LiveIso {
   readonly kernel: IsoExtent;
   readonly initrd: IsoExtent;
   readonly rootfs: IsoExtent;
-  /** The ISO's own default kernel arguments, one string. */
-  readonly kargs: string;
+  /** The ISO's own default kernel arguments, one string; undefined if it does not say. Only a boot needs them. */
+  readonly kargs: string | undefined;
   /** First member of rootfs.img: `root.squashfs` or `root.erofs`; where it lies in the ISO. */
   readonly rootImage: IsoExtent;
   readonly osmets: readonly OsmetEntry[];

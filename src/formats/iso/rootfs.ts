@@ -4,6 +4,7 @@ import type { Source } from '../../core/io/source.ts';
 import { type CpioMember, cpioMembers, safeMemberPath } from './cpio.ts';
 import type { IsoExtent, OsmetEntry } from './live-iso.ts';
 import { readOsmet } from './osmet.ts';
+import type { Osmet } from './osmet-types.ts';
 
 /** What `rootfs.img` holds. Extents are in the ISO, their paths are member names. */
 export interface Rootfs {
@@ -112,7 +113,17 @@ async function readOsmetEntry(
     mappings: osmet.mappings,
     offset: extent.offset,
     length: extent.length,
+    contents: osmet,
   };
+}
+
+/** The osmet of an entry, read once for all who need it. Throws what {@link readOsmet} throws. */
+export async function osmetOf(
+  source: Source,
+  { contents, offset: start, length, name }: OsmetEntry,
+  signal?: AbortSignal,
+): Promise<Osmet> {
+  return contents ?? readOsmet(source, { start, length, name, signal });
 }
 
 /** @throws UnsupportedError `ISO_NO_OSMET`, `ISO_NO_ROOT_IMAGE` */

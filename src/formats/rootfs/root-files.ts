@@ -34,6 +34,15 @@ export interface RootFile {
   pieces(start: number, end: number): Iterable<Piece>;
 }
 
+/** A regular file among all. */
+export interface ListedFile {
+  /** Without leading slash; a byte of the name is a character. */
+  readonly path: string;
+  /** The same for names of the same data. */
+  readonly key: string;
+  readonly file: RootFile;
+}
+
 /** The files of a root image, read in place inside the ISO. */
 export interface RootFiles {
   /** E.g. `squashfs, zstd`. For people. */
@@ -44,6 +53,8 @@ export interface RootFiles {
    */
   find(path: string): RootFile | undefined;
   hasFolder(path: string): boolean;
+  /** Every name of every regular file, folder by folder. Throws as the readers do. */
+  list(): Iterable<ListedFile>;
 }
 
 /** Largest file that is believed; objects of an OS image are far smaller. Bytes. */

@@ -1,5 +1,6 @@
 import { crc32 } from 'node:zlib';
 import { UnsupportedError } from '../../core/errors.ts';
+import { zeroChunks } from '../../core/io/zero.ts';
 import { badLzma } from './lzma.ts';
 import { decodeLzma2, type Take } from './lzma2.ts';
 import { type Output, Window } from './window.ts';
@@ -220,10 +221,7 @@ function withCrc32(inner: Output): { output: Output; value(): number } {
         inner.data(bytes);
       },
       zeros(length) {
-        const zeros = Buffer.alloc(Math.min(length, 1 << 20));
-        for (let left = length; left > 0; left -= zeros.length) {
-          crc = crc32(zeros.subarray(0, Math.min(left, zeros.length)), crc);
-        }
+        for (const chunk of zeroChunks(length)) crc = crc32(chunk, crc);
         inner.zeros(length);
       },
     },

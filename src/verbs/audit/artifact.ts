@@ -3,13 +3,13 @@ import type { RecipeArtifact } from '../../bundle/recipes.ts';
 import { baseOf } from '../../bundle/recipes.ts';
 import type { CodecPool } from '../../codec/pool.ts';
 import { RehydrateError, throwIfAborted } from '../../core/errors.ts';
-import { isSha256 } from '../../core/io/digest.ts';
 import { nullSink } from '../../core/io/sink.ts';
 import type { Source } from '../../core/io/source.ts';
+import { TargetMismatchError } from '../../core/io/target-mismatch.ts';
 import type { Progress } from '../../core/progress/progress.ts';
 import { step } from '../../core/progress/step.ts';
 import { deltaSize, madeFrom } from '../inspect/bundle-report.ts';
-import { writeArtifact } from '../rehydrate/write-artifact.ts';
+import { writeArtifact } from '../make/write-artifact.ts';
 import type { AuditBases } from './bases.ts';
 import { localise, wrongFile } from './localise.ts';
 import { mapOrigins } from './origin-map.ts';
@@ -115,8 +115,7 @@ async function soft<T>(
 
 /** The SHA-256 that came out instead. */
 function foundOf(error: unknown): Pick<AuditedArtifact, 'found'> {
-  if (!(error instanceof RehydrateError) || error.code !== 'TARGET_MISMATCH') return {};
-  const { 'actual sha256': sha256, 'actual size': size } = error.context;
-  if (typeof sha256 !== 'string' || !isSha256(sha256) || typeof size !== 'number') return {};
-  return { found: { sha256, size } };
+  if (!(error instanceof TargetMismatchError)) return {};
+  const { sha256, size } = error.found;
+  return sha256 === undefined ? {} : { found: { sha256, size } };
 }

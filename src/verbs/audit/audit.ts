@@ -10,6 +10,7 @@ import { sideBySide, valueOrThrow } from '../../core/threads/side-by-side.ts';
 import type { MetalCache } from '../../engine/cache/metal-cache.ts';
 import type { MetalEngine } from '../../engine/engine.ts';
 import { shortName } from '../../release/stream/artifacts.ts';
+import { memoFor } from '../rehydrate/deflate-memo.ts';
 import { matchIsos } from '../rehydrate/iso.ts';
 import { auditArtifact } from './artifact.ts';
 import { openAuditBases } from './bases.ts';
@@ -52,7 +53,8 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
   const started = new Date().toISOString();
   const { architectures: work } = chooseWork(options, progress);
   const isos = await matchIsos(options.isoPaths ?? [], work, options.signal);
-  await using pool = workerPool();
+  await using memo = await memoFor(work, options.cache);
+  await using pool = workerPool(undefined, memo?.shared);
   const settled = await sideBySide(work, jobs, (one) =>
     auditArch(one, {
       ...options,

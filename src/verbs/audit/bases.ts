@@ -6,7 +6,8 @@ import { disksOf } from '../../engine/cache/provenance.ts';
 import type { EngineReport, MetalEngine } from '../../engine/engine.ts';
 import type { LiveIso } from '../../formats/iso/live-iso.ts';
 import { openLiveIso } from '../../formats/iso/open.ts';
-import { objectName, readOsmet } from '../../formats/iso/osmet.ts';
+import { objectName } from '../../formats/iso/osmet.ts';
+import { osmetOf } from '../../formats/iso/rootfs.ts';
 import { findIso, type IsoOptions, proveIso } from '../rehydrate/iso.ts';
 import { type DiskGuide, openDiskGuide } from './regions/disk.ts';
 
@@ -103,8 +104,7 @@ async function guideOf(
   const entry = live?.osmets.find((osmet) => osmet.variant === variant);
   if (live === undefined || entry === undefined) return openDiskGuide(disk);
   await using iso = await openSource(live.path);
-  const { offset: start, length } = entry;
-  const { partitions } = await readOsmet(iso, { start, length, signal, name: entry.name });
+  const { partitions } = await osmetOf(iso, entry, signal);
   return openDiskGuide(disk, {
     objects(offset) {
       for (const { start: first, mappings } of partitions) {

@@ -1,6 +1,6 @@
 import type { Sink } from '../../core/io/sink.ts';
 import type { Range } from '../../core/io/source.ts';
-import { asBuffer, ZEROS } from '../../core/io/zero.ts';
+import { asBuffer, zeroChunks } from '../../core/io/zero.ts';
 
 /** How two files differ. Offsets and sizes in bytes. */
 export interface Difference {
@@ -83,9 +83,7 @@ export function comparingSink(
   return {
     write,
     async zeros(length) {
-      for (let left = length; left > 0; left -= ZEROS.length) {
-        await write(left >= ZEROS.length ? ZEROS : ZEROS.subarray(0, left));
-      }
+      for (const chunk of zeroChunks(length)) await write(chunk);
     },
     async finish() {
       const ourSize = position;

@@ -1,7 +1,8 @@
 import { type ErrorKind, KINDS_WORST_FIRST, kindError, RehydrateError } from '../../core/errors.ts';
+import { reportable } from '../../core/text/printable.ts';
 import type { AuditedArchitecture, AuditReport, ReportedError, Status } from './report.ts';
 
-const WORST_FIRST: readonly Status[] = ['BAD', 'FAIL', 'UNCOVERED', 'GOOD'];
+export const WORST_FIRST: readonly Status[] = ['BAD', 'FAIL', 'UNCOVERED', 'GOOD'];
 
 const CODES = { BAD: 'AUDIT_BAD', FAIL: 'AUDIT_FAIL', UNCOVERED: 'AUDIT_UNCOVERED' } as const;
 
@@ -82,6 +83,5 @@ function causesOf(cause: unknown, depth = 0): string[] {
 
 function plain(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-  return text.replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, '?').slice(0, 20_000);
+  return reportable(text);
 }

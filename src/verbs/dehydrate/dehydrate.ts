@@ -3,8 +3,8 @@ import { createBundleWriter } from '../../bundle/write.ts';
 import { openMemo } from '../../codec/deflate/memo.ts';
 import { workerPool } from '../../codec/workers/pool.ts';
 import { ARCHITECTURES, type Arch, isArch } from '../../core/arch.ts';
-import { architecturesFailed, headline } from '../../core/arch-failures.ts';
 import { CancelledError, throwIfAborted, UnsupportedError } from '../../core/errors.ts';
+import { architecturesFailed, headline } from '../../core/failures.ts';
 import { closeAll } from '../../core/io/source.ts';
 import { forArch, type Progress, silent } from '../../core/progress/progress.ts';
 import { type Settled, sideBySide, valueOrThrow } from '../../core/threads/side-by-side.ts';
@@ -44,7 +44,9 @@ export interface DehydrateOptions {
   /** Artifacts that may be missing: `qemu`, `metal/4k.raw`… */
   readonly allowMissing?: readonly string[] | undefined;
   /** Fetch released files that are not in the folder, by their locations. */
-  readonly download?: Pick<DownloadOptions, 'parallel' | 'keyring' | 'limit' | 'http'> | undefined;
+  readonly download?:
+    | Pick<DownloadOptions, 'parallel' | 'keyring' | 'acceptKeys' | 'limit' | 'http'>
+    | undefined;
   readonly engine: MetalEngine;
   /** Receives the regenerated disks, and remembers which ISO an engine made them from. */
   readonly cache: MetalCache;

@@ -1,10 +1,13 @@
+import { join } from 'node:path';
 import {
   FormatError,
   IntegrityError,
+  IoError,
   type RehydrateError,
   UnsupportedError,
   UsageError,
 } from '../../core/errors.ts';
+import { oneLine } from '../../core/text/printable.ts';
 import {
   type ArtifactId,
   nameMatches,
@@ -40,10 +43,19 @@ export function allowance(names: readonly string[], artifacts: readonly Artifact
   return { allows: (id) => names.some((name) => nameMatches(name, id)) };
 }
 
-/** What speaks of the artifact alone; everything else (disk full, xz missing) ends the whole run. */
+/**
+ * Whether an error is about the artifact alone: what is wrong with it, or its file that the system
+ * refuses to read. Everything else (disk full, xz missing) ends the whole run.
+ */
 export function concernsArtifact(
   error: unknown,
-): error is FormatError | IntegrityError | UnsupportedError {
+  { releasedName, name }: Pick<StreamArtifact, 'releasedName' | 'name'>,
+  folder: string,
+): error is FormatError | IntegrityError | UnsupportedError | IoError {
+  if (error instanceof IoError) {
+    const { path } = error.context;
+    return path === join(folder, releasedName) || path === join(folder, name);
+  }
   return (
     error instanceof FormatError ||
     error instanceof IntegrityError ||
@@ -67,8 +79,8 @@ export function refuseFailures(failures: readonly Failure[], allowed: Allowance)
     cause: fatal.length === 1 ? first.error : new AggregateError(fatal.map(({ error }) => error)),
   };
   const message = `the bundle was not written, ${count} cannot be covered: ${lines.join('; ')}`;
-  // Failures of one kind are told as that kind, a mixture as what it comes to: not covered.
-  for (const Kind of [FormatError, IntegrityError]) {
+  // Failures of one kind keep that kind; a mixture comes to this: not covered.
+  for (const Kind of [FormatError, IntegrityError, IoError]) {
     if (fatal.every(({ error }) => error instanceof Kind)) throw new Kind(message, options);
   }
   throw new UnsupportedError(message, options);
@@ -76,8 +88,5 @@ export function refuseFailures(failures: readonly Failure[], allowed: Allowance)
 
 /** Why an artifact is missing, for the recipe manifest: printable, and without this host's paths. */
 export function reasonOf({ error }: Failure, folder: string): string {
-  return error.message
-    .replaceAll(`${folder.replace(/\/+$/, '')}/`, '')
-    .replace(/\p{C}/gu, ' ')
-    .slice(0, 1000);
+  return oneLine(error.message.replaceAll(`${folder.replace(/\/+$/, '')}/`, ''));
 }

@@ -55,7 +55,7 @@ export interface IsoReport {
   /** Whether a minimal ISO can be made of it (`coreos/miniso.dat`). */
   readonly miniso: boolean;
   readonly rootImage: (IsoExtent & { readonly filesystem: RootFilesystem | undefined }) | undefined;
-  readonly osmets: readonly (OsmetEntry & {
+  readonly osmets: readonly (Omit<OsmetEntry, 'contents'> & {
     /** Share of the disk that comes from OSTree objects, 0 to 1. */
     readonly mappedShare: number;
   })[];
@@ -129,7 +129,7 @@ export async function inspectIsoSource(source: Source, signal?: AbortSignal): Pr
     features: (await attempt(() => readFeatures(iso))) ?? [],
     miniso: (await attempt(() => iso.lookup('coreos/miniso.dat'))) !== undefined,
     rootImage: contents && (await attempt(() => describeRootImage(source, contents))),
-    osmets: (contents?.osmets ?? []).map((osmet) => ({
+    osmets: (contents?.osmets ?? []).map(({ contents: _, ...osmet }) => ({
       ...osmet,
       mappedShare: osmet.mappedBytes / osmet.diskSize,
     })),

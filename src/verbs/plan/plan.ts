@@ -1,7 +1,13 @@
 import * as v from 'valibot';
 import { baseOf } from '../../bundle/recipes.ts';
 import { shardText } from '../../bundle/shard.ts';
-import { blobsFor, chooseWork, type WorkRequest } from '../../bundle/work.ts';
+import {
+  type ArchWork,
+  blobsFor,
+  chooseWork,
+  effortOf,
+  type WorkRequest,
+} from '../../bundle/work.ts';
 import { ARCHITECTURES } from '../../core/arch.ts';
 import { sha256Field, sizeField, textField } from '../../core/json/fields.ts';
 import { silent } from '../../core/progress/progress.ts';
@@ -19,6 +25,8 @@ const totals = {
   bytes: sizeField,
   /** That have to be had of the bundle: ISOs, deltas, recipes; each once. */
   fetch: sizeField,
+  /** What the cut goes by: the released files, compressed as they are, since zeros cost next to nothing. */
+  effort: sizeField,
 };
 
 /** `plan --json`; published as `plan.schema.json`. Sizes in bytes. */
@@ -80,6 +88,7 @@ export function planWork(request: WorkPlanRequest): WorkPlan {
         uncovered: one.uncovered.map((artifact) => shortName(artifact, all)),
         bytes: sum(one.artifacts),
         fetch: sum(blobsFor([one])),
+        effort: effort([one]),
       };
     }),
   );
@@ -91,6 +100,7 @@ export function planWork(request: WorkPlanRequest): WorkPlan {
     uncovered: work.reduce((count, { uncovered }) => count + uncovered.length, 0),
     bytes: sum(work.flatMap(({ artifacts }) => artifacts)),
     fetch: sum(blobsFor(work)),
+    effort: effort(work),
   }));
   const { path, digest } = bundle;
   return {
@@ -102,6 +112,11 @@ export function planWork(request: WorkPlanRequest): WorkPlan {
     units,
   };
 }
+
+const effort = (work: readonly ArchWork[]) =>
+  work
+    .flatMap(({ artifacts, recipes }) => artifacts.map((one) => effortOf(one, recipes)))
+    .reduce((total, one) => total + one, 0);
 
 const sum = (sized: readonly { readonly size: number }[]) =>
   sized.reduce((total, { size }) => total + size, 0);

@@ -1,11 +1,12 @@
 import { constants } from 'node:fs';
-import { access, lstat, mkdir, stat } from 'node:fs/promises';
+import { access, lstat, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Writable } from 'node:stream';
 import type { RecipeArtifact } from '../../bundle/recipes.ts';
 import { UsageError } from '../../core/errors.ts';
+import { makeFolder } from '../../core/io/folders.ts';
 import { hashFile } from '../../core/io/hash-file.ts';
-import { osError } from '../../core/io/os-error.ts';
+import { isAbsent, osError } from '../../core/io/os-error.ts';
 
 /** Where rehydrated files go. */
 export type Output =
@@ -106,14 +107,6 @@ async function isPresent(
   });
 }
 
-async function makeFolder(path: string): Promise<void> {
-  try {
-    await mkdir(path, { recursive: true });
-  } catch (error) {
-    throw osError(error, 'create', path);
-  }
-}
-
 /** Said now rather than after minutes of booting. */
 async function refuseReadOnly(folder: string): Promise<void> {
   try {
@@ -127,7 +120,7 @@ async function lstatOrNothing(path: string, follow: boolean) {
   try {
     return follow ? await stat(path) : await lstat(path);
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    if (isAbsent(error)) return undefined;
     throw osError(error, 'look at', path);
   }
 }

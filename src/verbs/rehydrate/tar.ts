@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 import { pack } from 'tar-stream';
 import { type Sink, streamSink } from '../../core/io/sink.ts';
-import { ZEROS } from '../../core/io/zero.ts';
+import { zeroChunks } from '../../core/io/zero.ts';
 
 /** A tar on its way to a stream. */
 export interface TarWriter extends AsyncDisposable {
@@ -46,9 +46,7 @@ export function tarWriter(stream: Writable): TarWriter {
       await body({
         write: (chunk) => write(Buffer.from(chunk)), // the entry keeps it beyond this call
         async zeros(length) {
-          for (let left = length; left > 0; left -= ZEROS.length) {
-            await write(left >= ZEROS.length ? ZEROS : ZEROS.subarray(0, left));
-          }
+          for (const chunk of zeroChunks(length)) await write(chunk);
         },
       });
       entry.end(undefined);

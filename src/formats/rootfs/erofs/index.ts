@@ -16,6 +16,12 @@ import {
 
 /** As in squashfs/directory.ts. Bytes. */
 const MAX_LISTING = 32 << 20;
+/** Of all directories together, bytes. */
+const MAX_LISTINGS = 256 << 20;
+/** As many as a squashfs may have. */
+const MAX_NAMES = 480_000;
+/** Linux' PATH_MAX. */
+const MAX_PATH = 4096;
 
 /**
  * Opens an erofs in place inside an ISO, for finding where the bytes of its files are.
@@ -44,6 +50,12 @@ export function openErofs(source: Source, extent: IsoExtent): RootFiles {
     const nid = path === '' ? superblock.rootNid : nidOf(path);
     const inode = nid === undefined ? undefined : readInode(image, superblock, nid);
     if (inode?.kind !== 'directory') return undefined;
+    const entries = readFolder(inode);
+    folder = { path, entries };
+    return entries;
+  }
+
+  function readFolder(inode: Inode): ReadonlyMap<string, number> {
     if (inode.size > MAX_LISTING)
       throw badErofs(`a directory of ${inode.size} bytes`, inode.offset);
     const listing = Buffer.alloc(inode.size);
@@ -60,7 +72,6 @@ export function openErofs(source: Source, extent: IsoExtent): RootFiles {
       const block = listing.subarray(at, at + superblock.blockSize);
       readDirectoryBlock(block, inode.offset, entries);
     }
-    folder = { path, entries };
     return entries;
   }
 
@@ -81,6 +92,28 @@ export function openErofs(source: Source, extent: IsoExtent): RootFiles {
       return inode?.kind === 'file' ? file(inode) : undefined;
     },
     hasFolder: (path) => walk(path)?.kind === 'directory',
+    *list() {
+      const pending = [{ path: '', nid: superblock.rootNid }];
+      const seen = new Set<number>();
+      let names = 0;
+      let listings = 0;
+      for (let next = pending.pop(); next; next = pending.pop()) {
+        const inode = readInode(image, superblock, next.nid);
+        if (seen.has(next.nid)) throw badErofs('a directory is its own ancestor', inode.offset);
+        seen.add(next.nid);
+        listings += inode.size;
+        if (listings > MAX_LISTINGS) throw badErofs('more names than any image has', inode.offset);
+        for (const [name, nid] of readFolder(inode)) {
+          if (name === '.' || name === '..') continue;
+          if (++names > MAX_NAMES) throw badErofs('more names than any image has', inode.offset);
+          const path = next.path === '' ? name : `${next.path}/${name}`;
+          if (path.length > MAX_PATH) throw badErofs('a path without end', inode.offset);
+          const found = readInode(image, superblock, nid);
+          if (found.kind === 'directory') pending.push({ path, nid });
+          else if (found.kind === 'file') yield { path, key: String(nid), file: file(found) };
+        }
+      }
+    },
   };
 }
 

@@ -65,5 +65,13 @@ export function openSquashfs(
       return typeof node === 'object' ? rootFile(layout, tables, node) : undefined;
     },
     hasFolder: (path) => tables.find(path) === 'folder',
+    *list() {
+      for (const { path, node } of tables.files()) {
+        // Hard links have it all in common, and so have files that mksquashfs has found to be equal.
+        const { index = -1, offset = 0 } = node.fragment ?? {};
+        const key = `${node.start}:${index}:${offset}:${node.size}`;
+        yield { path, key, file: rootFile(layout, tables, node) };
+      }
+    },
   };
 }

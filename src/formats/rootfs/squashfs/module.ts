@@ -19,6 +19,8 @@ export interface SquashfsExports {
   answer_at(): number;
   open(length: number): number;
   find(length: number): number;
+  node(index: number): number;
+  length(): number;
   block(node: number, index: number): number;
   fragment(index: number): number;
 }
@@ -32,6 +34,8 @@ const exportsSchema = v.object({
   answer_at: exported,
   open: exported,
   find: exported,
+  node: exported,
+  length: exported,
   block: exported,
   fragment: exported,
 });

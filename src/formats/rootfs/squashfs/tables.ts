@@ -20,14 +20,17 @@ export interface FileNode {
   block(index: number): number;
 }
 
-/** The tables of an image. Their values are the image's: checked by whoever uses them. */
+/** The tables of an image. Their values are untrusted: the code that uses them checks them. */
 export interface Tables {
   /** What is at an absolute path without leading slash. */
   find(path: string): FileNode | 'folder' | undefined;
+  /** All regular files, with their paths without leading slash. */
+  files(): Generator<{ readonly path: string; readonly node: FileNode }>;
   /** Offset in the image and size field of a fragment block; undefined if there is none. */
   fragment(index: number): { readonly offset: number; readonly field: number } | undefined;
 }
 
+const END = -1;
 const FILE = 1;
 const FOLDER = 2;
 const NO_FRAGMENT = 0xffffffff;
@@ -88,6 +91,15 @@ export function openTables(source: Source, extent: IsoExtent, codec: Codec): Tab
         () => at,
       );
       return kind === FILE ? fileNode(wasm, answer) : kind === FOLDER ? 'folder' : undefined;
+    },
+    *files() {
+      for (let index = 0; ; index++) {
+        const kind = wasm.node(index);
+        if (kind === END) return;
+        if (kind !== FILE) continue;
+        const name = path.toString('latin1', 0, wasm.length());
+        yield { path: name.replace(/^\/+/, ''), node: fileNode(wasm, answer) };
+      }
     },
     fragment(index) {
       const field = wasm.fragment(index);

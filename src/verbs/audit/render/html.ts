@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { formatBytes } from '../../../core/text/bytes.ts';
 import type { AuditedArchitecture, AuditedArtifact, AuditReport } from '../report.ts';
 import { STATUSES } from '../report.ts';
+import { WORST_FIRST } from '../verdict.ts';
 import { type Markup, markup, raw } from './escape.ts';
 import { detailsOf } from './junit.ts';
 import { SCRIPT, STYLE } from './page-style.ts';
@@ -68,7 +69,6 @@ function wrongOnes({ architectures }: AuditReport): Markup {
   return items.length > 0 ? markup`<ul>${items}</ul>` : markup``;
 }
 
-const WORST_FIRST = ['BAD', 'FAIL', 'UNCOVERED', 'GOOD'];
 const rank = ({ status }: AuditedArtifact) => WORST_FIRST.indexOf(status);
 const anchor = (architecture: string, { label }: AuditedArtifact) => `${architecture}/${label}`;
 

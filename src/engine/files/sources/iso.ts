@@ -1,0 +1,121 @@
+import { basename, join } from 'node:path';
+import { UnsupportedError } from '../../../core/errors.ts';
+import { openSource, type Source } from '../../../core/io/source.ts';
+import type { IsoExtent } from '../../../formats/iso/live-iso.ts';
+import { isExt4, listExt4 } from '../../../formats/rootfs/ext4/index.ts';
+import { openRootFiles } from '../../../formats/rootfs/index.ts';
+import type { ListedFile } from '../../../formats/rootfs/root-files.ts';
+import { decodeSuperblock, SUPERBLOCKS_SIZE } from '../../../formats/rootfs/superblock.ts';
+import { padded } from '../contents.ts';
+import { hashAll } from '../hash-all.ts';
+import { makeFile } from '../make-file.ts';
+import { unpackFiles } from '../unpack-files.ts';
+import { placeBySize } from './place-by-size.ts';
+import type { ContentSource, FoundContent, RunOptions } from './source.ts';
+
+/** A content of a pool: a file in which contents lie one after the other. */
+export interface PooledContent extends FoundContent {
+  /** Where it begins in the pool. */
+  readonly offset: number;
+}
+
+/** The root image of a live ISO. */
+export interface IsoSource extends ContentSource, AsyncDisposable {
+  /** As `survey`, and leaves the contents in a file that it makes. */
+  pool(file: string, options: RunOptions): Promise<PooledContent[]>;
+}
+
+export interface IsoSourceOptions {
+  /** Path of the ISO. */
+  readonly iso: string;
+  readonly rootImage: IsoExtent;
+  /** A folder for what has to be unpacked twice. */
+  readonly scratch: string;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Where live systems have a file system image inside their squashfs: dracut's dmsquash-live. */
+const NESTED = ['LiveOS/rootfs.img', 'LiveOS/ext3fs.img'];
+
+/** Throws what the readers of root images throw, and UnsupportedError `ROOT_IMAGE_KIND`. */
+export async function openIsoSource(options: IsoSourceOptions): Promise<IsoSource> {
+  const { iso, rootImage, scratch, signal } = options;
+  const source = await openSource(iso);
+  try {
+    const files = distinct(openRootFiles(source, rootImage).list());
+    const nested = files.find(({ path }) => NESTED.includes(path));
+    const name = `${rootImage.path} of ${basename(iso)}`;
+    if (nested === undefined) return isoSource(name, source, files);
+    const image = join(scratch, `nested-${basename(iso)}.img`);
+    await makeFile(image, nested.file.size);
+    const placed = { path: nested.path, file: nested.file, offset: 0 };
+    await unpackFiles([placed], { image: iso, output: image, signal });
+    const inner = await openSource(image);
+    await source.close();
+    return isoSource(`${nested.path} in ${name}`, inner, distinct(listNested(inner, nested.path)));
+  } catch (error) {
+    await source.close();
+    throw error;
+  }
+}
+
+function listNested(source: Source, path: string): Iterable<ListedFile> {
+  const head = new Uint8Array(Math.min(SUPERBLOCKS_SIZE, source.size));
+  source.readSync(head, 0);
+  if (isExt4(head)) return listExt4(source);
+  if (decodeSuperblock(head)) {
+    return openRootFiles(source, { path, offset: 0, length: source.size }).list();
+  }
+  const isXfs = Buffer.from(head.subarray(0, 4)).toString('latin1') === 'XFSB';
+  throw new UnsupportedError(
+    `${path} is ${isXfs ? 'an XFS' : 'no squashfs, erofs or ext4'} image, which is not read`,
+    {
+      code: 'ROOT_IMAGE_KIND',
+      context: { image: path },
+      hint: 'name a container image of the same release with --container',
+    },
+  );
+}
+
+/** Each data once; what has none is left out. */
+function distinct(files: Iterable<ListedFile>): ListedFile[] {
+  const byKey = new Map<string, ListedFile>();
+  for (const listed of files) {
+    if (listed.file.size > 0 && !byKey.has(listed.key)) byKey.set(listed.key, listed);
+  }
+  return [...byKey.values()];
+}
+
+function isoSource(name: string, source: Source, files: readonly ListedFile[]): IsoSource {
+  const image = source.name;
+  async function pool(output: string, options: RunOptions): Promise<PooledContent[]> {
+    let end = 0;
+    const placed = files.map(({ path, file }) => {
+      const offset = end;
+      end += padded(file.size);
+      return { path, file, offset };
+    });
+    await makeFile(output, end);
+    await unpackFiles(placed, { ...options, image, output });
+    const sizes = placed.map(({ file }) => file.size);
+    const digests = await hashAll(
+      output,
+      placed.map(({ offset }, index) => ({ offset, size: sizes[index] ?? 0 })),
+      options,
+    );
+    const found = new Map<string, PooledContent>();
+    for (const [index, { path, file, offset }] of placed.entries()) {
+      const sha256 = digests[index];
+      if (sha256 === undefined || found.has(sha256)) continue;
+      found.set(sha256, { sha256, size: file.size, path, offset });
+    }
+    return [...found.values()];
+  }
+  return {
+    name,
+    pool,
+    survey: () => Promise.reject(new Error('a root image is surveyed by making its pool')),
+    fill: (target, options) => placeBySize(files, image, target, options),
+    [Symbol.asyncDispose]: () => source.close(),
+  };
+}
