@@ -195,6 +195,8 @@ async function replaceFolder(made: string, target: string): Promise<void> {
   const aside = `${made}-old`;
   let old = false;
   try {
+    // Open before anything moves: what cannot be made durable is not begun.
+    await using parent = await open(dirname(target), constants.O_RDONLY | constants.O_DIRECTORY);
     try {
       await rename(target, aside);
       old = true;
@@ -207,7 +209,13 @@ async function replaceFolder(made: string, target: string): Promise<void> {
       if (old) await rename(aside, target);
       throw error;
     }
-    await syncFolder(dirname(target));
+    try {
+      await parent.sync();
+    } catch (error) {
+      await rename(target, made);
+      if (old) await rename(aside, target);
+      throw error;
+    }
     if (old) await rm(aside, { recursive: true, force: true });
   } catch (error) {
     throw osError(error, 'write', target);
