@@ -37,6 +37,7 @@ const summary = of('integrity', 'format', 'engine', 'io', 'tool', 'usage', 'unsu
  * scripts may match on them. `npm run docs:errors` writes them into `docs/errors.md`.
  */
 export const ERROR_CODES = {
+  ACCEPT_KEY: usage('`--accept-key` does not name a key by its fingerprint.'),
   ALLOW_UNKNOWN: usage('`--allow-missing` names no artifact of the stream.'),
   ARCHITECTURES_FAILED: summary('Several architectures failed; the errors of each follow.'),
   ARCHIVE_EMPTY: format('An archive of the release has no member to take apart.'),
@@ -61,9 +62,15 @@ export const ERROR_CODES = {
     'unsupported',
   )('The audit could not try some artifacts.'),
   AUDIT_INCOMPLETE: usage('The reports to merge do not make up a whole audit.'),
+  AUDIT_PLAN: integrity(
+    'A report to merge is not what the audit of its shard of the bundle gives.',
+  ),
   AUDIT_REQUESTS: usage('The reports to merge answer different requests.'),
   AUDIT_TWICE: usage('An artifact is in two of the reports to merge.'),
   AUDIT_UNCOVERED: unsupported('The bundle does not cover every artifact that was audited.'),
+  AUDIT_UNSIGNED: integrity(
+    'A report to merge into a signed one is not signed itself, or by another key.',
+  ),
   BASE_DIGEST: integrity('A regenerated disk does not match the SHA-256 in its osmet.'),
   BASE_SIZE: integrity('A regenerated disk does not have its expected size.'),
   BINCODE_BAD: format('The metadata of an osmet is malformed.'),
@@ -167,6 +174,7 @@ export const ERROR_CODES = {
   IS_FOLDER: io('The path is a folder, and a file is needed.'),
   JSON_SCHEMA: format('A JSON document does not have the expected form.'),
   JSON_SYNTAX: format('A JSON document is not valid JSON.'),
+  KEYRING: format('The file that `--keyring` names holds no OpenPGP public keys.'),
   KEYRING_ALONE: usage('`--keyring` was given without `--download`.'),
   KVM_FAILED: engine('KVM opens, but the guest does not run with it.'),
   KVM_UNAVAILABLE: tool('KVM was required, but cannot run this guest on this host.'),
@@ -176,6 +184,8 @@ export const ERROR_CODES = {
   LISTEN: io('The server cannot listen on this address.'),
   LISTEN_ADDRESS: usage('The address to listen on is malformed.'),
   LOCATION_NAME: format('A location in the stream does not end in a usable file name.'),
+  MANIFEST_DIFFERS: integrity('A manifest of the bundle contradicts its recipes.'),
+  MERGE_BUNDLE: usage('Signing a merged report takes the bundle that was audited.'),
   METAL_DIFFERS: integrity('The ISO regenerates a different disk from the released one.'),
   META_ARCH: format('Build metadata (`meta.json`) does not say of which architecture it is.'),
   NAME_CLASH: format('Two artifacts of the stream have the same name.'),
@@ -236,7 +246,15 @@ export const ERROR_CODES = {
   ROOT_NO_REPO: unsupported('The root image has no ostree repository.'),
   SHORT_READ: format('A file or a stream ends early.'),
   SIGNATURE_BAD: integrity('A signature does not verify with the keyring.'),
+  SIGNATURE_EXPIRED: integrity(
+    'A signature is good, but its key or the signature itself has expired.',
+  ),
+  SIGNATURE_FORMAT: format('What the stream names as a signature is not one.'),
+  SIGNATURE_KEY: integrity(
+    'A signature is by a key that the keyring does not have, or that gpgv cannot use.',
+  ),
   SIGNATURE_NONE: integrity('A released file has no signature that could be checked.'),
+  SIGNATURE_REVOKED: integrity('A signature is by a key that was revoked.'),
   SIGN_KEY: usage('The signing key cannot be used.'),
   SPLICE_OPAQUE: unsupported('Too much of a file is not its payload.'),
   SPLICE_RECIPE: format('A splice recipe is malformed.'),
@@ -250,6 +268,7 @@ export const ERROR_CODES = {
   SQUASHFS_TOO_LARGE: unsupported('The squashfs root image has too many inodes.'),
   SQUASHFS_VERSION: unsupported('The squashfs root image has an unsupported version.'),
   STREAM_BROKEN: cancelled('The output stream ended before this artifact.'),
+  STREAM_DIFFERS: integrity('The recipes of the bundle contradict the stream that travels in it.'),
   STREAM_NO_ISO: unsupported('The stream has no live ISO for the architecture.'),
   STREAM_SEVERAL: usage('The architectures of the bundle have different streams.'),
   TAR: format('A tar archive is malformed.'),
@@ -257,6 +276,7 @@ export const ERROR_CODES = {
   TARGET_MISMATCH: integrity('A result does not match the SHA-256 of the released file.'),
   TAR_PATH: format('A tar has a path that leads out of it.'),
   TAR_TOO_LARGE: format('A tar has more members or contents than is accepted.'),
+  TOOL_FAILED: tool('A program that is needed failed for a reason of its own.'),
   TOOL_MISSING: tool('A required program is not installed.'),
   TOO_LARGE: format('A document or a response is larger than allowed.'),
   VERIFY_FAILED: integrity('The written bundle does not reproduce an artifact.'),

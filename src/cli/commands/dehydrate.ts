@@ -4,6 +4,7 @@ import type { Arch } from '../../core/arch.ts';
 import { UsageError } from '../../core/errors.ts';
 import { createHttp } from '../../core/http/client.ts';
 import { printable } from '../../core/text/printable.ts';
+import { parseFingerprint } from '../../release/download/signature.ts';
 import { type DehydrateReport, dehydrate } from '../../verbs/dehydrate/dehydrate.ts';
 import { renderArchitecture, reportArchitecture } from '../../verbs/inspect/bundle-report.ts';
 import { cacheFor, engineFor, existingFolder } from '../environment.ts';
@@ -27,6 +28,7 @@ interface DehydrateCliOptions extends EngineOptions {
   readonly download?: true;
   readonly downloads: number;
   readonly keyring?: string;
+  readonly acceptKey?: string[];
   readonly force?: true;
 }
 
@@ -47,6 +49,11 @@ export function addDehydrate(program: Command, io: CliIo): void {
     .option('--download', 'fetch what is not in the folder, by its location in the stream')
     .option('--downloads <n>', 'files to fetch at a time', parseJobs, 4)
     .option('--keyring <file>', 'with --download: check the GPG signature of every file (gpgv)')
+    .option(
+      '--accept-key <fingerprint>',
+      'take signatures by this key although it is expired or revoked (repeatable)',
+      (text: string, previous: readonly string[] = []) => [...previous, parseFingerprint(text)],
+    )
     .option('--force', 'replace a bundle that is there')
     .addHelpText('after', HELP);
   addEngineOptions(command).action((options: DehydrateCliOptions) => run(options, io));
@@ -58,7 +65,8 @@ bundle and makes every image from it once more, before the bundle appears at its
 Released .xz, .gz and .zst files are read as they are. The same inputs give the same bytes.
 With --download, files that are not in the folder are fetched into it, several at a time, and
 hashed as they arrive; a run that broke off goes on where it was. Disks that the ISO unpacks to
-are not fetched. Without --arch, all architectures of the stream are.
+are not fetched. --keyring takes keys in binary or ASCII-armored form; a key that has expired or
+was revoked proves nothing unless --accept-key names it. Without --arch, all architectures of the stream are.
 
 Examples:
   iso-rehydrate dehydrate --stream stream.json --artifacts release/ -o bundle
@@ -66,8 +74,16 @@ Examples:
     --keyring fedora.gpg -o bundle
   iso-rehydrate estimate --stream stable.json    what that would be`;
 
-function downloadOf({ download, downloads, keyring }: DehydrateCliOptions, { env }: CliIo) {
-  if (download) return { parallel: downloads, keyring, http: createHttp({ env }) };
+function downloadOf(options: DehydrateCliOptions, { env }: CliIo) {
+  const { download, downloads, keyring, acceptKey } = options;
+  if (acceptKey && keyring === undefined) {
+    throw new UsageError('--accept-key is for --keyring', {
+      code: 'KEYRING_ALONE',
+      hint: 'add --download and --keyring',
+    });
+  }
+  if (download)
+    return { parallel: downloads, keyring, acceptKeys: acceptKey, http: createHttp({ env }) };
   if (keyring === undefined) return undefined;
   throw new UsageError('--keyring is for --download', {
     code: 'KEYRING_ALONE',

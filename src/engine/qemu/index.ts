@@ -158,7 +158,7 @@ function checkDisks(disks: readonly MetalDisk[]): void {
     const sectors = osmet.diskSize / osmet.sectorSize;
     if (![512, 4096].includes(osmet.sectorSize) || !Number.isSafeInteger(sectors) || sectors <= 0) {
       throw new FormatError(
-        `${osmet.name}: ${osmet.diskSize} bytes is no whole number of sectors`,
+        `${osmet.name}: ${osmet.diskSize} bytes is not a whole number of sectors`,
         {
           code: 'OSMET_SIZE',
           context: { name: osmet.name, diskSize: osmet.diskSize, sectorSize: osmet.sectorSize },

@@ -168,7 +168,7 @@ function trimEndOf(text: string, char: string): string {
   return text.slice(0, end);
 }
 
-/** Without embed areas: what the bootloaders are told. */
+/** Without embed areas: the arguments in the bootloader configs. */
 async function fromConfigFiles(iso: Iso9660): Promise<LiveKargs | undefined> {
   for (const [path, parse] of [
     ['zipl.prm', parsePrmKargs],

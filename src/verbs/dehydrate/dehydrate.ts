@@ -44,7 +44,9 @@ export interface DehydrateOptions {
   /** Artifacts that may be missing: `qemu`, `metal/4k.raw`… */
   readonly allowMissing?: readonly string[] | undefined;
   /** Fetch released files that are not in the folder, by their locations. */
-  readonly download?: Pick<DownloadOptions, 'parallel' | 'keyring' | 'limit' | 'http'> | undefined;
+  readonly download?:
+    | Pick<DownloadOptions, 'parallel' | 'keyring' | 'acceptKeys' | 'limit' | 'http'>
+    | undefined;
   readonly engine: MetalEngine;
   /** Receives the regenerated disks, and remembers which ISO an engine made them from. */
   readonly cache: MetalCache;
