@@ -192,7 +192,7 @@ describe('rehydrate', () => {
     const { code, stderr } = await rehydrate(engine, ...BOTH);
     expect(code).toBe(0);
     expect(engine.boots).toEqual([]);
-    expect(stderr).toMatch(/^s390x +0 +6 .* done, without a boot$/m);
+    expect(stderr).toMatch(/^s390x +0 +6 .* done, no boot needed$/m);
   });
 
   test('Ctrl-C stops all and leaves nothing behind', async () => {
