@@ -1,4 +1,5 @@
 import { type ErrorKind, KINDS_WORST_FIRST, kindError, RehydrateError } from '../../core/errors.ts';
+import { systemError } from '../../core/io/os-error.ts';
 import { reportable } from '../../core/text/printable.ts';
 import type { AuditedArchitecture, AuditReport, ReportedError, Status } from './report.ts';
 
@@ -64,7 +65,8 @@ function worstKind(
 const firstLine = (error: ReportedError | undefined) => error?.message.split('\n', 1)[0] ?? '';
 
 /** An error as data, without stack traces; control characters (of consoles) are made harmless. */
-export function reportError(error: unknown): ReportedError {
+export function reportError(thrown: unknown): ReportedError {
+  const error = systemError(thrown);
   const isOurs = error instanceof RehydrateError;
   const hint = isOurs ? error.hint : undefined;
   return {

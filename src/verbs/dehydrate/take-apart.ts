@@ -8,8 +8,10 @@ import {
 } from '../../codec/codec.ts';
 import { CODECS, codecNamed } from '../../codec/registry.ts';
 import { FormatError, UnsupportedError } from '../../core/errors.ts';
+import type { DiskRun } from '../../core/io/disk-run.ts';
 import { runsToSink, sourceRuns } from '../../core/io/disk-run.ts';
 import type { Source } from '../../core/io/source.ts';
+import { checkSize } from '../../core/plausible.ts';
 
 /** A file without its containers. Dispose of it once the payload was read. */
 export interface TakenApart extends AsyncDisposable {
@@ -113,13 +115,24 @@ async function peel(
   try {
     const opened = await codec.open(source, { pool, signal });
     const { payload } = opened;
+    if (payload.kind === 'disk') checkSize(`the disk in ${name}`, payload.size);
     if (payload.kind === 'disk') return { opened, inside: undefined, scratch: undefined };
     if (payload.kind === 'source') return { opened, inside: payload.source, scratch: undefined };
-    const runs = payload.runs();
+    const runs = limited(payload.runs(), name);
     const { source: scratch } = await writer.addScratch((sink) => runsToSink(runs, sink));
     return { opened, inside: { ...scratch, name }, scratch };
   } catch (error) {
     if (isRefusal(error)) return error;
     throw error;
+  }
+}
+
+/** What a few bytes unpack to may have no end. */
+async function* limited(runs: AsyncIterable<DiskRun>, name: string): AsyncGenerator<DiskRun> {
+  let bytes = 0;
+  for await (const run of runs) {
+    bytes += run.kind === 'data' ? run.bytes.length : run.length;
+    checkSize(`what is in ${name}`, bytes);
+    yield run;
   }
 }
