@@ -4,6 +4,9 @@ import { UsageError } from '../core/errors.ts';
 import { syncFolder } from '../core/io/atomic.ts';
 import { exchangeFolders } from '../core/io/exchange.ts';
 import { isAbsent, osError } from '../core/io/os-error.ts';
+import { readWhole } from '../core/io/regular.ts';
+
+export const MAX_INDEX_BYTES = 1 << 20;
 
 /** Of hidden files and folders in the making, beside what they become. */
 export const WORK_PREFIX = '.iso-rehydrate-';
@@ -105,11 +108,15 @@ export function taken(message: string, target: string, hint: string): UsageError
   });
 }
 
-/** Puts the finished folder `made` at `target`; a bundle that was there is removed after that. */
-export async function putInPlace(made: string, target: string): Promise<void> {
+/** Puts the finished folder `made` at `target`; a bundle that was there is removed after that, if it may be. */
+export async function putInPlace(
+  made: string,
+  target: string,
+  { replace }: { readonly replace: boolean },
+): Promise<void> {
   try {
     const { kind } = await folderState(target);
-    if (kind === 'absent' || kind === 'empty') {
+    if (!replace || kind === 'absent' || kind === 'empty') {
       await rename(made, target);
       await syncFolder(dirname(target));
       return;
@@ -118,6 +125,19 @@ export async function putInPlace(made: string, target: string): Promise<void> {
     await rm(made, { recursive: true, force: true });
   } catch (error) {
     throw osError(error, 'write', target);
+  }
+}
+
+/** Whether two bundles have the same index, and so the same blobs: both were complete when they got it. */
+export async function isSameBundle(one: string, other: string): Promise<boolean> {
+  const index = (path: string) =>
+    readWhole(join(path, 'index.json'), { limit: MAX_INDEX_BYTES, what: 'index.json' });
+  const state = await folderState(other);
+  if (state.kind !== 'layout' || state.foreign.length > 0) return false;
+  try {
+    return (await index(one)).equals(await index(other));
+  } catch {
+    return false;
   }
 }
 

@@ -19,6 +19,7 @@ import { decodeStream } from '../release/stream/read.ts';
 import type { Stream } from '../release/stream/schema.ts';
 import { checkAttested } from './attested.ts';
 import { blobPath, readBlob, readJsonBlob, readWholeBlob } from './blobs.ts';
+import { MAX_INDEX_BYTES } from './folder.ts';
 import { checkManifest } from './manifest.ts';
 import { RECIPES_TYPE } from './media-types.ts';
 import { decodeRecipes, type Recipes } from './recipes.ts';
@@ -150,8 +151,6 @@ async function checkStreams(
   }
   return unlisted;
 }
-
-export const MAX_INDEX_BYTES = 1 << 20;
 
 /** Of the one thing in index.json that the recipes are below; of index.json itself where there are several. */
 function digestOf(tops: Iterable<Sha256>, bytes: Uint8Array): Sha256 {

@@ -13,7 +13,7 @@ import { fileSink, hashingSink, type Sink } from '../core/io/sink.ts';
 import { openSource, type Source } from '../core/io/source.ts';
 import { encodeIndex, encodeLayout, type OciIndex } from '../formats/oci/oci.ts';
 import { blobPath } from './blobs.ts';
-import { besideTarget, putInPlace, refuseTaken, resolveTarget } from './folder.ts';
+import { besideTarget, isSameBundle, putInPlace, refuseTaken, resolveTarget } from './folder.ts';
 import { isBundle } from './read.ts';
 
 /**
@@ -148,8 +148,13 @@ export async function createBundleWriter(
         throw new Error('commit() before addIndex()');
       }
       await syncFolder(join(path, 'blobs', 'sha256'));
-      await refuseTaken(absolute, force);
-      await putInPlace(path, absolute);
+      try {
+        await refuseTaken(absolute, force);
+        await putInPlace(path, absolute, { replace: force });
+      } catch (error) {
+        // Another run may have put the very same there meanwhile.
+        if (!(await isSameBundle(path, absolute))) throw error;
+      }
     },
     async [Symbol.asyncDispose]() {
       await rm(path, { recursive: true, force: true });

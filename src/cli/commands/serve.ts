@@ -64,7 +64,7 @@ async function run(options: ServeCliOptions, io: CliIo): Promise<void> {
   const folder = options.images ?? join(cacheFolder(io.env), 'images');
   await using cache = await cacheFor(options, io);
   using progress = progressRenderer(options, io);
-  const { url, ended } = await serve({
+  const { url, files, ended } = await serve({
     bundle,
     host,
     port,
@@ -86,7 +86,6 @@ async function run(options: ServeCliOptions, io: CliIo): Promise<void> {
         log(line, options, io);
       }),
   });
-  const files = bundle.recipes.reduce((sum, { artifacts }) => sum + artifacts.length, 0);
   io.stdout.write(
     options.json
       ? `${JSON.stringify({ type: 'serving', url, files })}\n`

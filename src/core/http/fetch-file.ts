@@ -1,6 +1,5 @@
 import { createHash, type Hash } from 'node:crypto';
-import { constants } from 'node:fs';
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { type FileHandle, lstat, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import {
   FormatError,
@@ -12,7 +11,9 @@ import {
 } from '../errors.ts';
 import { syncFolder } from '../io/atomic.ts';
 import type { Sha256 } from '../io/digest.ts';
+import { hashFile } from '../io/hash-file.ts';
 import { osError } from '../io/os-error.ts';
+import { openPart, type Part } from '../io/part.ts';
 import { createHttp, type Http, type HttpResponse } from './client.ts';
 import { needSpace } from './free-space.ts';
 import { shown } from './origin.ts';
@@ -52,7 +53,7 @@ const LOOK = 64 << 20;
 
 /** What is known of a file over several requests. */
 interface State {
-  readonly part: string;
+  readonly part: Part;
   /** Something in the part is from another request than the rest. */
   mixed: boolean;
   /** `ETag` of what is in the part. */
@@ -75,8 +76,13 @@ export async function fetchFile(options: FetchFileOptions): Promise<void> {
   // A mirror may redirect to one without TLS: the digest proves the bytes.
   const plainly: Get = (headers) => http.request(url, { headers, signal, downgrade: true });
   const get = options.get ?? plainly;
+  await using part = await openPart(`${path}.part`, signal);
+  if (part.waited && (await isThere(path, options))) {
+    await rm(part.path, { force: true });
+    return;
+  }
   const state: State = {
-    part: `${path}.part`,
+    part,
     ...{ mixed: false, etag: undefined, total: undefined, noRanges: false },
   };
   try {
@@ -84,7 +90,7 @@ export async function fetchFile(options: FetchFileOptions): Promise<void> {
       try {
         const found = await fetchOnce({ ...options, get }, state);
         if (found === options.sha256) break;
-        await rm(state.part, { force: true });
+        await part.handle.truncate(0);
         if (!state.mixed || restarted) throw wrongDigest(options, found);
         restarted = true;
         state.mixed = false;
@@ -92,21 +98,28 @@ export async function fetchFile(options: FetchFileOptions): Promise<void> {
       } catch (error) {
         throwIfAborted(signal);
         if (!isTransient(error)) throw error;
-        const have = await sizeOf(state.part);
+        const have = await sizeOf(part);
         failures = have >= reached + PROGRESS ? 1 : failures + 1;
         reached = Math.max(reached, have);
         await backOff(error, failures, options);
       }
     }
-    await rename(state.part, path);
+    await rename(part.path, path);
     await syncFolder(dirname(path));
   } catch (error) {
     const ours = asOurs(error, url, path);
-    if (isUseless(ours, state) || (await sizeOf(state.part)) === 0)
-      await rm(state.part, { force: true });
+    if (isUseless(ours, state) || (await sizeOf(part)) === 0) await rm(part.path, { force: true });
     throw ours;
   }
 }
+
+/** Another process that had the part has finished it. */
+async function isThere(path: string, { sha256, signal }: FetchFileOptions): Promise<boolean> {
+  const found = await lstat(path).catch(() => undefined);
+  return found?.isFile() === true && (await hashFile(path, { signal })).sha256 === sha256;
+}
+
+const sizeOf = async ({ handle }: Part) => (await handle.stat()).size;
 
 /** Whether a part is of no use to a later run. */
 function isUseless(error: unknown, { noRanges, total }: State): boolean {
@@ -121,8 +134,7 @@ async function fetchOnce(
   state: State,
 ): Promise<string> {
   const { url, get, signal, size, onBytes, limit = size ?? LIMIT } = options;
-  const { part } = state;
-  await using handle = await openPart(part);
+  const { path: part, handle } = state.part;
   const have = (await handle.stat()).size;
   const from = have > limit || state.noRanges ? 0 : have;
   using response = await get({
@@ -175,24 +187,6 @@ async function fetchOnce(
   if (total !== undefined && done < total) throw new TransportError('the connection ended early');
   await handle.sync();
   return hash.digest('hex');
-}
-
-/** A link there would lead the bytes elsewhere; what is not a file of ours is dropped. */
-async function openPart(part: string): Promise<FileHandle> {
-  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-  for (let tries = 0; ; tries++) {
-    try {
-      const handle = await open(part, flags, 0o644);
-      const found = await handle.stat();
-      if (found.isFile() && found.nlink === 1) return handle;
-      await handle.close();
-      if (tries > 0) throw new Error(`${part} is not a regular file`);
-    } catch (error) {
-      const isLink = error instanceof Error && 'code' in error && error.code === 'ELOOP';
-      if (!isLink || tries > 0) throw error;
-    }
-    await rm(part, { force: true });
-  }
 }
 
 async function hashStart(
@@ -280,13 +274,4 @@ export function checkUrl(url: string): void {
     code: 'DOWNLOAD_URL',
     hint: 'put the file into the --artifacts folder yourself',
   });
-}
-
-async function sizeOf(part: string): Promise<number> {
-  try {
-    await using handle = await openPart(part);
-    return (await handle.stat()).size;
-  } catch {
-    return 0;
-  }
 }

@@ -1,4 +1,5 @@
 import { expectedImage } from '../../../images/platforms.ts';
+import { notPulled, pullCommand } from '../../bundle/pulled.ts';
 import type { Bundle } from '../../bundle/read.ts';
 import { blobsOf, type RecipeArtifact, type Recipes } from '../../bundle/recipes.ts';
 import type { Arch } from '../../core/arch.ts';
@@ -23,6 +24,14 @@ export interface ArchitectureReport {
   readonly bases: Recipes['bases'];
   readonly artifacts: readonly ArtifactReport[];
   readonly missing: Recipes['missing'];
+  /** What the recipes make, but for which the folder lacks the blobs: a part of the bundle was pulled. */
+  readonly notPulled?: {
+    readonly iso: boolean;
+    /** Short names, as `--platform` takes them. */
+    readonly artifacts: readonly string[];
+    /** How to get them. */
+    readonly hint: string;
+  };
   readonly totals: {
     readonly artifacts: number;
     /** Uncompressed. */
@@ -41,7 +50,8 @@ export interface ArtifactReport extends RecipeArtifact {
   readonly deltaSize: number;
 }
 
-export function reportBundle({ path, recipes }: Bundle): BundleReport {
+export async function reportBundle(bundle: Bundle): Promise<BundleReport> {
+  const { path, recipes } = bundle;
   const blobs = new Map<string, number>();
   const count = ({ sha256, size }: BlobRef) => blobs.set(sha256, size);
   for (const { iso, stream, artifacts } of recipes) {
@@ -50,7 +60,23 @@ export function reportBundle({ path, recipes }: Bundle): BundleReport {
     for (const { recipe } of artifacts) blobsOf(recipe).forEach(count);
   }
   const size = [...blobs.values()].reduce((sum, bytes) => sum + bytes, 0);
-  return { path, size, architectures: recipes.map(reportArchitecture) };
+  const architectures: ArchitectureReport[] = [];
+  for (const one of recipes) {
+    const absent = await reportNotPulled(bundle, one);
+    architectures.push({ ...reportArchitecture(one), ...(absent ? { notPulled: absent } : {}) });
+  }
+  return { path, size, architectures };
+}
+
+async function reportNotPulled(bundle: Bundle, recipes: Recipes) {
+  const { iso, artifacts } = await notPulled(bundle, recipes);
+  if (!iso && artifacts.size === 0) return undefined;
+  const names = [...artifacts].map((artifact) => shortName(artifact, recipes.artifacts));
+  const pull =
+    artifacts.size > 0
+      ? pullCommand(bundle, recipes, artifacts)
+      : `iso-rehydrate pull REF -o ${bundle.path}`;
+  return { iso, artifacts: names, hint: pull };
 }
 
 export function reportArchitecture(recipes: Recipes): ArchitectureReport {
@@ -102,7 +128,9 @@ const OVERVIEW: readonly Column<ArchitectureReport>[] = [
 /** The heading, the table of artifacts and the totals of one architecture. */
 export function renderArchitecture(report: ArchitectureReport): string {
   const { architecture, stream, release, iso, artifacts, missing, totals } = report;
-  const where = iso.embedded ? 'in the bundle' : `not in the bundle; from ${iso.location}`;
+  const { notPulled: absent } = report;
+  const inside = absent?.iso ? 'not pulled; name it with --iso' : 'in the bundle';
+  const where = iso.embedded ? inside : `not in the bundle; from ${iso.location}`;
   const lines = [
     `${architecture}  ${stream} ${release}`,
     `iso ${iso.name}: ${formatBytes(iso.size)}, ${where}`,
@@ -112,6 +140,9 @@ export function renderArchitecture(report: ArchitectureReport): string {
     `${totals.artifacts} artifacts, ${formatBytes(totals.size)}` +
       ` (released as ${formatBytes(totals.releasedSize)}), deltas and recipes ${formatBytes(totals.deltaSize)}`,
     ...artifacts.filter(isStored).map(stored),
+    ...(absent && absent.artifacts.length > 0
+      ? [`not pulled: ${absent.artifacts.join(', ')}; \`${absent.hint}\``]
+      : []),
     ...missing.map((artifact) => `missing ${shortName(artifact, missing)}: ${artifact.reason}`),
   ];
   return `${lines.join('\n')}\n`;

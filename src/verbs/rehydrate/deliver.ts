@@ -1,8 +1,10 @@
+import { lstat } from 'node:fs/promises';
 import type { Bundle } from '../../bundle/read.ts';
 import { baseOf, blobsOf, type RecipeArtifact } from '../../bundle/recipes.ts';
 import type { CodecPool } from '../../codec/pool.ts';
-import { FormatError, IntegrityError } from '../../core/errors.ts';
+import { FormatError, IntegrityError, IoError } from '../../core/errors.ts';
 import { writeAtomically } from '../../core/io/atomic.ts';
+import { hashFile } from '../../core/io/hash-file.ts';
 import type { Sink } from '../../core/io/sink.ts';
 import type { Source } from '../../core/io/source.ts';
 import type { Progress } from '../../core/progress/progress.ts';
@@ -42,10 +44,27 @@ export async function deliver(
   options: DeliverOptions,
 ): Promise<Outcome> {
   if (present) return { path, status: 'present', seconds: 0 };
-  const seconds = await (path === undefined
-    ? sendOnce(artifact, options)
-    : writeFile(artifact, path, options));
-  return { path, status: 'written', seconds };
+  if (path === undefined) {
+    return { path, status: 'written', seconds: await sendOnce(artifact, options) };
+  }
+  try {
+    return { path, status: 'written', seconds: await writeFile(artifact, path, options) };
+  } catch (error) {
+    // Another run may have put the very same there meanwhile.
+    const isTaken = error instanceof IoError && error.code === 'EXISTS';
+    if (!isTaken || !(await isRight(path, artifact, options))) throw error;
+    return { path, status: 'present', seconds: 0 };
+  }
+}
+
+async function isRight(
+  path: string,
+  { size, sha256 }: RecipeArtifact,
+  { signal }: DeliverOptions,
+): Promise<boolean> {
+  const found = await lstat(path).catch(() => undefined);
+  if (!found?.isFile() || found.size !== size) return false;
+  return (await hashFile(path, { signal })).sha256 === sha256;
 }
 
 /** A wrong result may be due to a cached disk that has rotted: then once more, with a new disk. */

@@ -1,13 +1,17 @@
 import { stat } from 'node:fs/promises';
 import { checkBlob } from '../../bundle/blobs.ts';
+import { notPulled } from '../../bundle/pulled.ts';
 import type { Bundle } from '../../bundle/read.ts';
 import type { Recipes } from '../../bundle/recipes.ts';
 import type { Arch } from '../../core/arch.ts';
 import { IntegrityError, UsageError } from '../../core/errors.ts';
 import { hashFile } from '../../core/io/hash-file.ts';
 import { osError } from '../../core/io/os-error.ts';
+import { openSource } from '../../core/io/source.ts';
 import type { Progress } from '../../core/progress/progress.ts';
 import { step } from '../../core/progress/step.ts';
+import { readIgnitionArea } from '../../formats/iso/embed-area.ts';
+import { openIso9660 } from '../../formats/iso/iso9660.ts';
 import { openLiveIso } from '../../formats/iso/open.ts';
 
 export interface IsoOptions {
@@ -26,7 +30,7 @@ export interface IsoOptions {
 export async function findIso({ bundle, recipes, isoPath }: IsoOptions): Promise<string> {
   const { iso } = recipes;
   if (isoPath === undefined) {
-    if (iso.embedded) return checkBlob(bundle.path, iso);
+    if (iso.embedded) return embeddedIso(bundle, recipes);
     throw new UsageError('the ISO is not in the bundle', {
       code: 'ISO_EXTERNAL',
       context: { iso: iso.name, sha256: iso.sha256, size: iso.size, location: iso.location },
@@ -39,8 +43,20 @@ export async function findIso({ bundle, recipes, isoPath }: IsoOptions): Promise
   } catch (error) {
     throw osError(error, 'open', isoPath);
   }
-  if (size !== iso.size) throw wrongIso(isoPath, recipes, `${size} bytes`, `${iso.size} bytes`);
+  if (size !== iso.size) {
+    throw await wrongIso(isoPath, recipes, `${size} bytes`, `${iso.size} bytes`);
+  }
   return isoPath;
+}
+
+async function embeddedIso(bundle: Bundle, recipes: Recipes): Promise<string> {
+  const { iso } = recipes;
+  if (!(await notPulled(bundle, recipes)).iso) return checkBlob(bundle.path, iso);
+  throw new IntegrityError(`not pulled: the ISO ${iso.name}`, {
+    code: 'BLOB_MISSING',
+    context: { bundle: bundle.path, iso: iso.name, sha256: iso.sha256 },
+    hint: `name it with --iso, or run \`iso-rehydrate pull REF -o ${bundle.path}\``,
+  });
 }
 
 /** Reads the whole ISO. Throws IntegrityError `ISO_WRONG` (the user's copy) or `BLOB_DIGEST`. */
@@ -50,13 +66,23 @@ export async function proveIso(path: string, options: IsoOptions): Promise<void>
   await step(progress, { subject: name, phase: 'hash-iso', total: size }, async (onBytes) => {
     const { sha256: found } = await hashFile(path, { signal, onBytes });
     if (found === sha256) return;
-    if (isoPath !== undefined) throw wrongIso(path, recipes, found, sha256);
+    if (isoPath !== undefined) throw await wrongIso(path, recipes, found, sha256);
     throw new IntegrityError('the ISO in the bundle is damaged', {
       code: 'BLOB_DIGEST',
       context: { file: path, expected: sha256, found },
       hint: 'copy or pull the bundle again, or name a good copy of the ISO with --iso',
     });
   });
+}
+
+/** `coreos-installer iso customize` and `iso ignition embed` fill an area of the ISO that is empty as released. */
+async function isCustomized(path: string): Promise<boolean> {
+  try {
+    await using source = await openSource(path);
+    return (await readIgnitionArea(await openIso9660(source)))?.empty === false;
+  } catch {
+    return false; // no ISO at all: the wrong one, whatever it is
+  }
 }
 
 /**
@@ -97,7 +123,17 @@ export async function matchIsos(
   return isos;
 }
 
-function wrongIso(path: string, { iso }: Recipes, found: string, expected: string) {
+async function wrongIso(path: string, { iso }: Recipes, found: string, expected: string) {
+  if (await isCustomized(path)) {
+    return new IntegrityError(
+      `${path} is not the ISO as released: an Ignition config is embedded`,
+      {
+        code: 'ISO_WRONG',
+        context: { iso: path, wanted: iso.name, expected, found },
+        hint: `run \`coreos-installer iso reset ${path}\` on a copy of it, or name ${iso.name} with --iso`,
+      },
+    );
+  }
   return new IntegrityError(`${path} is the wrong ISO for the bundle`, {
     code: 'ISO_WRONG',
     context: { iso: path, wanted: iso.name, expected, found },

@@ -1,3 +1,4 @@
+import { refuseNotPulled } from '../../bundle/pulled.ts';
 import type { RecipeArtifact } from '../../bundle/recipes.ts';
 import { type ArchWork, chooseWork, type WorkRequest } from '../../bundle/work.ts';
 import { codecOf } from '../../codec/registry.ts';
@@ -45,7 +46,7 @@ export interface Plan {
 
 /**
  * Decides what is made and where it goes, for all architectures, before any work is done. Throws
- * UnsupportedError `CODEC_UNKNOWN`, and what {@link chooseWork} and {@link planFiles} throw.
+ * UnsupportedError `CODEC_UNKNOWN`, IntegrityError `BLOB_MISSING` for what was not pulled, and what {@link chooseWork} and {@link planFiles} throw.
  */
 export async function planRehydration(request: PlanRequest, progress: Progress): Promise<Plan> {
   const { force = false, signal } = request;
@@ -55,6 +56,12 @@ export async function planRehydration(request: PlanRequest, progress: Progress):
   const output =
     typeof request.output === 'function' ? await request.output(everything.length) : request.output;
   const files = await placeAll(everything, output, { force, signal });
+  // Said now rather than after minutes of booting.
+  for (const { recipes, artifacts } of wanted) {
+    const needed = files.filter(({ present }) => !present).map(({ artifact }) => artifact);
+    const own = artifacts.filter((artifact) => needed.includes(artifact));
+    await refuseNotPulled(request.bundle, recipes, own);
+  }
   const isos = await matchIsos(request.isoPaths ?? [], wanted, request.signal);
   const architectures = wanted.map((work) => ({
     ...work,

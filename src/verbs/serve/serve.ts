@@ -1,5 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { notPulled } from '../../bundle/pulled.ts';
 import type { Bundle } from '../../bundle/read.ts';
+import type { Recipes } from '../../bundle/recipes.ts';
 import { RehydrateError } from '../../core/errors.ts';
 import { osError } from '../../core/io/os-error.ts';
 import { isMetaDocument } from '../../release/stream/meta.ts';
@@ -47,6 +49,8 @@ export interface RequestLine {
 export interface Serving {
   /** `http://127.0.0.1:8080`. */
   readonly url: string;
+  /** How many there are. */
+  readonly files: number;
   /** Resolves when the server has ended: after the signal, with nothing under way any more. */
   readonly ended: Promise<void>;
 }
@@ -65,7 +69,8 @@ const IDLE_TIME = 15_000;
 export async function serve(options: ServeOptions): Promise<Serving> {
   const { bundle, host, port, signal } = options;
   const publicUrl = options.publicUrl === undefined ? undefined : parsePublicUrl(options.publicUrl);
-  const files = catalogueOf(bundle);
+  const servable = await servableOf(options);
+  const files = catalogueOf(servable);
   const store = await openImageStore(options);
   const streams = await readStreams(bundle);
   const server = createServer(
@@ -134,7 +139,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     if (file) return answerFile(request, response, file, sent);
     const stream = path === undefined ? undefined : streams.get(path);
     if (stream === undefined) return end(response, 404, 'there is no such file', sent);
-    const rewritten = rewriteStream(stream, bundle, baseUrl(request));
+    const rewritten = rewriteStream(stream, servable, baseUrl(request));
     const body = Buffer.from(`${JSON.stringify(rewritten, undefined, 2)}\n`);
     response.writeHead(200, {
       'content-type': 'application/json',
@@ -249,7 +254,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     if (signal.aborted) stop();
     else signal.addEventListener('abort', stop, { once: true });
   });
-  return { url: urlOf(server), ended };
+  return { url: urlOf(server), files: files.size, ended };
 }
 
 const NO_ROOM = 'there is no room to make this image now';
@@ -258,6 +263,24 @@ const NO_ROOM = 'there is no room to make this image now';
 function matches(known: string | undefined, etag: string): boolean {
   if (known === undefined) return false;
   return known.split(',').some((one) => ['*', etag, `W/${etag}`].includes(one.trim()));
+}
+
+/** The bundle without what was not pulled, which nobody can be given. */
+async function servableOf({ bundle, isoPaths = [], progress }: ServeOptions): Promise<Bundle> {
+  const recipes: Recipes[] = [];
+  for (const one of bundle.recipes) {
+    const absent = await notPulled(bundle, one);
+    const noIso = absent.iso && isoPaths.length === 0;
+    const artifacts = one.artifacts.filter((artifact) => !noIso && !absent.artifacts.has(artifact));
+    const count = one.artifacts.length - artifacts.length;
+    if (count > 0) {
+      const why = noIso ? 'its ISO was not pulled: name it with --iso' : 'not pulled';
+      const message = `left out ${count} of ${one.artifacts.length} files: ${why}`;
+      progress({ type: 'note', subject: one.architecture, message });
+    }
+    recipes.push({ ...one, artifacts });
+  }
+  return { ...bundle, recipes };
 }
 
 /** Each stream that travels in the bundle, at `/streams/NAME.json`; the first at `/stream.json` too. */

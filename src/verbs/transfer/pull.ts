@@ -4,13 +4,14 @@ import { blobPath } from '../../bundle/blobs.ts';
 import {
   besideTarget,
   folderState,
+  MAX_INDEX_BYTES,
   putInPlace,
   refuseForeign,
   refuseTaken,
   resolveTarget,
 } from '../../bundle/folder.ts';
 import { ANNOTATION_REF_NAME, BUNDLE_TYPE } from '../../bundle/media-types.ts';
-import { type Bundle, MAX_INDEX_BYTES, openBundle } from '../../bundle/read.ts';
+import { type Bundle, openBundle } from '../../bundle/read.ts';
 import type { Selection } from '../../bundle/select.ts';
 import { blobsFor } from '../../bundle/work.ts';
 import type { Arch } from '../../core/arch.ts';
@@ -81,13 +82,16 @@ export async function pull(options: PullOptions): Promise<Transfer> {
     if (kind !== 'layout') {
       // Nothing to lose here: blobs go to where a later pull finds them again.
       await openBundle(made, options.signal);
-      await putInPlace(made, target);
+      await putInPlace(made, target, { replace: false }).catch(async (error: unknown) => {
+        // Another pull may have put the very same there meanwhile.
+        if (!(await holdsSame(target, documents.digest, options.signal))) throw error;
+      });
       return await pullInto(target, documents, options);
     }
     const done = await pullInto(made, documents, options, target);
     throwIfAborted(options.signal);
     await refuseTaken(target, force);
-    await putInPlace(made, target);
+    await putInPlace(made, target, { replace: force });
     return done;
   } finally {
     await rm(made, { recursive: true, force: true });

@@ -11,7 +11,7 @@ import {
 } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { cli } from '../../../test/support/cli.ts';
 import { type RegistryServer, registryServer } from '../../../test/support/registry-server.ts';
 import {
@@ -107,6 +107,79 @@ test('a part: only the blobs that it needs, under the same index; more can be ad
   });
   expect((await pull()).code).toBe(0);
   expect(await blobsIn(part)).toEqual(all);
+});
+
+test('what was not pulled is named, with the command that brings it', async () => {
+  const reference = `${server.host}/coreos/absent:1`;
+  expect((await cli(['push', '-b', bundle.path, reference])).code).toBe(0);
+  const part = join(folder.path, 'absent');
+  const argv = ['pull', reference, '-o', part, '-a', 's390x', '-p', 'metal/pxe', '--without-iso'];
+  expect((await cli(argv)).code).toBe(0);
+
+  const shown = await cli(['inspect', part]);
+  expect(shown.code, shown.stderr).toBe(0);
+  const text = shown.stdout.toString();
+  expect(text).toContain('not pulled; name it with --iso');
+  expect(text).toContain('not pulled: qemu; `iso-rehydrate pull REF -p qemu -a s390x -o ');
+  const json = JSON.parse((await cli(['inspect', part, '--json'])).stdout.toString());
+  expect(json.bundle.architectures[1].notPulled).toMatchObject({ iso: true, artifacts: ['qemu'] });
+  const whole = JSON.parse((await cli(['inspect', bundle.path, '--json'])).stdout.toString());
+  expect(whole.bundle.architectures[1].notPulled).toBeUndefined();
+
+  const make = (...more: string[]) =>
+    cli(['-b', part, '-a', 's390x', '-o', join(folder.path, 'made/'), '--no-cache', ...more]);
+  const missing = await make('-p', 'qemu');
+  expect(missing.code).toBe(4);
+  expect(missing.stderr).toContain('not pulled: qemu of s390x [BLOB_MISSING]');
+  expect(missing.stderr).toContain(`iso-rehydrate pull REF -p qemu -a s390x -o ${part}`);
+  const noIso = await make('-p', 'metal/pxe');
+  expect(noIso.code).toBe(4);
+  expect(noIso.stderr).toContain('not pulled: the ISO live.iso [BLOB_MISSING]');
+  expect(noIso.stderr).toContain('name it with --iso');
+  const given = await make('-p', 'metal/pxe', '--iso', join(folder.path, 'live.iso'));
+  expect(given.code, given.stderr).toBe(0);
+
+  // What cannot be given is not offered.
+  const serving = async (...more: string[]) => {
+    const stop = new AbortController();
+    const out: string[] = [];
+    const images = ['--images', join(folder.path, 'served')];
+    const run = cli(['serve', '-b', part, '--listen', '127.0.0.1:0', ...images, ...more], {
+      signal: stop.signal,
+      onStdout: (chunk) => {
+        out.push(chunk);
+      },
+    });
+    await vi.waitFor(() => expect(out.join('')).toMatch(/serving/), { timeout: 20_000 });
+    const [, files = '', url = ''] = /serving (\d+) files and (\S+)/.exec(out.join('')) ?? [];
+    const stream = (await (await fetch(url)).json()) as {
+      architectures: Record<string, { artifacts: Record<string, { formats: object }> }>;
+    };
+    stop.abort();
+    const { stderr } = await run;
+    const platforms = Object.entries(stream.architectures).flatMap(([arch, { artifacts }]) =>
+      Object.entries(artifacts).map(([name, { formats }]) => [
+        ...[arch, name, Object.keys(formats).join(',')],
+      ]),
+    );
+    return { files: Number(files), platforms: platforms.map((one) => one.join(' ')), stderr };
+  };
+  const none = await serving();
+  expect(none).toMatchObject({ files: 0, platforms: [] });
+  expect(none.stderr).toContain('its ISO was not pulled');
+  const some = await serving('--iso', join(folder.path, 'live.iso'));
+  expect(some.platforms).toContain('s390x metal iso,pxe,raw.xz');
+  expect(some.platforms.join()).not.toContain('qemu');
+});
+
+test('two pulls into one folder at a time', async () => {
+  const reference = `${server.host}/coreos/race:1`;
+  expect((await cli(['push', '-b', bundle.path, reference])).code).toBe(0);
+  const target = join(folder.path, 'race');
+  const runs = [1, 2, 3].map(() => cli(['pull', reference, '-o', target]));
+  for (const { code, stderr } of await Promise.all(runs)) expect(code, stderr).toBe(0);
+  await execa('diff', ['-r', join(bundle.path, 'blobs'), join(target, 'blobs')]);
+  expect((await readdir(folder.path)).filter((name) => name.startsWith('.iso-'))).toEqual([]);
 });
 
 test('push of a part: a bundle of its own, of what was asked for and nothing else', async () => {
