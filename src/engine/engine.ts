@@ -20,8 +20,8 @@ export interface RegenerateRequest {
 }
 
 export interface EngineReport {
-  /** Who made the disks; `both` did, with the same result. */
-  readonly engine: 'qemu' | 'native' | 'both';
+  /** What made the disks; `both` did, with the same result; `files` needs no engine. */
+  readonly engine: 'qemu' | 'native' | 'both' | 'files';
   /** e.g. `qemu 10.0.2, tcg (kvm failed: …)`. For people. */
   readonly detail: string;
   /** Wall-clock seconds of each phase: boot, login, unpack, poweroff… */
