@@ -80,7 +80,7 @@ fi
 if [ "$want" = --tests ]; then
   # Foreign architectures, other programs to compare with, a browser, a registry, a builder of containers.
   packages+=(
-    unzip fdisk kmod busybox-static isolinux syslinux-common gpg arch-test binfmt-support
+    unzip pigz libarchive-tools fdisk kmod busybox-static isolinux syslinux-common gpg arch-test binfmt-support
     squashfs-tools-ng rdiff xdelta3 rsync python3 procps git openssl
     curl chromium docker-registry skopeo buildah
   )

@@ -1,5 +1,5 @@
-import { partsOf } from '../core/arch-failures.ts';
 import { RehydrateError } from '../core/errors.ts';
+import { partsOf } from '../core/failures.ts';
 import { printable } from '../core/text/printable.ts';
 
 export interface RenderErrorOptions {
@@ -9,11 +9,12 @@ export interface RenderErrorOptions {
 
 /**
  * What went wrong, where, and how to mend it, in lines that begin with `error:`, `where:`, `cause:`
- * and `fix:`; where several architectures failed, such lines for each of them. Texts may come from
+ * and `fix:`; if several architectures or artifacts failed, such lines for each of them. Texts may come from
  * hostile input: control characters are made visible.
  */
 export function renderError(error: unknown, options: RenderErrorOptions): string {
-  return [error, ...partsOf(error)].map((one) => renderOne(one, options)).join('');
+  const parts = partsOf(error).map((part) => renderError(part, options));
+  return renderOne(error, options) + parts.join('');
 }
 
 function renderOne(error: unknown, { debug }: RenderErrorOptions): string {

@@ -1,4 +1,4 @@
-import { headline } from '../core/arch-failures.ts';
+import { headline } from '../core/failures.ts';
 import { formatBytes } from '../core/text/bytes.ts';
 import { printable } from '../core/text/printable.ts';
 import { renderTable } from '../core/text/table.ts';

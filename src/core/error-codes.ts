@@ -43,9 +43,11 @@ export const ERROR_CODES = {
   ARCH_ABSENT: unsupported('The bundle or the stream does not have this architecture.'),
   ARCH_TWICE: format('The bundle lists an architecture twice.'),
   ARCH_UNKNOWN: usage('No CoreOS architecture has this name.'),
+  ARTIFACTS_FAILED: summary('Several artifacts could not be made; the errors of each follow.'),
   ARTIFACTS_UNCOVERED: of(
     'format',
     'integrity',
+    'io',
     'unsupported',
   )('Some artifacts cannot be covered, so no bundle was written.'),
   ARTIFACT_MISSING: unsupported('The bundle does not cover a requested artifact, and says why.'),
@@ -178,7 +180,6 @@ export const ERROR_CODES = {
   LOCATION_NAME: format('A location in the stream does not end in a usable file name.'),
   METAL_DIFFERS: integrity('The ISO regenerates a different disk from the released one.'),
   NAME_CLASH: format('Two artifacts of the stream have the same name.'),
-  NOT_APART: unsupported('A file cannot be taken apart by any codec.'),
   NOT_A_BUNDLE: format('The path does not hold a bundle.'),
   NOT_A_FILE: format('The path is not a regular file.'),
   NOT_FOUND: io('The path does not exist.'),
@@ -277,10 +278,11 @@ export const ERROR_CODES = {
   VM_STOPPED: engine('QEMU stopped the guest.'),
   VM_TIMEOUT: engine('The guest took too long.'),
   VM_UNPACK_FAILED: engine('The guest could not unpack an osmet with coreos-installer.'),
+  WINDOW_TOO_LARGE: unsupported('A compressed file needs more than half of the free memory.'),
   XZ_BAD: format('An xz stream is damaged.'),
   XZ_DICTIONARY: unsupported('An xz stream needs too large a dictionary.'),
   XZ_FILTER: unsupported('An xz stream uses an unsupported filter.'),
-  ZIP_KIND: format('A zip file is of an unsupported kind.'),
+  ZIP_KIND: unsupported('A zip file is of an unsupported kind.'),
 
   // The fixture builder, scripts/fixture.
   FIXTURE_BINFMT_MISC: tool('The kernel cannot run programs of other architectures.'),

@@ -74,8 +74,11 @@ export function statusLines(
           scroll(`${label}: ${event.message}`);
           return;
         case 'failed':
-          for (const [other, { architecture }] of running) {
-            if (architecture === event.architecture) running.delete(other);
+          running.delete(label);
+          if (event.subject === event.architecture) {
+            for (const [other, { architecture }] of running) {
+              if (architecture === event.architecture) running.delete(other);
+            }
           }
           scroll(`${label}: failed: ${event.message}`);
           return;

@@ -41,7 +41,7 @@ export type ProgressEvent =
   /** Something the user should read, e.g. that KVM died and TCG took over. */
   | (Subject & { readonly type: 'note'; readonly message: string })
   | (Subject & { readonly type: 'done'; readonly seconds: number })
-  /** `architecture` has failed while others go on: no more will come of its subjects. */
+  /** `subject` has failed while others go on. If it is an architecture, so have all of its subjects. */
   | (Subject & { readonly type: 'failed'; readonly message: string });
 
 export type Progress = (event: ProgressEvent) => void;

@@ -1,17 +1,27 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { execa } from 'execa';
-import { FormatError, RehydrateError, throwIfAborted, toolMissing } from '../../core/errors.ts';
+import {
+  FormatError,
+  RehydrateError,
+  throwIfAborted,
+  toolMissing,
+  UnsupportedError,
+} from '../../core/errors.ts';
 import type { BlobRef } from '../../core/io/digest.ts';
 import { createHasher, type Hasher } from '../../core/io/digest.ts';
 import { isAbsent, osError } from '../../core/io/os-error.ts';
 import { openRegular } from '../../core/io/regular.ts';
+import { openSource } from '../../core/io/source.ts';
+import { feedOf } from '../../formats/compressed/feed.ts';
+import { gunzipAll } from '../../formats/compressed/gzip.ts';
+import { nameKind } from '../../formats/compressed/kind.ts';
+import { affordableWindowLog, isWindowTooLarge, unzstdAll } from '../../formats/compressed/zstd.ts';
+import { onlyEntry } from '../../formats/zip/directory.ts';
+import { unzipEntry } from '../../formats/zip/unzip.ts';
 import type { StreamArtifact } from '../stream/artifacts.ts';
 import type { Compression } from '../stream/names.ts';
-import { unzip } from './unzip.ts';
 
 /** A released file at hand. */
 export interface ReleasedFile {
@@ -58,8 +68,10 @@ const CHUNK = 1 << 20;
 
 /**
  * Streams a released file, decompressing on the way: gz, zip and zst by Node's zlib, xz by the `xz`
- * program. Nothing is unpacked to disk, and the file's own SHA-256 falls out of the same read.
- * `target` throws FormatError `COMPRESSED_DAMAGED` or ToolError `TOOL_MISSING`.
+ * program. All members, frames and streams of a file count, and nothing may lie behind the last of them.
+ * Nothing is unpacked to disk, and the file's own SHA-256 falls out of the same read. `target` throws
+ * FormatError `COMPRESSED_DAMAGED`, UnsupportedError `ZIP_KIND` or `WINDOW_TOO_LARGE`, or ToolError
+ * `TOOL_MISSING`.
  */
 export function readReleased(file: ReleasedFile, signal?: AbortSignal): ReleasedReader {
   const hasher = createHasher();
@@ -100,60 +112,65 @@ async function* readHashed(
   }
 }
 
-function decompress(
+async function* decompress(
   compressed: AsyncIterable<Uint8Array>,
   { path, compression }: ReleasedFile,
   signal: AbortSignal | undefined,
-): AsyncIterable<Uint8Array> {
-  switch (compression) {
-    case 'none':
-      return compressed;
-    case 'gz':
-      return throughZlib(compressed, createGunzip({ chunkSize: CHUNK }), path);
-    case 'zst':
-      return throughZlib(compressed, createZstdDecompress({ chunkSize: CHUNK }), path);
-    case 'zip':
-      return throughUnzip(compressed, path);
-    case 'xz':
-      return throughXz(compressed, path, signal);
-  }
-}
-
-async function* throughZlib(
-  compressed: AsyncIterable<Uint8Array>,
-  transform: Transform,
-  path: string,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const feeding = pipeline(compressed, transform);
-  feeding.catch(() => {}); // the loop below meets the same error
+  if (compression === 'none') return yield* compressed;
+  const iterator = compressed[Symbol.asyncIterator]();
   try {
-    for await (const chunk of transform as AsyncIterable<Uint8Array>) yield chunk;
-    await feeding;
+    const chunks = await checkKind(iterator, compression);
+    switch (compression) {
+      case 'gz':
+        return yield* gunzipAll(feedOf(chunks), CHUNK);
+      case 'zst':
+        return yield* unzstdAll(feedOf(chunks), {
+          chunkSize: CHUNK,
+          maxWindowLog: affordableWindowLog(),
+        });
+      case 'zip':
+        return yield* throughUnzip(chunks, path);
+      case 'xz':
+        return yield* throughXz(chunks, signal);
+    }
   } catch (error) {
     throw damaged(error, path);
   } finally {
-    transform.destroy();
+    await iterator.return?.();
   }
+}
+
+/** Refuses a file whose extension is that of another kind, which decompressors call damaged. */
+async function checkKind(
+  iterator: AsyncIterator<Uint8Array>,
+  compression: Exclude<Compression, 'none'>,
+): Promise<AsyncGenerator<Uint8Array>> {
+  const first = await iterator.next();
+  const problem = first.done ? 'it is empty' : nameKind(first.value, compression);
+  if (problem) throw new RangeError(problem);
+  async function* whole() {
+    for (let next = first; !next.done; next = await iterator.next()) yield next.value;
+  }
+  return whole();
 }
 
 async function* throughUnzip(
   compressed: AsyncIterable<Uint8Array>,
   path: string,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  try {
-    yield* unzip(compressed, path, CHUNK);
-  } catch (error) {
-    throw damaged(error, path);
-  }
+  await using source = await openSource(path);
+  yield* unzipEntry(compressed, await onlyEntry(source), path, CHUNK);
 }
 
 async function* throughXz(
   compressed: AsyncIterable<Uint8Array>,
-  path: string,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const stop = new AbortController();
-  const xz = execa('xz', ['--decompress', '--stdout', '--threads=0'], {
+  const memory = `--memlimit-decompress=${Math.floor(process.availableMemory() / 2)}`;
+  const xz = execa('xz', ['--decompress', '--stdout', '--format=xz', '--threads=0', memory], {
+    env: { XZ_DEFAULTS: '', XZ_OPT: '', LC_ALL: 'C' },
     stdin: 'pipe',
     buffer: { stdout: false, stderr: true },
     encoding: 'buffer',
@@ -175,7 +192,7 @@ async function* throughXz(
       if (result.code === 'ENOENT')
         throw toolMissing('xz', 'install it (Debian: xz-utils, Fedora: xz)', result);
       const said = Buffer.from(result.stderr).toString('utf8').trim().slice(0, 200);
-      throw damaged(new Error(said || result.shortMessage), path);
+      throw new Error(said || result.shortMessage);
     }
   } finally {
     stop.abort();
@@ -185,7 +202,16 @@ async function* throughXz(
 /** Errors of reading and cancelling pass; what the decompressor says means a broken file. */
 function damaged(error: unknown, path: string): unknown {
   if (error instanceof RehydrateError) return error;
-  return new FormatError(`${path} cannot be decompressed`, {
+  const why = error instanceof Error ? error.message : '';
+  if (isWindowTooLarge(error) || why.includes('Memory usage limit')) {
+    return new UnsupportedError(`${path} needs more than half of the free memory to decompress`, {
+      code: 'WINDOW_TOO_LARGE',
+      context: { file: path, available: process.availableMemory() },
+      hint: 'use a machine with more memory; zstd --long=31 takes 2 GiB',
+      cause: error,
+    });
+  }
+  return new FormatError(`${path} cannot be decompressed${why && `: ${why}`}`, {
     code: 'COMPRESSED_DAMAGED',
     context: { file: path },
     hint: 'fetch the file again',

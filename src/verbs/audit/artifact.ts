@@ -9,7 +9,7 @@ import { TargetMismatchError } from '../../core/io/target-mismatch.ts';
 import type { Progress } from '../../core/progress/progress.ts';
 import { step } from '../../core/progress/step.ts';
 import { deltaSize, madeFrom } from '../inspect/bundle-report.ts';
-import { writeArtifact } from '../rehydrate/write-artifact.ts';
+import { writeArtifact } from '../make/write-artifact.ts';
 import type { AuditBases } from './bases.ts';
 import { localise, wrongFile } from './localise.ts';
 import { mapOrigins } from './origin-map.ts';

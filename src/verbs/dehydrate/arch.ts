@@ -7,9 +7,11 @@ import {
 } from '../../bundle/recipes.ts';
 import type { BundleWriter } from '../../bundle/write.ts';
 import type { CodecPool } from '../../codec/pool.ts';
+import { throwIfAborted } from '../../core/errors.ts';
 import type { BlobRef } from '../../core/io/digest.ts';
 import { closeAll, openSource, type Source } from '../../core/io/source.ts';
 import type { Progress } from '../../core/progress/progress.ts';
+import { sideBySide, valueOrThrow } from '../../core/threads/side-by-side.ts';
 import type { MetalCache } from '../../engine/cache/metal-cache.ts';
 import { disksOf } from '../../engine/cache/provenance.ts';
 import type { EngineReport, MetalEngine } from '../../engine/engine.ts';
@@ -87,27 +89,43 @@ export async function dehydrateArch(
   }
 }
 
-/** Goes through all artifacts even if one fails, so that a run names every one that does. */
+/** How many artifacts of an architecture are worked on at a time. */
+const ARTIFACTS_AT_A_TIME = 1;
+
+/**
+ * Goes through all artifacts even if one fails, so that a run names every one that does. What concerns
+ * more than one artifact (disk full, xz missing) ends them all.
+ */
 async function coverAll(
   artifacts: readonly StreamArtifact[],
   release: string,
   bases: ReadonlyMap<BaseName, OpenBase>,
-  { folder, writer, pool, signal, progress }: ArchContext,
+  { folder, writer, pool, signal: outer, progress }: ArchContext,
 ): Promise<{ covered: RecipeArtifact[]; failures: Failure[] }> {
-  const covered: RecipeArtifact[] = [];
-  const failures: Failure[] = [];
-  for (const artifact of artifacts) {
+  const stop = new AbortController();
+  const signal = outer ? AbortSignal.any([outer, stop.signal]) : stop.signal;
+  const settled = await sideBySide(artifacts, ARTIFACTS_AT_A_TIME, async (artifact) => {
+    throwIfAborted(signal);
     const subject = shortName(artifact, artifacts);
     const context = { folder, release, bases, writer, pool, signal, progress, subject };
     try {
-      covered.push(await dehydrateArtifact(artifact, context));
+      return { covered: [await dehydrateArtifact(artifact, context)], failures: [] };
     } catch (error) {
-      if (!concernsArtifact(error)) throw error;
-      failures.push({ artifact, label: subject, error });
+      if (!concernsArtifact(error, artifact, folder)) {
+        stop.abort(error);
+        throw error;
+      }
       progress({ type: 'note', subject, message: `not covered: ${error.message}` });
+      return { covered: [], failures: [{ artifact, label: subject, error }] };
     }
-  }
-  return { covered, failures };
+  });
+  throwIfAborted(outer);
+  if (stop.signal.aborted) throw stop.signal.reason;
+  const outcomes = settled.map(valueOrThrow);
+  return {
+    covered: outcomes.flatMap(({ covered }) => covered),
+    failures: outcomes.flatMap(({ failures }) => failures),
+  };
 }
 
 function missingOf(failure: Failure, folder: string): MissingArtifact {

@@ -9,7 +9,7 @@ import type { LiveIso } from '../../formats/iso/live-iso.ts';
 import { openLiveIso } from '../../formats/iso/open.ts';
 import { findReleased } from '../../release/files/released.ts';
 import type { StreamArtifact } from '../../release/stream/artifacts.ts';
-import { fileMissing } from './artifact.ts';
+import { fileMissing } from './checks.ts';
 
 /** The ISO as it lies there: its headers were read, its bytes are not proven. */
 export interface FoundIso {

@@ -3,7 +3,7 @@ import { throwIfAborted } from '../../core/errors.ts';
 import { osmetOf } from '../../engine/cache/regenerate.ts';
 import { findReleased } from '../../release/files/released.ts';
 import { isoArtifact, type StreamArtifact, shortName } from '../../release/stream/artifacts.ts';
-import { fileMissing, refuseOtherRelease } from './artifact.ts';
+import { fileMissing, refuseOtherRelease } from './checks.ts';
 import { type Allowance, concernsArtifact, type Failure, refuseFailures } from './failures.ts';
 import { type FoundIso, findIso } from './iso.ts';
 
@@ -66,7 +66,7 @@ async function foreseeFailures(
       const needsNoFile = artifact.sha256 !== undefined && derivable.has(artifact.sha256);
       if (!needsNoFile && !(await findReleased(folder, artifact))) throw fileMissing(artifact);
     } catch (error) {
-      if (!concernsArtifact(error)) throw error;
+      if (!concernsArtifact(error, artifact, folder)) throw error;
       failures.push({ artifact, label, error });
     }
   }

@@ -18,14 +18,18 @@ const context = { pool: inlinePool() };
 const { signal } = new AbortController();
 
 async function apart(file: Buffer) {
-  const { layers, payload } = await takeApart(memorySource(file, 'test'), {
-    ...{ ...context, maxLayers: 8, onLayers: () => {} },
-    async keep(runs) {
-      const sink = memorySink();
-      await runsToSink(runs, sink);
-      return memorySource(sink.bytes(), 'kept');
+  await using taken = await takeApart(memorySource(file, 'test'), {
+    ...context,
+    maxLayers: 8,
+    writer: {
+      async addScratch(body) {
+        const scratch = memorySink();
+        const result = await body(scratch);
+        return { source: memorySource(scratch.bytes(), 'kept'), result };
+      },
     },
   });
+  const { layers, payload } = taken;
   const sink = memorySink();
   await runsToSink(payload.runs(), sink);
   const recipes = [];

@@ -9,7 +9,7 @@ import { openSource, type Source } from '../../core/io/source.ts';
 import type { Progress } from '../../core/progress/progress.ts';
 import { step } from '../../core/progress/step.ts';
 import { shortName } from '../../release/stream/artifacts.ts';
-import { writeArtifact } from '../rehydrate/write-artifact.ts';
+import { writeArtifact } from '../make/write-artifact.ts';
 
 export interface VerifyOptions {
   /** Folder of the written bundle. */

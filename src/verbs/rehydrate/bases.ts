@@ -1,5 +1,5 @@
 import type { BaseName, MetalVariant } from '../../../images/platforms.ts';
-import { FormatError } from '../../core/errors.ts';
+import { FormatError, IntegrityError, throwIfAborted } from '../../core/errors.ts';
 import type { BlobRef } from '../../core/io/digest.ts';
 import { hashSource } from '../../core/io/hash-file.ts';
 import { closeAll, openSource, type Source } from '../../core/io/source.ts';
@@ -16,15 +16,16 @@ export interface BasesOptions extends IsoOptions {
 
 /** The bases of the artifacts at hand, open. */
 export interface Bases extends AsyncDisposable {
+  /** Throws why it cannot be used: a damaged ISO, or a disk that has rotted and could not be made anew. */
   get(base: BaseName): Source;
   /** What the engine says of its run; undefined if everything came from the cache. */
   readonly report: EngineReport | undefined;
   /**
-   * An output came out wrong: reads the base again. A cached disk that has rotted is dropped and, if
-   * there can be a `secondTry`, made anew; resolves to true if that makes sense now. A damaged ISO
-   * throws.
+   * A result made from `used` came out wrong: reads the base again. A cached disk that has rotted is
+   * dropped and, with `remake`, made anew. Resolves to true if there is a new one, so that a second try
+   * makes sense. Throws if the ISO is damaged.
    */
-  doubt(base: BaseName, options: { readonly secondTry: boolean }): Promise<boolean>;
+  doubt(base: BaseName, used: Source, options: { readonly remake: boolean }): Promise<boolean>;
 }
 
 /**
@@ -39,14 +40,19 @@ export async function openBases(
   const { recipes, cache, signal, progress } = options;
   const sources = new Map<BaseName, Source>();
   const fresh = new Set<BaseName>();
+  /** Others may still read from one that has rotted: open until the end. */
+  const rotten: Source[] = [];
+  const lost = new Map<BaseName, unknown>();
+  const doubts = new Map<BaseName, Promise<boolean>>();
   let report: EngineReport | undefined;
-  let isoIsProven = false;
+  let provenPath: Promise<string> | undefined;
 
-  const provenIso = async () => {
-    const path = await findIso(options);
-    if (!isoIsProven) await proveIso(path, options);
-    isoIsProven = true;
-    return path;
+  const provenIso = () => {
+    provenPath ??= findIso(options).then(async (path) => {
+      await proveIso(path, options);
+      return path;
+    });
+    return provenPath;
   };
   const make = async (wanted: ReadonlyMap<MetalVariant, BlobRef>) => {
     const iso = await openLiveIso(await provenIso(), { signal });
@@ -54,6 +60,7 @@ export async function openBases(
     report = made.report;
     for (const [variant, source] of made.sources) {
       sources.set(variant, source);
+      lost.delete(variant);
       fresh.add(variant);
     }
   };
@@ -75,42 +82,70 @@ export async function openBases(
     throw error;
   }
 
+  const readAgain = async (base: BaseName, used: Source, remake: boolean): Promise<boolean> => {
+    if (base === 'iso') {
+      await provenIso().catch((error: unknown) => {
+        throwIfAborted(signal);
+        lost.set(base, error);
+        throw error;
+      });
+      return false;
+    }
+    if (fresh.has(base)) return false;
+    const disk = derivedBase(recipes, base);
+    const found = await hashSource(used, { signal }).catch(() => undefined);
+    throwIfAborted(signal);
+    if (found === disk.sha256) return false;
+    progress({
+      type: 'note',
+      subject: base,
+      message: `the cached ${base} disk was damaged and is dropped (${used.name})`,
+    });
+    rotten.push(used);
+    sources.delete(base);
+    lost.set(base, damagedDisk(base, used));
+    await cache.evict(disk.sha256);
+    if (!remake) return false;
+    try {
+      await make(new Map([[base, disk]]));
+    } catch (error) {
+      lost.set(base, error);
+      throw error;
+    }
+    return true;
+  };
+
   return {
     get(base) {
       const source = sources.get(base);
-      if (source === undefined) throw new Error(`base ${base} was not asked for`);
-      return source;
+      if (source && !lost.has(base)) return source;
+      throw lost.get(base) ?? new Error(`base ${base} was not asked for`);
     },
     get report() {
       return report;
     },
-    async doubt(base, { secondTry }) {
-      if (base === 'iso') {
-        await provenIso();
-        return false;
-      }
-      const { sha256 } = derivedBase(recipes, base);
-      const source = sources.get(base);
-      if (source === undefined || fresh.has(base)) return false;
-      const found = await hashSource(source, { signal }).catch(() => undefined);
-      if (found === sha256) return false;
-      progress({
-        type: 'note',
-        subject: base,
-        message: `the cached ${base} disk was damaged and is dropped (${source.name})`,
-      });
-      await source.close();
-      sources.delete(base);
-      await cache.evict(sha256);
-      if (!secondTry) return false;
-      await make(new Map([[base, derivedBase(recipes, base)]]));
-      return true;
+    async doubt(base, used, { remake }) {
+      await doubts.get(base)?.catch(() => {});
+      const current = sources.get(base);
+      // Somebody else has had the same doubt.
+      if (current !== used) return current !== undefined;
+      const doubt = readAgain(base, used, remake);
+      doubts.set(base, doubt);
+      return doubt;
     },
     async [Symbol.asyncDispose]() {
+      for (const source of rotten) await source.close();
       await closeAll(sources);
     },
   };
 }
+
+const damagedDisk = (base: BaseName, { name }: Source) =>
+  new IntegrityError(`the cached ${base} disk was damaged`, {
+    code: 'BASE_DIGEST',
+    context: { base, file: name },
+    hint: 'try again: it is made anew',
+  });
 
 function derivedBase({ bases }: IsoOptions['recipes'], variant: MetalVariant): BlobRef {
   const base = bases[variant];

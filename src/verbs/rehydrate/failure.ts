@@ -1,5 +1,5 @@
-import { architecturesFailed } from '../../core/arch-failures.ts';
 import { UnsupportedError } from '../../core/errors.ts';
+import { architecturesFailed } from '../../core/failures.ts';
 import { shortName } from '../../release/stream/artifacts.ts';
 import type { ArchOutcome, RehydrateReport } from './rehydrate.ts';
 

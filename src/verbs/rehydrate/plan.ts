@@ -5,7 +5,13 @@ import type { Arch } from '../../core/arch.ts';
 import type { UnsupportedError } from '../../core/errors.ts';
 import type { Progress } from '../../core/progress/progress.ts';
 import { matchIsos } from './iso.ts';
-import { type Output, type PlannedFile, planFiles, refuseClashes } from './output.ts';
+import {
+  type Output,
+  type PlannedFile,
+  type PlanOptions,
+  planFiles,
+  refuseClashes,
+} from './output.ts';
 
 /** What a user asks for, of which architectures, and where it shall go. */
 export interface PlanRequest extends WorkRequest {
@@ -18,10 +24,15 @@ export interface PlanRequest extends WorkRequest {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Where an artifact goes: to a file, or without a path to the stream. */
+export type Planned =
+  | PlannedFile
+  | { readonly artifact: RecipeArtifact; readonly path: undefined; readonly present: false };
+
 /** What is to be made of one architecture. */
 export interface ArchPlan extends ArchWork {
-  /** Where each artifact goes; empty for a stream. */
-  readonly files: readonly PlannedFile[];
+  /** Where each artifact goes. */
+  readonly files: readonly Planned[];
   readonly isoPath: string | undefined;
 }
 
@@ -43,11 +54,7 @@ export async function planRehydration(request: PlanRequest, progress: Progress):
   refuseUnknownCodecs(everything);
   const output =
     typeof request.output === 'function' ? await request.output(everything.length) : request.output;
-  if (output.kind === 'stream') refuseClashes(everything.map(({ name }) => name));
-  const files =
-    output.kind === 'stream' || everything.length === 0
-      ? []
-      : await planFiles(everything, output, { force, signal });
+  const files = await placeAll(everything, output, { force, signal });
   const isos = await matchIsos(request.isoPaths ?? [], wanted, request.signal);
   const architectures = wanted.map((work) => ({
     ...work,
@@ -55,6 +62,17 @@ export async function planRehydration(request: PlanRequest, progress: Progress):
     isoPath: isos.get(work.recipes.architecture),
   }));
   return { output, architectures, leftOut };
+}
+
+async function placeAll(
+  artifacts: readonly RecipeArtifact[],
+  output: Output,
+  options: PlanOptions,
+): Promise<readonly Planned[]> {
+  if (artifacts.length === 0) return [];
+  if (output.kind !== 'stream') return planFiles(artifacts, output, options);
+  refuseClashes(artifacts.map(({ name }) => name));
+  return artifacts.map((artifact) => ({ artifact, path: undefined, present: false }));
 }
 
 /** Said now rather than after minutes of booting. */

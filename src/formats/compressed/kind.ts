@@ -1,0 +1,27 @@
+/** How compressed files begin; zip's first file may have anything in front of it. */
+const MAGICS = {
+  gz: [Buffer.of(0x1f, 0x8b)],
+  xz: [Buffer.of(0xfd, 0x37, 0x7a, 0x58, 0x5a, 0)],
+  // A frame, or a skippable one, whose first byte is any of sixteen (RFC 8878 3.1.2).
+  zst: [Buffer.of(0x28, 0xb5, 0x2f, 0xfd), ...skippable()],
+  zip: [Buffer.from('PK\x03\x04', 'latin1')],
+} as const;
+
+export type CompressedKind = keyof typeof MAGICS;
+
+/** What is wrong with a file of this extension that begins like another kind; undefined if nothing. */
+export function nameKind(head: Uint8Array, extension: CompressedKind): string | undefined {
+  const kinds = Object.keys(MAGICS) as CompressedKind[];
+  const found = kinds.find((kind) => MAGICS[kind].some((magic) => startsWith(head, magic)));
+  if (found === extension || extension === 'zip') return undefined;
+  if (found === undefined) return `it does not begin like a .${extension} file`;
+  return `it begins like a .${found} file, not like a .${extension} one`;
+}
+
+function startsWith(head: Uint8Array, magic: Uint8Array): boolean {
+  return magic.every((byte, i) => head[i] === byte);
+}
+
+function skippable(): Buffer[] {
+  return Array.from({ length: 16 }, (_, i) => Buffer.of(0x50 + i, 0x2a, 0x4d, 0x18));
+}
