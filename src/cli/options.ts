@@ -15,6 +15,8 @@ export interface OutputOptions {
 /** Options of the commands that run the engine. */
 export interface EngineOptions extends OutputOptions {
   readonly engine: EngineChoice;
+  /** Whether the engine was chosen, and is not the default. */
+  readonly engineNamed?: boolean;
   readonly accel: 'auto' | 'kvm' | 'tcg';
   readonly timeoutScale?: number;
   readonly logDir?: string;
@@ -99,7 +101,10 @@ export function addEngineOptions(command: Command): Command {
     .option('--log-dir <dir>', 'where console logs of failed machines are kept')
     .option('--cache-dir <dir>', 'where regenerated disks are kept')
     .option('--cache-size <size>', 'how much of them is kept', parseSize, 20 * 2 ** 30)
-    .option('--no-cache', 'keep none and use none');
+    .option('--no-cache', 'keep none and use none')
+    .hook('preAction', (self) => {
+      self.setOptionValue('engineNamed', self.getOptionValueSource('engine') === 'cli');
+    });
   // The default of --cache-size reads better as text than as a number.
   const cacheSize = command.options.find(({ long }) => long === '--cache-size');
   cacheSize?.default(20 * 2 ** 30, '20GiB');

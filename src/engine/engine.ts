@@ -42,5 +42,7 @@ export interface EngineReport {
  */
 export interface MetalEngine {
   readonly name: 'qemu' | 'native' | 'both' | 'auto';
+  /** Whether the user has chosen it, rather than nobody anything. */
+  readonly named?: boolean | undefined;
   regenerate(request: RegenerateRequest): Promise<EngineReport>;
 }

@@ -10,12 +10,13 @@ import { mergeReports } from '../../verbs/audit/merge.ts';
 import { type AuditReport, decodeAuditReport } from '../../verbs/audit/report.ts';
 import { auditFailure } from '../../verbs/audit/verdict.ts';
 import { REPORT_FILES, writeReport } from '../../verbs/audit/write-report.ts';
+import { addContainerOptions, type ContainerOptions, containersOf } from '../containers.ts';
 import { bundleOf, cacheFor, engineFor, existingFolder, toolsOf } from '../environment.ts';
 import type { CliIo } from '../io.ts';
 import { addEngineOptions, addSelectionOptions, type EngineOptions } from '../options.ts';
 import { progressRenderer } from '../progress/choose.ts';
 
-interface AuditCliOptions extends EngineOptions {
+interface AuditCliOptions extends EngineOptions, ContainerOptions {
   readonly bundle?: string;
   readonly arch?: Arch[] | 'all';
   readonly platform?: string[];
@@ -38,6 +39,10 @@ export function addAudit(program: Command, io: CliIo): void {
     .option('--sign-key <file>', 'sign the in-toto statement with this private key (PEM)')
     .addHelpText('after', HELP);
   addSelectionOptions(command, { everything: true });
+  addContainerOptions(
+    command,
+    'take files from this container image, OSTree repository or folder, not the ISO',
+  );
   addEngineOptions(command).action((options: AuditCliOptions) => run(options, io));
 }
 
@@ -87,6 +92,7 @@ async function audited(options: AuditCliOptions, io: CliIo): Promise<AuditReport
     cache,
     jobs: options.jobs,
     isoPaths: options.iso,
+    containers: containersOf(options, io),
     folder: options.artifacts,
     reportFolder: options.report,
     tools: toolsOf(io),

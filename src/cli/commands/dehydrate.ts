@@ -1,11 +1,12 @@
 import { resolve } from 'node:path';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { Arch } from '../../core/arch.ts';
 import { UsageError } from '../../core/errors.ts';
 import { createHttp } from '../../core/http/client.ts';
 import { printable } from '../../core/text/printable.ts';
 import { type DehydrateReport, dehydrate } from '../../verbs/dehydrate/dehydrate.ts';
 import { renderArchitecture, reportArchitecture } from '../../verbs/inspect/bundle-report.ts';
+import { addContainerOptions, type ContainerOptions, containersOf } from '../containers.ts';
 import { cacheFor, engineFor, existingFolder } from '../environment.ts';
 import type { CliIo } from '../io.ts';
 import {
@@ -17,12 +18,13 @@ import {
 } from '../options.ts';
 import { progressRenderer } from '../progress/choose.ts';
 
-interface DehydrateCliOptions extends EngineOptions {
+interface DehydrateCliOptions extends EngineOptions, ContainerOptions {
   readonly stream: string;
   readonly artifacts: string;
   readonly arch?: Arch[] | 'all';
   readonly output: string;
   readonly isoExternal?: true;
+  readonly base?: 'osmet' | 'files';
   readonly allowMissing?: string[];
   readonly download?: true;
   readonly downloads: number;
@@ -43,12 +45,22 @@ export function addDehydrate(program: Command, io: CliIo): void {
       parseArches,
     )
     .option('--iso-external', 'leave the ISO outside of the bundle')
+    .addOption(
+      new Option(
+        '--base <kind>',
+        'what the metal disk is made from later (default: see below)',
+      ).choices(['osmet', 'files']),
+    )
     .option('--allow-missing <names>', 'artifacts that may be left out', parseList)
     .option('--download', 'fetch what is not in the folder, by its location in the stream')
     .option('--downloads <n>', 'files to fetch at a time', parseJobs, 4)
     .option('--keyring <file>', 'with --download: check the GPG signature of every file (gpgv)')
     .option('--force', 'replace a bundle that is there')
     .addHelpText('after', HELP);
+  addContainerOptions(
+    command,
+    'a container image, OSTree repository or folder that shall do instead of the ISO',
+  );
   addEngineOptions(command).action((options: DehydrateCliOptions) => run(options, io));
 }
 
@@ -59,11 +71,17 @@ Released .xz, .gz and .zst files are read as they are. The same inputs give the 
 With --download, files that are not in the folder are fetched into it, several at a time, and
 hashed as they arrive; a run that broke off goes on where it was. Disks that the ISO unpacks to
 are not fetched. Without --arch, all architectures of the stream are.
+--base osmet, the default, makes the disk as coreos-installer does. An ISO without osmet takes
+--base files: a list of the files on the disk, and a delta from their contents to the released
+metal image. With --container, any one of the ISO and the containers makes the disk later; files
+that one of them lacks are in the bundle.
 
 Examples:
   iso-rehydrate dehydrate --stream stream.json --artifacts release/ -o bundle
   iso-rehydrate dehydrate --stream stable.json --arch x86_64 --download --artifacts dl/ \\
     --keyring fedora.gpg -o bundle
+  iso-rehydrate dehydrate --stream stable.json --artifacts dl/ -o bundle \\
+    --container quay.io/fedora/fedora-coreos:stable
   iso-rehydrate estimate --stream stable.json    what that would be`;
 
 function downloadOf({ download, downloads, keyring }: DehydrateCliOptions, { env }: CliIo) {
@@ -93,6 +111,8 @@ async function run(options: DehydrateCliOptions, io: CliIo): Promise<void> {
       allowMissing: options.allowMissing,
       download: downloadOf(options, io),
       force: options.force,
+      base: options.base,
+      containers: containersOf(options, io),
       jobs: options.jobs,
       engine: engineFor(options, io),
       cache,
