@@ -88,6 +88,13 @@ export function expectedImage(platform: string, plainFormat: string): PlatformIm
   return Object.hasOwn(PLATFORMS, platform) ? PLATFORMS[platform] : undefined;
 }
 
+/** The regenerated disk that is released as this format of a platform, as it is. */
+export function metalVariantOf(platform: string, plainFormat: string): MetalVariant | undefined {
+  if (platform !== 'metal') return undefined;
+  if (plainFormat === 'raw') return 'metal';
+  return plainFormat === '4k.raw' ? 'metal4k' : undefined;
+}
+
 /** The first base of the preference list that is there; an unknown platform prefers metal. */
 export function chooseBase(
   image: PlatformImage | undefined,

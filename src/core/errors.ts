@@ -70,7 +70,7 @@ export class CancelledError extends ErrorOfKind<'cancelled'> {
 
 /**
  * The worst first: wrong data must never be overlooked, then come what failed on this host, and last
- * what was asked for wrongly or is not there. A bug is worse than all of them.
+ * wrong requests and missing artifacts. A bug is worse than all of them.
  */
 const CLASSES = {
   integrity: IntegrityError,
@@ -96,7 +96,7 @@ export function kindError(
   return new (CLASSES[kind] as AnyClass)(message, options);
 }
 
-/** A program that is not on the host; `hint` says what brings it. */
+/** A program that is not installed; `hint` says how to install it. */
 export function toolMissing(tool: string, hint: string, cause: unknown): ToolError {
   return new ToolError(`the program ${tool} is missing`, {
     code: 'TOOL_MISSING',

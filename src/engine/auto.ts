@@ -3,7 +3,7 @@ import { silent } from '../core/progress/progress.ts';
 import type { MetalEngine } from './engine.ts';
 
 /**
- * Takes `preferred` where it understands the ISO, else `fallback`, and says so. An ISO that is damaged
+ * Uses `preferred` if it understands the ISO, otherwise `fallback`, and says so. An ISO that is damaged
  * is an error all the same: the other engine would only take longer to find it.
  */
 export function createAutoEngine(preferred: MetalEngine, fallback: MetalEngine): MetalEngine {

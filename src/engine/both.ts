@@ -8,8 +8,8 @@ import type { EngineReport, MetalDisk, MetalEngine, RegenerateRequest } from './
 
 /**
  * Regenerates each disk twice, by engines that share no code that matters: the one that is quick
- * first, then the reference, whose disks are kept. Throws IntegrityError `ENGINES_DIFFER` if they are
- * not of one mind, and whatever either throws.
+ * first, then the reference, whose disks are kept. Throws IntegrityError `ENGINES_DIFFER` if they
+ * differ, and whatever either engine throws.
  */
 export function createBothEngine(reference: MetalEngine, quick: MetalEngine): MetalEngine {
   return { name: 'both', regenerate: (request) => regenerate(reference, quick, request) };

@@ -20,7 +20,7 @@ export interface RegenerateRequest {
 }
 
 export interface EngineReport {
-  /** What made the disks; `both` did, with the same result; `files` needs no engine. */
+  /** The engine that made the disks; `both`: each did, with the same result; `files`: none was needed. */
   readonly engine: 'qemu' | 'native' | 'both' | 'files';
   /** e.g. `qemu 10.0.2, tcg (kvm failed: …)`. For people. */
   readonly detail: string;
@@ -30,7 +30,7 @@ export interface EngineReport {
   readonly guestCpu?: Readonly<Partial<Record<MetalVariant, CpuTimes>>>;
   /**
    * SHA-256 of outputs that this very process read back from the file after it was complete there.
-   * Never what a program of the ISO's says.
+   * Never a digest that a program of the ISO reports.
    */
   readonly digests?: Readonly<Partial<Record<MetalVariant, Sha256>>>;
 }

@@ -1,6 +1,6 @@
 /**
  * Commands over a line that anyone may write to: the terminal echoes and wraps what we type, the
- * kernel and services print in between. So each command's output lies between two marks that nobody
+ * kernel and services print in between. So each command's output lies between two marks that nothing
  * can guess, typed in halves so that their own echo never matches, and the exit status is read from
  * the end mark. The end mark is sent three times: a kernel message may cut one in two.
  */

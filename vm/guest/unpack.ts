@@ -24,8 +24,8 @@ export interface GuestDisk {
 
 /**
  * Sets `d` to the disk's device node. The kernel numbers disks in the order it finds them, which is
- * nobody's promise, so the disk is known by its serial number; then its size and sector size are
- * checked, because writing the wrong disk helps nobody.
+ * not guaranteed, so the disk is known by its serial number; then its size and sector size are
+ * checked, so that the wrong disk is never written.
  */
 function findDisk(disk: GuestDisk): string {
   const find = `d=; for s in /sys/block/*/serial; do [ "$(cat "$s" 2>/dev/null)" = ${quote(disk.serial)} ] && n=$(basename "$(dirname "$s")") && d=/dev/$n; done`;

@@ -4,6 +4,7 @@ import type { Arch } from '../../core/arch.ts';
 import { UsageError } from '../../core/errors.ts';
 import { createHttp } from '../../core/http/client.ts';
 import { printable } from '../../core/text/printable.ts';
+import { parseFingerprint } from '../../release/download/signature.ts';
 import { type DehydrateReport, dehydrate } from '../../verbs/dehydrate/dehydrate.ts';
 import { renderArchitecture, reportArchitecture } from '../../verbs/inspect/bundle-report.ts';
 import { addContainerOptions, type ContainerOptions, containersOf } from '../containers.ts';
@@ -29,6 +30,7 @@ interface DehydrateCliOptions extends EngineOptions, ContainerOptions {
   readonly download?: true;
   readonly downloads: number;
   readonly keyring?: string;
+  readonly acceptKey?: string[];
   readonly force?: true;
 }
 
@@ -55,6 +57,11 @@ export function addDehydrate(program: Command, io: CliIo): void {
     .option('--download', 'fetch what is not in the folder, by its location in the stream')
     .option('--downloads <n>', 'files to fetch at a time', parseJobs, 4)
     .option('--keyring <file>', 'with --download: check the GPG signature of every file (gpgv)')
+    .option(
+      '--accept-key <fingerprint>',
+      'take signatures by this key although it is expired or revoked (repeatable)',
+      (text: string, previous: readonly string[] = []) => [...previous, parseFingerprint(text)],
+    )
     .option('--force', 'replace a bundle that is there')
     .addHelpText('after', HELP);
   addContainerOptions(
@@ -70,7 +77,8 @@ bundle and makes every image from it once more, before the bundle appears at its
 Released .xz, .gz and .zst files are read as they are. The same inputs give the same bytes.
 With --download, files that are not in the folder are fetched into it, several at a time, and
 hashed as they arrive; a run that broke off goes on where it was. Disks that the ISO unpacks to
-are not fetched. Without --arch, all architectures of the stream are.
+are not fetched. --keyring takes keys in binary or ASCII-armored form; a key that has expired or
+was revoked proves nothing unless --accept-key names it. Without --arch, all architectures of the stream are.
 --base osmet, the default, makes the disk as coreos-installer does. An ISO without osmet takes
 --base files: a list of the files on the disk, and a delta from their contents to the released
 metal image. With --container, any one of the ISO and the containers makes the disk later; files
@@ -84,8 +92,16 @@ Examples:
     --container quay.io/fedora/fedora-coreos:stable
   iso-rehydrate estimate --stream stable.json    what that would be`;
 
-function downloadOf({ download, downloads, keyring }: DehydrateCliOptions, { env }: CliIo) {
-  if (download) return { parallel: downloads, keyring, http: createHttp({ env }) };
+function downloadOf(options: DehydrateCliOptions, { env }: CliIo) {
+  const { download, downloads, keyring, acceptKey } = options;
+  if (acceptKey && keyring === undefined) {
+    throw new UsageError('--accept-key is for --keyring', {
+      code: 'KEYRING_ALONE',
+      hint: 'add --download and --keyring',
+    });
+  }
+  if (download)
+    return { parallel: downloads, keyring, acceptKeys: acceptKey, http: createHttp({ env }) };
   if (keyring === undefined) return undefined;
   throw new UsageError('--keyring is for --download', {
     code: 'KEYRING_ALONE',

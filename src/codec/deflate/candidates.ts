@@ -19,7 +19,7 @@ const RAW = { ...COMMON, memLevel: 8 } as const;
 
 /**
  * Groups, the likeliest first: within one, neighbours may agree on all of a sample. Whole images are
- * compressed by gzip, or by what links zlib; nobody is known to do so with zlib-ng.
+ * compressed by gzip, or by what links zlib; zlib-ng is not known to be used for it.
  */
 const GROUPS: readonly (readonly DeflateParams[])[] = [
   LEVELS.map((level) => ({ ...COMMON, implementation: 'gzip', level, memLevel: 9 })),

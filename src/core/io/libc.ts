@@ -6,11 +6,13 @@ const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 const FALLOC_FL_KEEP_SIZE = 0x01;
 const FALLOC_FL_PUNCH_HOLE = 0x02;
+const F_DUPFD_CLOEXEC = 1030;
 const ENXIO = 6;
 
 // null = symbols of the running process, so glibc and musl both serve.
 const self = koffi.load(null);
 const lseek = self.func('int64_t lseek(int fd, int64_t offset, int whence)');
+const fcntl = self.func('int fcntl(int fd, int command, ...)');
 const exit = self.func('void _exit(int status)');
 const fallocate = self.func('int fallocate(int fd, int mode, int64_t offset, int64_t length)');
 
@@ -31,6 +33,11 @@ export function seekData(
   if (start >= size) return undefined;
   const end = Number(lseek(fd, start, SEEK_HOLE));
   return { start, end: end < 0 ? size : Math.min(end, size) };
+}
+
+/** Another descriptor of the same open file, which children do not get; -1 if there is none left. */
+export function duplicate(fd: number): number {
+  return fcntl(fd, F_DUPFD_CLOEXEC, 'int', 0);
 }
 
 /**

@@ -18,7 +18,11 @@ const HINTS: Readonly<Record<string, { code: CodeOf<'io'>; what: string; hint: s
     hint: 'write to a file system that allows larger files',
   },
   ENOENT: { code: 'NOT_FOUND', what: 'no such file or folder', hint: 'check the path' },
-  ENOTDIR: { code: 'NOT_FOUND', what: 'a part of the path is no folder', hint: 'check the path' },
+  ENOTDIR: {
+    code: 'NOT_FOUND',
+    what: 'a part of the path is not a folder',
+    hint: 'check the path',
+  },
   EISDIR: { code: 'IS_FOLDER', what: 'is a folder', hint: 'name a file' },
   EEXIST: { code: 'EXISTS', what: 'exists already', hint: 'choose another path or remove it' },
   EACCES: { code: 'PERMISSION', what: 'permission denied', hint: 'check owner and mode' },

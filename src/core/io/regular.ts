@@ -44,7 +44,7 @@ export interface ReadWholeOptions extends OpenRegularOptions {
   readonly limit: number;
   /** What the file is, for messages: `the stream JSON`. */
   readonly what: string;
-  /** How to mend a file that is too large. */
+  /** How to fix a file that is too large. */
   readonly hint?: string;
 }
 

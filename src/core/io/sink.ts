@@ -52,7 +52,7 @@ export function fileSink(
   };
 }
 
-/** Swallows everything; for verification, with {@link hashingSink} around it. */
+/** Discards everything; for verification, with {@link hashingSink} around it. */
 export function nullSink(): Sink {
   return { write: async () => {}, zeros: async () => {} };
 }

@@ -17,7 +17,7 @@ export interface Source {
   readonly name: string;
   /** Bytes. */
   readonly size: number;
-  /** Where it is a file as it lies there: for a thread that reads it itself. */
+  /** The file descriptor if the source is a whole file, for a thread that reads it directly. */
   readonly fd?: number;
   /** Fills all of `buffer` from `position`. Throws FormatError `SHORT_READ` past the end. */
   read(buffer: Uint8Array, position: number): Promise<void>;

@@ -12,7 +12,7 @@ const SLOTS = 4;
 const ZERO_STRIDE = 32 << 20;
 /** Bytes of a file that it reads and hashes between two messages. */
 const FILE_STRIDE = 4 << 20;
-/** More would wait for whoever reads the data. */
+/** More threads would wait for the data. */
 const MAX_THREADS = 4;
 
 export type HashRequest =

@@ -7,7 +7,7 @@ export type Settled<T> =
  * Runs `body` for every item, at most `jobs` at a time, starting them in their order. One's failure
  * stops no other; resolves, when all have ended, to how each went, in the order of the items, and
  * never rejects. Cancelling is the bodies' business. `earlier` resolves when all items before this
- * one have ended, in whatever way: for what has to happen in order.
+ * one have ended, well or not: for what has to happen in order.
  */
 export async function sideBySide<T, R>(
   items: readonly T[],

@@ -1,20 +1,11 @@
-import {
-  chmod,
-  type FileHandle,
-  mkdir,
-  mkdtemp,
-  open,
-  rename,
-  rm,
-  stat,
-  utimes,
-} from 'node:fs/promises';
+import { chmod, type FileHandle, mkdtemp, open, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { IntegrityError } from '../../core/errors.ts';
 import { syncFolder } from '../../core/io/atomic.ts';
 import { copyBuffers, copyRange } from '../../core/io/copy.ts';
 import type { BlobRef } from '../../core/io/digest.ts';
 import { hashingHere, type Sha256 } from '../../core/io/digest.ts';
+import { makeFolder } from '../../core/io/folders.ts';
 import { osError } from '../../core/io/os-error.ts';
 import { hashingSink } from '../../core/io/sink.ts';
 import { openSource, type Source } from '../../core/io/source.ts';
@@ -68,7 +59,7 @@ export async function openMetalCache({ dir, maxBytes }: MetalCacheOptions): Prom
   const pathOf = (sha256: Sha256) => join(disks, `${sha256}.raw`);
   let scratchDir: Promise<string> | undefined;
   try {
-    await mkdir(disks, { recursive: true });
+    await makeFolder(disks);
     await removeStaleScratch(dir);
   } catch (error) {
     throw osError(error, 'use the cache folder', dir);
@@ -122,7 +113,7 @@ export async function openMetalCache({ dir, maxBytes }: MetalCacheOptions): Prom
   };
 }
 
-/** The one read of a regenerated disk before anyone trusts it. */
+/** The one read that proves a regenerated disk before it is used. */
 async function prove(
   path: string,
   { sha256, size }: BlobRef,

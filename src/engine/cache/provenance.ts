@@ -1,10 +1,10 @@
-import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import * as v from 'valibot';
 import type { MetalVariant } from '../../../images/platforms.ts';
 import { throwIfAborted } from '../../core/errors.ts';
 import { writeAtomically } from '../../core/io/atomic.ts';
 import type { BlobRef, Sha256 } from '../../core/io/digest.ts';
+import { makeFolder } from '../../core/io/folders.ts';
 import { hashSource } from '../../core/io/hash-file.ts';
 import { readWhole } from '../../core/io/regular.ts';
 import { closeAll } from '../../core/io/source.ts';
@@ -66,14 +66,14 @@ export async function rememberRun(
 ): Promise<void> {
   const disks = Object.fromEntries([...wanted].map(([variant, { sha256 }]) => [variant, sha256]));
   const path = pathOf(cache, iso);
-  await mkdir(dirname(path), { recursive: true });
+  await makeFolder(dirname(path));
   await writeAtomically(path, (sink) =>
     sink.write(canonicalJson({ engine, detail: detail.slice(0, 1024), disks })),
   );
 }
 
 export interface RecallOptions {
-  /** The one that would do it now. */
+  /** The engine that would run now. */
   readonly engine: MetalEngine;
   readonly signal?: AbortSignal | undefined;
   readonly progress: Progress;
@@ -125,7 +125,7 @@ export async function recallRun(
   return undefined;
 }
 
-/** Whether a run by one engine is what a user asks for who has chosen another. */
+/** Whether a run of the engine `done` satisfies a user who chose `wanted`. */
 function serves(done: EngineReport['engine'], wanted: MetalEngine['name']): boolean {
   switch (wanted) {
     case 'both':

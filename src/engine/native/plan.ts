@@ -63,7 +63,7 @@ export async function planUnits(
     const path = `ostree/repo/objects/${object.slice(0, 2)}/${object.slice(2)}.file`;
     const file = root.find(path);
     if (file === undefined) throw objectMissing(root, object, path);
-    // All extents of the object, in whatever disk they are.
+    // All extents of the object, on any disk.
     for (; refs[i]?.object === object; i++) {
       const ref = refs[i];
       if (ref === undefined) break;

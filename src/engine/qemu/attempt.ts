@@ -109,7 +109,12 @@ export async function runAttempt(plan: AttemptPlan): Promise<Outcome> {
     qemu.exited.then(({ code, signal }) => termination.end({ kind: 'exit', code, signal, guest }));
     qmp = await termination.race(listener.connected.catch(givenExit(qemu)));
     watch.follow(qmp);
-    const line = { console: serial, type: qemu.write, termination };
+    const write = qemu.write;
+    const type = (text: string) => {
+      if (write(text)) return;
+      termination.end({ kind: 'refused', reason: 'the guest does not read its console' });
+    };
+    const line = { console: serial, type, termination };
     await awaitReady(line);
     phases.enter('login');
     await openShell(line);

@@ -1,5 +1,5 @@
 /**
- * What a console says when there is no point in waiting on. After kola's list (coreos-assembler
+ * Console output after which waiting is pointless. After kola's list (coreos-assembler
  * `mantle/kola/harness.go`, `consoleChecks`), less what only matters to an operating system's own
  * tests, plus what a dying live ISO says.
  */

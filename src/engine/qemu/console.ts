@@ -39,6 +39,9 @@ const MAX_LINES = 200;
 const MAX_LINE = 1000;
 /** Bytes that the terminal emulator may be behind; it only misses queries in a flood. */
 const MAX_TERMINAL_BACKLOG = 256 << 10;
+/** Bytes that it sees at all, and that it answers: a boot has some hundred kilobytes and a dozen queries. */
+const MAX_FED = 8 << 20;
+const MAX_REPLIES = 16 << 10;
 
 /**
  * The guest's serial console: a bounded log file, a window of plain text to search, the last lines
@@ -61,8 +64,12 @@ export function createConsole(options: ConsoleOptions): Console {
     const room = MAX_LOG - logged;
     if (room <= 0) return;
     logged += chunk.length;
-    writeSync(log, chunk.length <= room ? chunk : chunk.subarray(0, room));
-    if (chunk.length > room) writeSync(log, '\n[iso-rehydrate: log cut here]\n');
+    try {
+      writeSync(log, chunk.length <= room ? chunk : chunk.subarray(0, room));
+      if (chunk.length > room) writeSync(log, '\n[iso-rehydrate: log cut here]\n');
+    } catch {
+      logged = MAX_LOG; // a full disk: the run does not need the log, and its disks tell of it
+    }
   };
 
   const takeLines = (added: string): string[] => {
@@ -124,12 +131,20 @@ function createTerminal(reply: (data: string) => void): Terminal {
     rows: 24,
     scrollback: 0,
     allowProposedApi: true,
+    // It would write to our standard error what it thinks of a guest's output.
+    logLevel: 'off',
   });
-  terminal.onData(reply);
+  let replied = 0;
+  terminal.onData((data) => {
+    replied += data.length;
+    if (replied <= MAX_REPLIES) reply(data);
+  });
   let backlog = 0;
+  let fed = 0;
   return {
     feed(chunk) {
-      if (backlog > MAX_TERMINAL_BACKLOG) return;
+      if (backlog > MAX_TERMINAL_BACKLOG || fed > MAX_FED) return;
+      fed += chunk.length;
       backlog += chunk.length;
       terminal.write(chunk, () => {
         backlog -= chunk.length;

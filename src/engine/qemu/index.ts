@@ -5,6 +5,7 @@ import { type Accel, PROFILES, type VmProfile } from '../../../vm/profiles/index
 import { type Arch, parseArch } from '../../core/arch.ts';
 import { EngineError, FormatError, UsageError } from '../../core/errors.ts';
 import { silent } from '../../core/progress/progress.ts';
+import { noKargs } from '../../formats/iso/kargs.ts';
 import type { EngineReport, MetalDisk, MetalEngine, RegenerateRequest } from '../engine.ts';
 import { createOutputs } from '../outputs.ts';
 import { type AccelChoice, chooseLadder, kvmSymptom, probeKvm } from './accel.ts';
@@ -67,6 +68,8 @@ async function regenerate(
   if (ladder.why && iso.arch === hostArch())
     note(`no KVM: ${ladder.why}; using TCG, which is slow`);
 
+  const { kargs } = iso;
+  if (kargs === undefined) throw noKargs(iso.path, iso.volumeId);
   await using workdir = await createWorkdir(iso, signal);
   await using outputs = await createOutputs(disks);
   const guestDisks = disks.map(({ osmet }) => ({
@@ -85,7 +88,7 @@ async function regenerate(
       vcpus: options.vcpus ?? Math.min(profile.vcpus[accel], availableParallelism()),
       kernel: workdir.kernel,
       initrd: workdir.initrd,
-      append: kernelCommandLine(iso.kargs, profile, accel),
+      append: kernelCommandLine(kargs, profile, accel),
       iso: resolve(iso.path),
       disks: disks.map(diskSpec),
     },
@@ -155,7 +158,7 @@ function checkDisks(disks: readonly MetalDisk[]): void {
     const sectors = osmet.diskSize / osmet.sectorSize;
     if (![512, 4096].includes(osmet.sectorSize) || !Number.isSafeInteger(sectors) || sectors <= 0) {
       throw new FormatError(
-        `${osmet.name}: ${osmet.diskSize} bytes is no whole number of sectors`,
+        `${osmet.name}: ${osmet.diskSize} bytes is not a whole number of sectors`,
         {
           code: 'OSMET_SIZE',
           context: { name: osmet.name, diskSize: osmet.diskSize, sectorSize: osmet.sectorSize },

@@ -1,11 +1,12 @@
 import { env, pid } from 'node:process';
-import { spawn } from '@lydell/node-pty';
+import { type IPty, spawn } from '@lydell/node-pty';
 import { supervisedArgv } from '../../../vm/supervise.ts';
+import { createTerminalWriter } from './terminal-writer.ts';
 
 export interface QemuProcess {
   readonly pid: number;
-  /** Types on the guest's console. */
-  write(data: string): void;
+  /** Types on the guest's console, without waiting; false if the guest does not read what it has already. */
+  write(data: string): boolean;
   /** Resolves once QEMU is gone and its last output was delivered. */
   readonly exited: Promise<{ readonly code: number; readonly signal: number }>;
   kill(): void;
@@ -19,6 +20,13 @@ export interface SpawnOptions {
   readonly setpriv: boolean;
   readonly onData: (chunk: Uint8Array) => void;
 }
+
+/**
+ * A guest that prints more than some 4 MiB/s waits: a boot prints some hundred kilobytes, and all that is printed
+ * is searched.
+ */
+const BYTES_PER_TURN = 1 << 20;
+const TURN_MS = 250;
 
 /**
  * Starts QEMU as the leader of a terminal of its own, whose other end is the guest's serial line.
@@ -40,25 +48,41 @@ export function spawnQemu(options: SpawnOptions): QemuProcess {
     encoding: null,
     env,
   });
+  let room = BYTES_PER_TURN;
+  const turns = setInterval(() => {
+    if (room <= 0) pty.resume();
+    room = BYTES_PER_TURN;
+  }, TURN_MS);
+  const writer = createTerminalWriter(fdOf(pty));
   // With `encoding: null` node-pty delivers buffers, which its types do not say.
   pty.onData((chunk: unknown) => {
-    options.onData(chunk instanceof Uint8Array ? chunk : Buffer.from(String(chunk)));
+    const bytes = chunk instanceof Uint8Array ? chunk : Buffer.from(String(chunk));
+    room -= bytes.length;
+    if (room <= 0) pty.pause();
+    options.onData(bytes);
   });
   let gone = false;
   const exited = new Promise<{ code: number; signal: number }>((resolve) => {
     pty.onExit(({ exitCode, signal }) => {
       gone = true;
+      clearInterval(turns);
+      writer.close();
       resolve({ code: exitCode, signal: signal ?? 0 });
     });
   });
   return {
     pid: pty.pid,
     exited,
-    write(data) {
-      if (!gone) pty.write(data);
-    },
+    write: (data) => !gone && writer.write(data),
     kill() {
       if (!gone) pty.kill('SIGKILL');
     },
   };
+}
+
+/** The terminal's master; node-pty's types do not say that it is there. */
+function fdOf(pty: IPty): number {
+  const { fd } = pty as IPty & { readonly fd?: unknown };
+  if (typeof fd !== 'number') throw new TypeError('node-pty does not tell its descriptor');
+  return fd;
 }

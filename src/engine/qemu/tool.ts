@@ -14,7 +14,7 @@ export interface QemuTool {
   readonly setpriv: boolean;
 }
 
-/** Older QEMUs mostly work, but nobody tests them with today's kernels. */
+/** Older versions mostly work, but are not tested with current kernels. */
 export const WANTED_MAJOR = 8;
 
 /** Finds QEMU for a guest and asks what it is. `override` is a path. Throws {@link ToolError}. */

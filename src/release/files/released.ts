@@ -60,7 +60,7 @@ export async function findReleased(
 export interface ReleasedReader {
   /** Uncompressed; iterate once. Chunks are the receiver's to keep. */
   readonly target: AsyncIterable<Uint8Array>;
-  /** Of the file as it lies there; call once `target` ended. */
+  /** Digest of the file as it is on disk; call it after `target` has ended. */
   fileDigest(): BlobRef;
 }
 
@@ -82,7 +82,7 @@ export function readReleased(file: ReleasedFile, signal?: AbortSignal): Released
   };
 }
 
-/** As {@link readReleased} for who hashes the target: a file that is not compressed is hashed once only. */
+/** As {@link readReleased}, for callers that hash the target: an uncompressed file is hashed once only. */
 export function readReleasedOnce(
   file: ReleasedFile,
   signal?: AbortSignal,

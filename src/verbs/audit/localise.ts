@@ -1,10 +1,10 @@
-import { mkdir, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { RecipeArtifact } from '../../bundle/recipes.ts';
 import { RehydrateError, throwIfAborted } from '../../core/errors.ts';
+import { writeAtomically } from '../../core/io/atomic.ts';
 import type { Sha256 } from '../../core/io/digest.ts';
-import { osError } from '../../core/io/os-error.ts';
-import { fileSink, type Sink } from '../../core/io/sink.ts';
+import { makeFolder } from '../../core/io/folders.ts';
+import type { Sink } from '../../core/io/sink.ts';
 import { openSource } from '../../core/io/source.ts';
 import { findReleased, type ReleasedFile, readReleased } from '../../release/files/released.ts';
 import type { WriteArtifactOptions } from '../make/patch.ts';
@@ -72,28 +72,27 @@ function doubtOf(
 
 async function writeWrong(options: LocaliseOptions, comparing: Sink): Promise<void> {
   const { keepAt } = options;
-  try {
-    await mkdir(dirname(keepAt), { recursive: true });
-    await using handle = await open(keepAt, 'w', 0o644);
-    const file = fileSink(handle, keepAt);
-    const sink: Sink = {
-      async write(chunk) {
-        await Promise.all([file.write(chunk), comparing.write(chunk)]);
-      },
-      async zeros(length) {
-        await file.zeros(length);
-        await comparing.zeros(length);
-      },
-    };
-    // It is known to come out wrong; whatever came out is looked at.
-    await writeArtifact({ ...options, sink }).catch((error: unknown) => {
-      throwIfAborted(options.signal);
-      if (!(error instanceof RehydrateError) || error.kind === 'io') throw error;
-    });
-    await file.finish();
-  } catch (error) {
-    throw osError(error, 'write', keepAt);
-  }
+  await makeFolder(dirname(keepAt));
+  await writeAtomically(
+    keepAt,
+    async (file) => {
+      const sink: Sink = {
+        async write(chunk) {
+          await Promise.all([file.write(chunk), comparing.write(chunk)]);
+        },
+        async zeros(length) {
+          await file.zeros(length);
+          await comparing.zeros(length);
+        },
+      };
+      // It is known to come out wrong; whatever came out is looked at.
+      await writeArtifact({ ...options, sink }).catch((error: unknown) => {
+        throwIfAborted(options.signal);
+        if (!(error instanceof RehydrateError) || error.kind === 'io') throw error;
+      });
+    },
+    { signal: options.signal },
+  );
 }
 
 async function describe(

@@ -12,8 +12,9 @@ export interface NamedReport {
 }
 
 /**
- * One report of the shards of an audit. Throws UsageError `AUDIT_INCOMPLETE` if a shard is missing,
- * `AUDIT_TWICE` for an artifact that two of them judge, IntegrityError `AUDIT_BUNDLES` if they are of
+ * One report of the shards of an audit, which are believed: see `parts.ts` for what proves them. Throws UsageError
+ * `AUDIT_INCOMPLETE` if a shard is missing, `AUDIT_TWICE` for a shard or an artifact that is there twice,
+ * `AUDIT_REQUESTS` if the shards differ in their options, IntegrityError `AUDIT_BUNDLES` if they are of
  * different bundles.
  */
 export function mergeReports(reports: readonly NamedReport[]): AuditReport {
@@ -54,13 +55,13 @@ function refuseOther(first: NamedReport, source: string, report: AuditReport): v
       hint: 'merge reports of one bundle only',
     });
   }
-  const asked = ({ request: { arches, platforms, formats } }: AuditReport) =>
-    JSON.stringify([arches, platforms, formats]);
+  const asked = ({ request: { engine, arches, platforms, formats } }: AuditReport) =>
+    JSON.stringify([engine, arches, platforms, formats]);
   if (asked(report) === asked(first.report)) return;
   throw new UsageError(`${source} was asked for other things than ${first.source}`, {
     code: 'AUDIT_REQUESTS',
     context: { expected: asked(first.report), found: asked(report) },
-    hint: 'give each shard the same --arch, --platform and --format',
+    hint: 'give each shard the same --engine, --arch, --platform and --format',
   });
 }
 
@@ -70,6 +71,15 @@ function refuseMissing(reports: readonly NamedReport[]): void {
   const odd = shards.findIndex((shard) => shard.of !== of);
   const wanted = Array.from({ length: of }, (_, i) => i + 1);
   const missing = wanted.filter((index) => !shards.some((shard) => shard.index === index));
+  const twice = shards.find((shard, i) =>
+    shards.some((other, j) => j < i && other.index === shard.index && other.of === shard.of),
+  );
+  if (twice) {
+    throw new UsageError(`shard ${shardText(twice)} is there twice`, {
+      code: 'AUDIT_TWICE',
+      hint: 'name the folder of each shard once',
+    });
+  }
   if (odd === -1 && missing.length === 0) return;
   const names = missing.map((index) => shardText({ index, of }));
   throw new UsageError(

@@ -46,7 +46,9 @@ export interface DehydrateOptions {
   /** Artifacts that may be missing: `qemu`, `metal/4k.raw`… */
   readonly allowMissing?: readonly string[] | undefined;
   /** Fetch released files that are not in the folder, by their locations. */
-  readonly download?: Pick<DownloadOptions, 'parallel' | 'keyring' | 'limit' | 'http'> | undefined;
+  readonly download?:
+    | Pick<DownloadOptions, 'parallel' | 'keyring' | 'acceptKeys' | 'limit' | 'http'>
+    | undefined;
   /**
    * What the metal disks are made from later: the ISO's osmets, or files. By default files if containers are named or
    * the ISO has no osmet.

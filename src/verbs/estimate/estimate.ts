@@ -2,7 +2,7 @@ import * as v from 'valibot';
 import { BASE_NAMES, CONTAINERS, expectedImage } from '../../../images/platforms.ts';
 import { ARCHITECTURES, type Arch, isArch } from '../../core/arch.ts';
 import { RehydrateError } from '../../core/errors.ts';
-import { sha256Field, textField } from '../../core/json/fields.ts';
+import { sha256Field, sizeField, textField } from '../../core/json/fields.ts';
 import { findReleased } from '../../release/files/released.ts';
 import {
   ATTESTATIONS,
@@ -53,6 +53,8 @@ const artifactSchema = v.object({
     location: textField(4096),
     signature: v.optional(textField(4096)),
     sha256: sha256Field,
+    /** Bytes, where the metadata has it. */
+    size: v.optional(sizeField),
     compression: v.picklist([...COMPRESSIONS, 'none']),
   }),
   /** `at-hand` in the folder, `fetch` if it is not, `not-needed` if it does not have to be. */
@@ -147,7 +149,7 @@ async function estimateOne(
   folder: string | undefined,
 ): Promise<EstimatedArtifact> {
   const { platform, format, file, release, name, attestation } = artifact;
-  const { releasedName, location, signature, releasedSha256, compression } = artifact;
+  const { releasedName, location, signature, releasedSha256, releasedSize, compression } = artifact;
   const coverage = coverageOf(artifact, iso);
   const needless = coverage.how === 'uncovered' || coverage.how === 'regenerated';
   const there = folder !== undefined && (await findReleased(folder, artifact)) !== undefined;
@@ -158,6 +160,7 @@ async function estimateOne(
       location,
       ...(signature === undefined ? {} : { signature }),
       sha256: releasedSha256,
+      ...(releasedSize === undefined ? {} : { size: releasedSize }),
       compression,
     },
     fileAt: there ? 'at-hand' : needless ? 'not-needed' : 'fetch',

@@ -4,7 +4,8 @@ import type { AddressInfo } from 'node:net';
 import { pipeline } from 'node:stream/promises';
 import type { Bundle } from '../../bundle/read.ts';
 import { IoError, UsageError } from '../../core/errors.ts';
-import { MAX_STREAM_BYTES } from '../../release/stream/read.ts';
+import { isMetaDocument } from '../../release/stream/meta.ts';
+import { decodeStream, MAX_STREAM_BYTES } from '../../release/stream/read.ts';
 import { catalogueOf, rewriteStream, type ServedFile } from './catalogue.ts';
 import { type ImageStoreOptions, isShortOfDisk, openImageStore } from './image-store.ts';
 import { parseRange } from './range.ts';
@@ -166,8 +167,11 @@ async function readStreams(bundle: Bundle): Promise<Map<string, unknown>> {
   for (const { stream } of bundle.recipes) {
     const bytes = await bundle.readWholeBlob(stream, MAX_STREAM_BYTES);
     const document: unknown = JSON.parse(bytes.toString('utf8'));
+    // Clients of a stream do not know build metadata.
+    const isMeta = typeof document === 'object' && document !== null && isMetaDocument(document);
+    const served = isMeta ? decodeStream(bytes, stream.name) : document;
     for (const path of ['/stream.json', `/streams/${stream.name}.json`]) {
-      if (!streams.has(path)) streams.set(path, document);
+      if (!streams.has(path)) streams.set(path, served);
     }
   }
   return streams;

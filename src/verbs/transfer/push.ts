@@ -1,8 +1,10 @@
 import { stat } from 'node:fs/promises';
+import { metalOf } from '../../bundle/attested.ts';
 import { blobPath, checkBlob, readJsonBlob } from '../../bundle/blobs.ts';
 import { encodeArchManifest } from '../../bundle/manifest.ts';
 import { ANNOTATION_TITLE } from '../../bundle/media-types.ts';
 import type { Bundle } from '../../bundle/read.ts';
+import type { Recipes } from '../../bundle/recipes.ts';
 import type { Selection } from '../../bundle/select.ts';
 import type { ArchWork } from '../../bundle/work.ts';
 import { type Arch, OCI_ARCHITECTURE } from '../../core/arch.ts';
@@ -122,8 +124,7 @@ async function choose(options: PushOptions): Promise<{ parts: Part[]; indexBytes
     if (isAll || (wanted && isWhole(wanted))) {
       parts.push({ descriptor, manifest: await readJsonBlob(bundle.path, refOf(descriptor)) });
     } else if (wanted) {
-      const { recipes, artifacts, uncovered } = wanted;
-      parts.push(encodeArchManifest({ ...recipes, artifacts, missing: uncovered }));
+      parts.push(encodeArchManifest(partOf(wanted)));
     }
   }
   if (isAll) return { parts, indexBytes };
@@ -133,6 +134,15 @@ async function choose(options: PushOptions): Promise<{ parts: Part[]; indexBytes
     ...(annotations === undefined ? {} : { annotations }),
   });
   return { parts, indexBytes: made };
+}
+
+/** A metal disk that is missing because the ISO gives another stays listed: it explains why they differ. */
+function partOf({ recipes, artifacts, uncovered }: ArchWork): Recipes {
+  const missing = recipes.missing.filter((one) => {
+    const variant = metalOf(one);
+    return uncovered.includes(one) || (variant !== undefined && recipes.bases[variant]);
+  });
+  return { ...recipes, artifacts, missing };
 }
 
 const isWhole = ({ recipes, artifacts, uncovered }: ArchWork) =>

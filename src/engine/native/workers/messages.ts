@@ -26,7 +26,7 @@ export interface FillRole {
   readonly ranges: Float64Array;
 }
 
-/** Hashes a disk from its start, following behind those who write it. */
+/** Hashes a disk from its start, following behind the threads that write it. */
 export interface HashRole {
   readonly role: 'hash';
   readonly output: string;
@@ -43,7 +43,7 @@ export interface UnpackRequest {
 /** To a thread of role `hash`: everything in front of `upTo` is as it will be. */
 export interface HashRequest {
   readonly upTo: number;
-  /** Start and end of each region that is no hole, between the last `upTo` and this one. */
+  /** Start and end of each data region between the last `upTo` and this one. */
   readonly data: Float64Array;
 }
 

@@ -11,13 +11,6 @@ const HEADERS = [
   'AGFL (free list)',
 ] as const;
 
-/** Bytes of the disk that hold a file's content, and whose. */
-export interface NamedExtent {
-  readonly start: number;
-  readonly end: number;
-  readonly name: string;
-}
-
 /** Undefined if there is no XFS at `start`. `files` tells whose data is where. */
 export async function openXfs(
   disk: Source,
