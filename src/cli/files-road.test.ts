@@ -221,7 +221,9 @@ describe('with a container image beside the ISO', () => {
     await index(server.host);
     const image = `${server.host}/os/all:1`;
     const text = await dehydrate('both', '--iso-external', '--container', image);
-    expect(text).toContain('2 files');
+    expect(text).toContain(`disks made from 39 files`);
+    expect(text).toContain('2 files (');
+    expect(text).toContain('  usr/lib/f31: ');
     const { recipes } = await openBundle(at('both'));
     for (const { files } of recipes) {
       expect(files).toMatchObject({ iso: true, containers: [image], count: 39 });

@@ -19,7 +19,7 @@ import { readStream } from '../../release/stream/read.ts';
 import type { Stream } from '../../release/stream/schema.ts';
 import { type ArchContext, dehydrateArch } from './arch.ts';
 import { allowance } from './failures.ts';
-import { fetchReleased } from './fetch.ts';
+import { fetchMetal, fetchReleased } from './fetch.ts';
 import type { BaseChoice } from './iso.ts';
 import { addIndex, addManifest } from './manifest.ts';
 import { type Survey, surveyArch } from './survey.ts';
@@ -102,7 +102,9 @@ export async function dehydrate(options: DehydrateOptions): Promise<DehydrateRep
   const { folder, engine, cache, isoExternal = false } = options;
   if (options.download) {
     const { progress = silent } = options;
-    await fetchReleased(stream, arches, allowed, { ...options.download, folder, signal, progress });
+    const how = { ...options.download, folder, signal, progress };
+    await fetchReleased(stream, arches, allowed, how);
+    await fetchMetal(stream, arches, allowed, how);
   }
   const context = {
     folder,
