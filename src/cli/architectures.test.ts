@@ -415,7 +415,7 @@ describe('dehydrate', () => {
     expect(first.stderr).toMatch(
       /^error: x86_64: x86_64 vm: the guest went silent \[VM_SILENT\]$/m,
     );
-    expect(first.stderr).toContain('fix: mend them, or leave them out: --arch s390x\n');
+    expect(first.stderr).toContain('fix: repair the cause, or skip them: --arch s390x\n');
     expect(await readdir(root.path)).not.toContain('partial');
 
     const again = stagedEngine(release.engine);
@@ -461,7 +461,7 @@ describe('dehydrate', () => {
     expect(strict).toMatchObject({ code: 5, stderr: expect.stringContaining('z-live.iso') });
     const { code, stderr } = await dehydrate(target, release.engine);
     expect(code).toBe(0);
-    expect(stderr).toContain('left out s390x: no ISO');
+    expect(stderr).toContain('skipped s390x: no ISO');
     const { recipes } = await openBundle(target);
     expect(recipes.map(({ architecture }) => architecture)).toEqual(['x86_64']);
     await execa('mv', [`${iso}.away`, iso]);

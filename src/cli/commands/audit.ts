@@ -122,7 +122,7 @@ interface Merged {
   readonly inputs?: readonly Sha256[];
 }
 
-/** What is signed was proved: each part by the bundle's plan, and by a signature of whoever made it. */
+/** Signs only what was proved: each part by the bundle's plan, and by the signature of the job that made it. */
 async function merged(
   folders: readonly string[],
   signingKey: Buffer | undefined,

@@ -54,7 +54,7 @@ export function addDehydrate(program: Command, io: CliIo): void {
     .option('--keyring <file>', 'with --download: check the GPG signature of every file (gpgv)')
     .option(
       '--accept-key <fingerprint>',
-      'take signatures by this key although it is expired or revoked (repeatable)',
+      'accept signatures by this key even if it is expired or revoked (repeatable)',
       (text: string, previous: readonly string[] = []) => [...previous, parseFingerprint(text)],
     )
     .option('--force', 'replace an existing bundle')
@@ -81,7 +81,7 @@ Examples:
 function downloadOf(options: DehydrateCliOptions, { env }: CliIo) {
   const { download, downloads, keyring, acceptKey } = options;
   if (acceptKey && keyring === undefined) {
-    throw new UsageError('--accept-key is for --keyring', {
+    throw new UsageError('--accept-key needs --keyring', {
       code: 'KEYRING_ALONE',
       hint: 'add --download and --keyring',
     });
