@@ -17,9 +17,9 @@ export interface VerifyOptions {
   /** Folder of the written bundle. */
   readonly path: string;
   readonly arch: Arch;
-  /** The regenerated disks; each was proven by a read of its own. */
+  /** The regenerated disks; each was read and proved. */
   readonly metal: ReadonlyMap<string, Source>;
-  /** Where the ISO lies if the bundle does not hold it. */
+  /** Path of the ISO if the bundle does not contain it. */
   readonly isoPath: string;
   /** The base `files`, if the disks are made from it. */
   readonly filesBase?: Source | undefined;
@@ -29,8 +29,9 @@ export interface VerifyOptions {
 }
 
 /**
- * Opens the bundle as any reader would and makes every artifact from it, into nowhere, by the code
- * that rehydrates. Throws IntegrityError `VERIFY_FAILED` naming the first that does not come out.
+ * Opens the bundle as any reader would, makes every artifact from it with the code that rehydrates, and
+ * discards the bytes. Throws IntegrityError `VERIFY_FAILED` that names the first artifact that comes out
+ * wrong.
  */
 export async function verifyBundle(options: VerifyOptions): Promise<void> {
   const { path, arch, metal, isoPath, filesBase, pool, signal, progress } = options;
@@ -51,7 +52,7 @@ export async function verifyBundle(options: VerifyOptions): Promise<void> {
       );
     } catch (error) {
       if (!(error instanceof IntegrityError)) throw error;
-      throw new IntegrityError(`${subject} does not come out of the written bundle`, {
+      throw new IntegrityError(`${subject} cannot be made from the written bundle`, {
         code: 'VERIFY_FAILED',
         context: { artifact: subject, file: artifact.name },
         hint: 'check the disk and the memory of this host, then try again',

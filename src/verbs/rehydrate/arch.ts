@@ -11,6 +11,7 @@ import type { MetalCache } from '../../engine/cache/metal-cache.ts';
 import type { EngineReport, MetalEngine } from '../../engine/engine.ts';
 import type { Containers } from '../../engine/files/sources/open-container.ts';
 import { type ArtifactId, type Attestation, shortName } from '../../release/stream/artifacts.ts';
+import { checkDeclared } from '../make/write-artifact.ts';
 import { openBases } from './bases.ts';
 import { deliver, type Outcome } from './deliver.ts';
 import type { ArchPlan } from './plan.ts';
@@ -75,6 +76,7 @@ export async function rehydrateArch(plan: ArchPlan, context: ArchContext): Promi
     const { artifact } = planned;
     const subject = shortName(artifact, recipes.artifacts);
     try {
+      checkDeclared(artifact);
       const outcome = await deliver(planned, { ...context, bases, subject });
       context.onResult(resultOf(artifact, recipes.architecture, outcome));
     } catch (error) {
@@ -90,7 +92,18 @@ export async function rehydrateArch(plan: ArchPlan, context: ArchContext): Promi
 }
 
 function neededBases({ files }: ArchPlan): ReadonlySet<BaseName> {
-  return new Set(files.filter(({ present }) => !present).map(({ artifact }) => baseOf(artifact)));
+  const wanted = files.filter(({ artifact, present }) => !present && isPlausible(artifact));
+  return new Set(wanted.map(({ artifact }) => baseOf(artifact)));
+}
+
+/** Nothing boots for what cannot be made. */
+function isPlausible(artifact: RecipeArtifact): boolean {
+  try {
+    checkDeclared(artifact);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function resultOf(artifact: RecipeArtifact, architecture: Arch, outcome: Outcome): Rehydrated {
