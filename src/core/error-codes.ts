@@ -259,6 +259,10 @@ export const ERROR_CODES = {
   SPLICE_OPAQUE: unsupported('Too much of a file is not its payload.'),
   SPLICE_RECIPE: format('A splice recipe is malformed.'),
   SPLICE_SIZE: format('The payload does not have the size in its splice recipe.'),
+  SIZE_BAD: usage('`ISO_REHYDRATE_MAX_SIZE` is not a size.'),
+  SIZE_LIMIT: unsupported(
+    'A file or a disk is declared larger than `ISO_REHYDRATE_MAX_SIZE` allows.',
+  ),
   SQUASHFS_BAD: format('The squashfs root image of the ISO is malformed.'),
   SQUASHFS_COMPRESSION: unsupported('The squashfs root image uses an unsupported compression.'),
   SQUASHFS_TOO_LARGE: unsupported('The squashfs root image has too many inodes.'),

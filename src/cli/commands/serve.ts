@@ -23,14 +23,14 @@ interface ServeCliOptions extends EngineOptions {
 export function addServe(program: Command, io: CliIo): void {
   const command = program
     .command('serve')
-    .description('serve the release’s files by HTTP, making each when first asked for')
+    .description('serve the files of the release over HTTP, making each on first request')
     .option('-b, --bundle <dir>', 'bundle (default: $ISO_REHYDRATE_BUNDLE, else ./bundle)')
     .option('--iso <file>', 'use this copy of the ISO, not the bundle’s (repeat per arch)', collect)
     .option('--listen <address>', 'port, or host:port', '127.0.0.1:8080')
-    .option('--public-url <url>', 'how clients reach it (default: the Host that they say)')
-    .option('--images <dir>', 'where made images are kept (default: in the cache folder)')
-    .option('--images-size <size>', 'how much of them is kept', parseSize, 100 * 2 ** 30)
-    .option('--reserve <size>', 'what has to stay free on the disk', parseSize, 2 ** 30)
+    .option('--public-url <url>', 'URL at which clients reach it (default: from their Host header)')
+    .option('--images <dir>', 'folder for finished images (default: in the cache folder)')
+    .option('--images-size <size>', 'maximum size of that folder', parseSize, 100 * 2 ** 30)
+    .option('--reserve <size>', 'space to keep free on its disk', parseSize, 2 ** 30)
     .addHelpText('after', HELP);
   const defaults: Readonly<Record<string, string>> = {
     '--images-size': '100GiB',
@@ -44,11 +44,11 @@ export function addServe(program: Command, io: CliIo): void {
 }
 
 const HELP = `
-Paths are those of the release's locations, with the names of the uncompressed files;
-/stream.json and /streams/NAME.json are the stream with locations here, for installers to be
-pointed at. An image is sent once it is made and proved, and kept for the next request;
-ranges work. While the disk is short, the answer is 503 with Retry-After. There is no TLS and no
-access control: put a proxy in front of what is not for this host alone.
+Paths are those of the release's locations, with the names of the uncompressed files.
+/stream.json and /streams/NAME.json are the stream JSON with this server's locations, for
+installers. An image is sent once it is made and proved, and kept for the next request; range
+requests work. While disk space is short, the answer is 503 with Retry-After. There is no TLS and
+no access control: put a proxy in front of it if other hosts are to reach it.
 
 Examples:
   iso-rehydrate serve --bundle /srv/bundle
@@ -91,7 +91,7 @@ async function run(options: ServeCliOptions, io: CliIo): Promise<void> {
   throwIfAborted(io.signal);
 }
 
-/** One line for a request, and an error's own for one that failed. */
+/** One line for each request, and the error's lines after one that failed. */
 function log({ error, ...line }: RequestLine, { json, quiet, debug }: ServeCliOptions, io: CliIo) {
   if (json) {
     io.stdout.write(`${JSON.stringify({ type: 'request', ...line })}\n`);
@@ -103,6 +103,6 @@ function log({ error, ...line }: RequestLine, { json, quiet, debug }: ServeCliOp
   io.stderr.write(renderError(error, { debug: debug === true }));
 }
 
-/** A client that hangs up is nothing to tell of. */
+/** A client that hangs up is not worth reporting. */
 const isLeaving = (error: unknown) =>
   error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE';

@@ -27,6 +27,17 @@ const HINTS: Readonly<Record<string, { code: CodeOf<'io'>; what: string; hint: s
   EEXIST: { code: 'EXISTS', what: 'exists already', hint: 'choose another path or remove it' },
   EACCES: { code: 'PERMISSION', what: 'permission denied', hint: 'check owner and mode' },
   EPERM: { code: 'PERMISSION', what: 'operation not permitted', hint: 'check owner and mode' },
+  EMFILE: {
+    code: 'IO',
+    what: 'too many open files',
+    hint: 'raise the limit of open files: ulimit -n 4096',
+  },
+  ENFILE: {
+    code: 'IO',
+    what: 'too many open files in the whole system',
+    hint: 'end other programs, or raise fs.file-max',
+  },
+  EIO: { code: 'IO', what: 'input/output error', hint: 'check the disk: see dmesg' },
   EROFS: {
     code: 'PERMISSION',
     what: 'read-only file system',
@@ -58,4 +69,15 @@ export function osError(error: unknown, doing: string, path: string): unknown {
     ...(known ? { hint: known.hint } : {}),
     cause: error,
   });
+}
+
+/**
+ * The net below {@link osError}: an errno exception that nobody has wrapped is no bug either. Node says which
+ * call failed, and mostly on which path. All other errors pass through unchanged.
+ */
+export function systemError(error: unknown): unknown {
+  if (error instanceof RehydrateError || errnoOf(error) === undefined) return error;
+  const { syscall, path } = error as NodeJS.ErrnoException;
+  if (syscall === undefined) return error;
+  return osError(error, syscall, path ?? 'a file');
 }

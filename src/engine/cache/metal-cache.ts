@@ -92,7 +92,9 @@ export async function openMetalCache({ dir, maxBytes }: MetalCacheOptions): Prom
       return source;
     },
     async admit(path, base, options) {
-      await prove(path, base, options);
+      await prove(path, base, options).catch((error: unknown) => {
+        throw osError(error, 'read back', path);
+      });
       const final = pathOf(base.sha256);
       try {
         await chmod(path, 0o444);

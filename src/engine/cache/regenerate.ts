@@ -4,6 +4,7 @@ import { IntegrityError, UnsupportedError } from '../../core/errors.ts';
 import type { BlobRef } from '../../core/io/digest.ts';
 import type { Source } from '../../core/io/source.ts';
 import { closeAll } from '../../core/io/source.ts';
+import { checkRoom, checkSize } from '../../core/plausible.ts';
 import type { Progress } from '../../core/progress/progress.ts';
 import { step } from '../../core/progress/step.ts';
 import type { LiveIso, OsmetEntry } from '../../formats/iso/live-iso.ts';
@@ -52,8 +53,11 @@ export async function regenerate(
         hint: 'use the ISO that the bundle was made from',
       });
     }
+    checkSize(`the ${variant} disk of the ISO`, osmet.diskSize);
     return { variant, base, osmet, output: join(scratch, `${iso.arch}-${variant}.raw`) };
   });
+  const mapped = disks.reduce((sum, { osmet }) => sum + osmet.mappedBytes, 0);
+  await checkRoom(scratch, mapped, disks.map(({ variant }) => `the ${variant} disk`).join(' and '));
   const report = await engine.regenerate({
     iso,
     disks: disks.map(({ osmet, output }) => ({ osmet, output })),

@@ -48,14 +48,14 @@ export async function download(
   artifacts: readonly StreamArtifact[],
   options: DownloadOptions,
 ): Promise<DownloadFailure[]> {
-  const { folder, parallel, keyring, signal } = options;
+  const { folder, parallel, keyring, signal, http = createHttp() } = options;
   // Before gigabytes are fetched.
   const keys = keyring === undefined ? undefined : await readKeyring(keyring, signal);
   await makeFolder(folder);
   // Artifacts may share a file.
   const files = [...new Map(artifacts.map((one) => [one.releasedName, one])).values()];
   const settled = await sideBySide(files, parallel, (artifact) =>
-    downloadOne(artifact, keys, options),
+    downloadOne(artifact, keys, { ...options, http }),
   );
   throwIfAborted(signal);
   return settled.flatMap((one, i) => {
@@ -67,10 +67,9 @@ export async function download(
 async function downloadOne(
   artifact: StreamArtifact,
   keys: Buffer | undefined,
-  options: DownloadOptions,
+  options: DownloadOptions & { readonly http: Http },
 ): Promise<void> {
-  const { folder, acceptKeys, signal, attempts, pause, limit, progress = silent } = options;
-  const { http = createHttp() } = options;
+  const { folder, acceptKeys, signal, attempts, pause, limit, http, progress = silent } = options;
   const { releasedName, location, releasedSha256, signature } = artifact;
   throwIfAborted(signal);
   const path = join(folder, releasedName);

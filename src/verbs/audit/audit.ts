@@ -30,11 +30,11 @@ export interface AuditOptions extends WorkRequest {
   readonly jobs?: number | undefined;
   /** Copies of the ISO outside the bundle, one per architecture at most. */
   readonly isoPaths?: readonly string[] | undefined;
-  /** Folder with released files, to compare with what comes out wrong. */
+  /** Folder with released files, to compare wrong artifacts with. */
   readonly folder?: string | undefined;
-  /** Where the report goes; wrong files are kept in it, under `bad`, if they could be compared. */
+  /** The folder of the report. Wrong files that could be compared are kept in its folder `bad`. */
   readonly reportFolder: string;
-  /** Programs and libraries that take part, with their versions. */
+  /** Versions of the programs and libraries involved. */
   readonly tools: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal | undefined;
   readonly progress?: Progress | undefined;
@@ -43,9 +43,9 @@ export interface AuditOptions extends WorkRequest {
 }
 
 /**
- * Makes every artifact that is asked for, into nowhere, and judges each by its SHA-256. Neither a wrong
- * artifact nor one that could not be tried stops the others. Throws what is wrong with the request as
- * a whole, and CancelledError.
+ * Makes every requested artifact, hashes it without keeping it, and judges it by its SHA-256. Neither a
+ * wrong artifact nor one that could not be tried stops the others. Throws if the request as a whole is
+ * wrong, and CancelledError.
  */
 export async function audit(options: AuditOptions): Promise<AuditReport> {
   const { bundle, engine, selection, arches, shard, jobs = 1, signal, tools } = options;

@@ -16,19 +16,19 @@ export interface AuditBasesOptions extends IsoOptions {
   readonly cache: MetalCache;
 }
 
-/** What an audit makes artifacts from. Each base is proved, or there is an error instead of it. */
+/** The bases that an audit makes artifacts from. Each is proved, or has an error instead. */
 export interface AuditBases extends AsyncDisposable {
-  /** Throws why the base cannot be had. */
+  /** Throws the reason if the base is not available. */
   get(base: BaseName): Source;
   readonly report: EngineReport | undefined;
-  /** Tells of a disk; undefined for the ISO. Read when first asked for. */
+  /** Describes a disk; undefined for the ISO. Read on first use. */
   guide(base: BaseName): Promise<DiskGuide | undefined>;
 }
 
 /**
- * Proves the ISO by a whole read, and has the `needed` disks made of it by the engine, or proved by a
- * read if an engine like it has made them of this very ISO before. Never throws but when cancelled: what
- * cannot be had fails those that need it, and no others.
+ * Proves the ISO by reading it all, and gets the `needed` disks: the engine makes them from the ISO, or, if
+ * an equivalent engine has made them from this ISO before, they are read and proved. Throws only when
+ * cancelled: a missing base fails the artifacts that need it, and no others.
  */
 export async function openAuditBases(
   needed: ReadonlySet<BaseName>,
@@ -94,7 +94,7 @@ export async function openAuditBases(
   };
 }
 
-/** The ISO's osmet knows which OSTree object is where on the disk. */
+/** The ISO's osmet records which OSTree object is where on the disk. */
 async function guideOf(
   disk: Source,
   variant: MetalVariant,

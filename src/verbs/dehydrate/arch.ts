@@ -93,8 +93,8 @@ export async function dehydrateArch(
 const ARTIFACTS_AT_A_TIME = 1;
 
 /**
- * Goes through all artifacts even if one fails, so that a run names every one that does. What concerns
- * more than one artifact (disk full, xz missing) ends them all.
+ * Goes through all artifacts even if one fails, so that a run reports every failure. An error that concerns
+ * more than one artifact (disk full, xz missing) ends the run.
  */
 async function coverAll(
   artifacts: readonly StreamArtifact[],

@@ -7,9 +7,9 @@ import { estimate } from '../estimate/estimate.ts';
 import type { Allowance } from './failures.ts';
 
 /**
- * Fetches what dehydrate will need of some architectures and does not find in the folder: nothing that
- * cannot be covered, nor the disks that the ISO unpacks to. Throws one error over all files that could
- * not be had, unless they may be missing.
+ * Downloads the files that dehydrate needs for some architectures and that are not in the folder, except
+ * artifacts that cannot be covered and the disks that the ISO unpacks to. Throws one error for all files
+ * that failed, unless they may be missing.
  */
 export async function fetchReleased(
   stream: Stream,
@@ -37,10 +37,10 @@ export async function fetchReleased(
   if (ours.length === 1 && first) throw first;
   const kind = KINDS_WORST_FIRST.find((one) => ours.some((error) => error.kind === one)) ?? 'io';
   const lines = ours.map(({ message }) => message);
-  throw kindError(kind, `${ours.length} files could not be fetched: ${lines.join('; ')}`, {
+  throw kindError(kind, `${ours.length} files could not be downloaded: ${lines.join('; ')}`, {
     code: 'DOWNLOADS',
     context: { folder: options.folder },
-    hint: 'try again: what has arrived is kept; or allow their absence with --allow-missing',
+    hint: 'try again, which resumes the downloads; or allow their absence with --allow-missing',
     cause: new AggregateError(errors),
   });
 }

@@ -11,7 +11,7 @@ import { findReleased } from '../../release/files/released.ts';
 import type { StreamArtifact } from '../../release/stream/artifacts.ts';
 import { fileMissing } from './checks.ts';
 
-/** The ISO as it lies there: its headers were read, its bytes are not proven. */
+/** The local ISO: its headers were read, its bytes are not proved yet. */
 export interface FoundIso {
   readonly artifact: StreamArtifact;
   readonly path: string;
@@ -28,14 +28,14 @@ export interface FindIsoOptions {
 
 export interface TakeIsoOptions {
   readonly writer: BundleWriter;
-  /** Leave it outside of the bundle. */
+  /** Leave it out of the bundle. */
   readonly external: boolean;
   readonly signal?: AbortSignal | undefined;
   readonly progress: Progress;
 }
 
 /**
- * A cheap look first: no copy of a gigabyte for what is no live ISO. Throws UnsupportedError
+ * A cheap check first, before gigabytes are copied. Throws UnsupportedError
  * `FILE_MISSING` or `ISO_ARCH`.
  */
 export async function findIso(
@@ -46,7 +46,7 @@ export async function findIso(
   if (file === undefined) throw fileMissing(artifact);
   const live = await openLiveIso(file.path, { signal });
   if (live.arch !== arch) {
-    throw new UnsupportedError(`the ISO of ${arch} is one of ${live.arch}`, {
+    throw new UnsupportedError(`the ISO for ${arch} is an ISO for ${live.arch}`, {
       code: 'ISO_ARCH',
       context: { file: file.path },
       hint: 'check the stream JSON and the artifacts folder',

@@ -7,12 +7,12 @@ import { fileMissing, refuseOtherRelease } from './checks.ts';
 import { type Allowance, concernsArtifact, type Failure, refuseFailures } from './failures.ts';
 import { type FoundIso, findIso } from './iso.ts';
 
-/** What names, releases and the ISO's headers tell of an architecture, before any work on it. */
+/** What is known about an architecture from names, releases and the ISO's headers, before any work. */
 export interface Survey {
   readonly arch: Arch;
   readonly artifacts: readonly StreamArtifact[];
   readonly iso: FoundIso;
-  /** The disks that the ISO's osmets promise: metal always, metal4k where there is one. */
+  /** The disks that the ISO's osmets unpack to: always metal, and metal4k if there is one. */
   readonly wanted: ReturnType<typeof promisedDisks>;
 }
 
@@ -23,8 +23,8 @@ export interface SurveyOptions {
 }
 
 /**
- * Minutes of booting are not spent before what a look at the folder can tell. Throws what `findIso`
- * throws, and one error over all artifacts that are missing unallowed.
+ * Finds the problems that the folder shows before time is spent on booting. Throws what `findIso` throws,
+ * and one error for all artifacts that are missing and must not be.
  */
 export async function surveyArch(
   arch: Arch,
@@ -51,7 +51,7 @@ function promisedDisks({ live }: FoundIso) {
   );
 }
 
-/** What a look at names and releases tells, without reading any file. */
+/** The part of the survey that needs only names and releases, without reading any file. */
 async function foreseeFailures(
   artifacts: readonly StreamArtifact[],
   iso: StreamArtifact,

@@ -15,9 +15,9 @@ export interface VerifyOptions {
   /** Folder of the written bundle. */
   readonly path: string;
   readonly arch: Arch;
-  /** The regenerated disks; each was proven by a read of its own. */
+  /** The regenerated disks; each was read and proved. */
   readonly metal: ReadonlyMap<string, Source>;
-  /** Where the ISO lies if the bundle does not hold it. */
+  /** Path of the ISO if the bundle does not contain it. */
   readonly isoPath: string;
   readonly pool: CodecPool;
   readonly signal?: AbortSignal | undefined;
@@ -25,8 +25,9 @@ export interface VerifyOptions {
 }
 
 /**
- * Opens the bundle as any reader would and makes every artifact from it, into nowhere, by the code
- * that rehydrates. Throws IntegrityError `VERIFY_FAILED` naming the first that does not come out.
+ * Opens the bundle as any reader would, makes every artifact from it with the code that rehydrates, and
+ * discards the bytes. Throws IntegrityError `VERIFY_FAILED` that names the first artifact that comes out
+ * wrong.
  */
 export async function verifyBundle(options: VerifyOptions): Promise<void> {
   const { path, arch, metal, isoPath, pool, signal, progress } = options;
@@ -45,7 +46,7 @@ export async function verifyBundle(options: VerifyOptions): Promise<void> {
       );
     } catch (error) {
       if (!(error instanceof IntegrityError)) throw error;
-      throw new IntegrityError(`${subject} does not come out of the written bundle`, {
+      throw new IntegrityError(`${subject} cannot be made from the written bundle`, {
         code: 'VERIFY_FAILED',
         context: { artifact: subject, file: artifact.name },
         hint: 'check the disk and the memory of this host, then try again',

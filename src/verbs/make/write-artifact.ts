@@ -1,5 +1,7 @@
+import type { RecipeArtifact } from '../../bundle/recipes.ts';
 import { copyBuffers, copyRange } from '../../core/io/copy.ts';
 import { hashingSink } from '../../core/io/sink.ts';
+import { checkSize } from '../../core/plausible.ts';
 import { patch, type WriteArtifactOptions, wrongTarget } from './patch.ts';
 import { writeContainer } from './write-container.ts';
 
@@ -9,12 +11,19 @@ import { writeContainer } from './write-container.ts';
  * rather than the confusion that it caused; UnsupportedError `CODEC_UNKNOWN`.
  */
 export async function writeArtifact(options: WriteArtifactOptions): Promise<void> {
+  checkDeclared(options.artifact);
   const { recipe } = options.artifact;
   if (recipe.kind === 'container') return writeContainer(options, recipe);
   if (recipe.kind !== 'delta') return copyWhole(options);
   const { artifact, sink, pool, signal, onBytes } = options;
   using hashing = pool.hashing(artifact.size, signal);
   await patch(options, recipe.delta, { sink, hashing, expected: artifact, onBytes });
+}
+
+/** Throws UnsupportedError `SIZE_LIMIT` if the bundle promises an artifact that no release has. */
+export function checkDeclared({ name, size, recipe }: RecipeArtifact): void {
+  checkSize(name, size);
+  if (recipe.kind === 'container') checkSize(`the disk in ${name}`, recipe.payload.size);
 }
 
 async function copyWhole(options: WriteArtifactOptions): Promise<void> {

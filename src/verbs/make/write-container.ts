@@ -4,6 +4,7 @@ import { MAX_RECIPE_BYTES, readRecipe } from '../../codec/recipe-blob.ts';
 import { codecOf } from '../../codec/registry.ts';
 import { FormatError } from '../../core/errors.ts';
 import { hashingSink, type Sink } from '../../core/io/sink.ts';
+import { checkSize } from '../../core/plausible.ts';
 import { patch, type WriteArtifactOptions, wrongTarget } from './patch.ts';
 
 /**
@@ -51,7 +52,10 @@ async function readLayers(
   for (const layer of layers) {
     const codec = codecOf(layer, name);
     const blob = await bundle.readWholeBlob(layer.recipe, MAX_RECIPE_BYTES, signal);
-    parsed.push(codec.parse(readRecipe(blob, `the ${codec.name} recipe of ${name}`)));
+    const recipe = codec.parse(readRecipe(blob, `the ${codec.name} recipe of ${name}`));
+    checkSize(`a container in ${name}`, recipe.containerSize);
+    checkSize(`what is in a container of ${name}`, recipe.payloadSize);
+    parsed.push(recipe);
   }
   return parsed;
 }

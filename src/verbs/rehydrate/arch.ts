@@ -10,6 +10,7 @@ import type { Progress } from '../../core/progress/progress.ts';
 import type { MetalCache } from '../../engine/cache/metal-cache.ts';
 import type { EngineReport, MetalEngine } from '../../engine/engine.ts';
 import { type ArtifactId, type Attestation, shortName } from '../../release/stream/artifacts.ts';
+import { checkDeclared } from '../make/write-artifact.ts';
 import { openBases } from './bases.ts';
 import { deliver, type Outcome } from './deliver.ts';
 import type { ArchPlan } from './plan.ts';
@@ -72,6 +73,7 @@ export async function rehydrateArch(plan: ArchPlan, context: ArchContext): Promi
     const { artifact } = planned;
     const subject = shortName(artifact, recipes.artifacts);
     try {
+      checkDeclared(artifact);
       const outcome = await deliver(planned, { ...context, bases, subject });
       context.onResult(resultOf(artifact, recipes.architecture, outcome));
     } catch (error) {
@@ -87,7 +89,18 @@ export async function rehydrateArch(plan: ArchPlan, context: ArchContext): Promi
 }
 
 function neededBases({ files }: ArchPlan): ReadonlySet<BaseName> {
-  return new Set(files.filter(({ present }) => !present).map(({ artifact }) => baseOf(artifact)));
+  const wanted = files.filter(({ artifact, present }) => !present && isPlausible(artifact));
+  return new Set(wanted.map(({ artifact }) => baseOf(artifact)));
+}
+
+/** Nothing boots for what cannot be made. */
+function isPlausible(artifact: RecipeArtifact): boolean {
+  try {
+    checkDeclared(artifact);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function resultOf(artifact: RecipeArtifact, architecture: Arch, outcome: Outcome): Rehydrated {

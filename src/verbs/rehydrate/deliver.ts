@@ -60,6 +60,8 @@ async function writeFile(
     writeAtomically(path, (sink) => makeArtifact(artifact, base, sink, options), {
       signal,
       overwrite: force,
+      size: artifact.size,
+      allocates: allocatedBy(artifact),
     });
   const base = bases.get(name);
   try {
@@ -70,6 +72,15 @@ async function writeFile(
   }
   return write(bases.get(name));
 }
+
+/** Bytes that it takes on disk at least: compressed containers and the ISO have no holes. */
+function allocatedBy({ size, recipe }: RecipeArtifact): number {
+  if (recipe.kind === 'iso') return size;
+  const dense = recipe.kind === 'container' && recipe.layers.some(({ codec }) => DENSE.has(codec));
+  return dense ? size : 0;
+}
+
+const DENSE: ReadonlySet<string> = new Set(['vmdk', 'deflate']);
 
 /** What is in the pipe cannot be taken back, but the next run shall not meet the same bad disk. */
 async function sendOnce(artifact: RecipeArtifact, options: DeliverOptions): Promise<number> {

@@ -10,7 +10,7 @@ export function choosePart(request: WorkRequest, progress: Progress): readonly A
   const { architectures } = chooseWork(request, progress);
   const [missing] = architectures.flatMap(({ uncovered }) => uncovered);
   if (missing && architectures.every(({ artifacts }) => artifacts.length === 0)) {
-    throw new UnsupportedError(`the bundle has nothing of this: ${missing.reason}`, {
+    throw new UnsupportedError(`the bundle has none of these: ${missing.reason}`, {
       code: 'ARTIFACT_MISSING',
       context: { bundle: request.bundle.path, artifact: missing.name },
       hint: 'choose another --platform; `inspect` lists what is there',
