@@ -14,24 +14,24 @@ export interface BasesOptions extends IsoOptions {
   readonly cache: MetalCache;
 }
 
-/** The bases of the artifacts at hand, open. */
+/** The open bases of the planned artifacts. */
 export interface Bases extends AsyncDisposable {
-  /** Throws why it cannot be used: a damaged ISO, or a disk that has rotted and could not be made anew. */
+  /** Throws the reason if it cannot be used: a damaged ISO, or a corrupted disk that could not be remade. */
   get(base: BaseName): Source;
-  /** What the engine says of its run; undefined if everything came from the cache. */
+  /** The engine's report of its run; undefined if everything came from the cache. */
   readonly report: EngineReport | undefined;
   /**
-   * A result made from `used` came out wrong: reads the base again. A cached disk that has rotted is
-   * dropped and, with `remake`, made anew. Resolves to true if there is a new one, so that a second try
+   * Call when a result made from `used` came out wrong: reads the base again. A corrupted cached disk is
+   * dropped and, with `remake`, made again. Resolves to true if there is a new disk, so that a second try
    * makes sense. Throws if the ISO is damaged.
    */
   doubt(base: BaseName, used: Source, options: { readonly remake: boolean }): Promise<boolean>;
 }
 
 /**
- * Opens all `needed` bases: the ISO in place, metal disks from the cache, and those that are not
- * there by one boot of the ISO for all. The ISO is hashed before it is booted, and whenever the user
- * named a copy of their own; otherwise the hashes of the outputs prove what was read of it.
+ * Opens all `needed` bases: the ISO in place, and metal disks from the cache; the missing ones are made in
+ * one boot of the ISO. The ISO is hashed before it is booted, and if it is the user's own copy; otherwise
+ * the hashes of the outputs prove the bytes that were read from it.
  */
 export async function openBases(
   needed: ReadonlySet<BaseName>,
@@ -40,7 +40,7 @@ export async function openBases(
   const { recipes, cache, signal, progress } = options;
   const sources = new Map<BaseName, Source>();
   const fresh = new Set<BaseName>();
-  /** Others may still read from one that has rotted: open until the end. */
+  /** Corrupted disks stay open until the end, because others may still read from them. */
   const rotten: Source[] = [];
   const lost = new Map<BaseName, unknown>();
   const doubts = new Map<BaseName, Promise<boolean>>();
@@ -99,7 +99,7 @@ export async function openBases(
     progress({
       type: 'note',
       subject: base,
-      message: `the cached ${base} disk was damaged and is dropped (${used.name})`,
+      message: `the cached ${base} disk was damaged and has been dropped (${used.name})`,
     });
     rotten.push(used);
     sources.delete(base);
@@ -127,7 +127,7 @@ export async function openBases(
     async doubt(base, used, { remake }) {
       await doubts.get(base)?.catch(() => {});
       const current = sources.get(base);
-      // Somebody else has had the same doubt.
+      // Another artifact has already triggered the check.
       if (current !== used) return current !== undefined;
       const doubt = readAgain(base, used, remake);
       doubts.set(base, doubt);
@@ -144,7 +144,7 @@ const damagedDisk = (base: BaseName, { name }: Source) =>
   new IntegrityError(`the cached ${base} disk was damaged`, {
     code: 'BASE_DIGEST',
     context: { base, file: name },
-    hint: 'try again: it is made anew',
+    hint: 'try again: the disk will be made again',
   });
 
 function derivedBase({ bases }: IsoOptions['recipes'], variant: MetalVariant): BlobRef {

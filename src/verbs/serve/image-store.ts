@@ -17,20 +17,20 @@ export interface ImageStoreOptions {
   readonly bundle: Bundle;
   readonly engine: MetalEngine;
   readonly cache: MetalCache;
-  /** Where images are kept, by their SHA-256. */
+  /** Folder of the images, which are named by their SHA-256. */
   readonly folder: string;
-  /** Bytes on disk that they may take together. */
+  /** Maximum bytes on disk for all images together. */
   readonly maxBytes: number;
-  /** Bytes that have to stay free on that file system. */
+  /** Bytes to keep free on that file system. */
   readonly reserve: number;
   readonly isoPaths?: readonly string[] | undefined;
   readonly signal: AbortSignal;
   readonly progress: Progress;
 }
 
-/** Images on disk, made when first asked for. */
+/** Images on disk, made on first request. */
 export interface ImageStore {
-  /** Path of the proved image. However many ask for it at a time, it is made once. */
+  /** Path of the proved image. Concurrent requests make it only once. */
   get(file: ServedFile): Promise<string>;
   /** Resolves when nothing is being made any more. */
   idle(): Promise<void>;
@@ -102,8 +102,8 @@ async function makeImage(file: ServedFile, options: ImageStoreOptions): Promise<
 }
 
 /**
- * What an image takes on disk, at most: a raw disk of many gigabytes is mostly holes, and what it holds is
- * in the ISO, compressed.
+ * The most that an image can take on disk: a raw disk of many gigabytes is mostly holes, and its data is in
+ * the ISO, compressed.
  */
 export function spaceFor({ recipe, size }: RecipeArtifact, { iso }: Recipes): number {
   const isDisk = recipe.kind === 'base' || recipe.kind === 'delta';
@@ -112,7 +112,7 @@ export function spaceFor({ recipe, size }: RecipeArtifact, { iso }: Recipes): nu
 
 const UNPACKED = 4;
 
-/** Drops the images that were not asked for longest until there is room. Throws IoError `DISK_FULL`. */
+/** Removes the least recently requested images until there is room. Throws IoError `DISK_FULL`. */
 async function makeRoom(
   wanted: number,
   { folder, maxBytes, reserve }: ImageStoreOptions,

@@ -12,11 +12,14 @@ import { parseRange } from './range.ts';
 
 export interface ServeOptions extends ImageStoreOptions {
   readonly host: string;
-  /** 0: any that is free. */
+  /** 0 selects any free port. */
   readonly port: number;
-  /** How clients reach this server, if not by what they say: `https://mirror.example.com`. */
+  /**
+   * URL at which clients reach this server, if not given by their Host header:
+   * `https://mirror.example.com`.
+   */
   readonly publicUrl?: string | undefined;
-  /** Called for each request that was answered. */
+  /** Called for each answered request. */
   readonly onRequest?: ((line: RequestLine) => void) | undefined;
 }
 
@@ -24,7 +27,7 @@ export interface RequestLine {
   readonly method: string;
   readonly path: string;
   readonly status: number;
-  /** Bytes of the body. */
+  /** Size of the body in bytes. */
   readonly bytes: number;
   readonly seconds: number;
   readonly error?: unknown;
@@ -33,7 +36,7 @@ export interface RequestLine {
 export interface Serving {
   /** `http://127.0.0.1:8080`. */
   readonly url: string;
-  /** Resolves when the server has ended: after the signal, with nothing under way any more. */
+  /** Resolves when the server has ended: after the signal, with no request in progress. */
   readonly ended: Promise<void>;
 }
 
@@ -41,8 +44,8 @@ export interface Serving {
 const RETRY_AFTER = 120;
 
 /**
- * Serves a release's files by HTTP, and makes each when first asked for: `GET` waits until the image is
- * proved, since no byte goes out before. Serves until the signal. Throws IoError `LISTEN`.
+ * Serves a release's files over HTTP, and makes each on first request: `GET` waits until the image is
+ * proved, and no byte is sent before. Serves until the signal. Throws IoError `LISTEN`.
  */
 export async function serve(options: ServeOptions): Promise<Serving> {
   const { bundle, host, port, signal } = options;
@@ -67,7 +70,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
       const file = path === undefined ? undefined : files.get(path);
       if (file) return await sendFile(request, response, file);
       const stream = path === undefined ? undefined : streams.get(path);
-      if (stream === undefined) return end(response, 404, 'there is no such file');
+      if (stream === undefined) return end(response, 404, 'no such file');
       const rewritten = rewriteStream(stream, bundle, baseUrl(request));
       const body = Buffer.from(`${JSON.stringify(rewritten, undefined, 2)}\n`);
       response.writeHead(200, {
@@ -110,20 +113,20 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     const range = same === undefined || same === etag ? parseRange(wanted, size) : undefined;
     if (range === 'unsatisfiable') {
       response.setHeader('content-range', `bytes */${size}`);
-      return end(response, 416, 'there are no such bytes');
+      return end(response, 416, 'range not satisfiable');
     }
     const { start, end: stop } = range ?? { start: 0, end: size };
     const headers = {
       'content-length': stop - start,
       ...(range ? { 'content-range': `bytes ${start}-${stop - 1}/${size}` } : {}),
     };
-    // How large it is is known without making it.
+    // The size is known without making the image.
     if (request.method === 'HEAD') {
       response.writeHead(range ? 206 : 200, headers).end();
       return;
     }
     const path = await store.get(file);
-    if (response.destroyed) return; // the client has left meanwhile
+    if (response.destroyed) return; // the client has gone
     response.writeHead(range ? 206 : 200, headers);
     if (start === stop) {
       response.end();
@@ -152,7 +155,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   return { url: urlOf(server), ended };
 }
 
-/** The path without query, decoded once; undefined for what cannot be. */
+/** The path without query, decoded once; undefined if it cannot be decoded. */
 function pathOfRequest({ url = '' }: IncomingMessage): string | undefined {
   try {
     return decodeURIComponent(url.replace(/[?#].*$/s, ''));
@@ -179,7 +182,7 @@ async function readStreams(bundle: Bundle): Promise<Map<string, unknown>> {
 
 function fail(response: ServerResponse, error: unknown): void {
   if (response.headersSent) {
-    response.destroy(); // what was promised does not come: the client sees a broken connection
+    response.destroy(); // the promised bytes cannot be sent: the client sees a broken connection
     return;
   }
   response.removeHeader('etag');
@@ -229,7 +232,7 @@ export function parseListen(text: string): { host: string; port: number } {
   const match = /^(?:(?:\[([0-9a-fA-F:.]+)\]|([\w.-]+)):)?(\d{1,5})$/.exec(text.trim());
   const port = Number(match?.[3] ?? Number.NaN);
   if (Number.isNaN(port) || port > 65_535) {
-    throw new UsageError(`${text} is no address to listen on`, {
+    throw new UsageError(`${text} is not an address to listen on`, {
       code: 'LISTEN_ADDRESS',
       hint: 'give a port, or host and port: 8080, 0.0.0.0:8080, [::1]:8080',
     });
