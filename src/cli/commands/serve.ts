@@ -2,8 +2,9 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { openBundle } from '../../bundle/read.ts';
 import { throwIfAborted } from '../../core/errors.ts';
-import { printable } from '../../core/text/printable.ts';
-import { parseListen, type RequestLine, serve } from '../../verbs/serve/serve.ts';
+import { printableLine } from '../../core/text/printable.ts';
+import { parseListen } from '../../verbs/serve/listen.ts';
+import { type RequestLine, serve } from '../../verbs/serve/serve.ts';
 import { bundleOf, cacheFolder, cacheFor, engineFor } from '../environment.ts';
 import type { CliIo } from '../io.ts';
 import { addEngineOptions, collect, type EngineOptions, parseSize } from '../options.ts';
@@ -76,6 +77,10 @@ async function run(options: ServeCliOptions, io: CliIo): Promise<void> {
     isoPaths: options.iso,
     signal: io.signal,
     progress: progress.report,
+    onError: (error) =>
+      progress.aside(() => {
+        io.stderr.write(renderError(error, { debug: options.debug === true }));
+      }),
     onRequest: (line) =>
       progress.aside(() => {
         log(line, options, io);
@@ -97,12 +102,10 @@ function log({ error, ...line }: RequestLine, { json, quiet, debug }: ServeCliOp
     io.stdout.write(`${JSON.stringify({ type: 'request', ...line })}\n`);
   } else if (!quiet) {
     const { status, method, path, bytes, seconds } = line;
-    io.stdout.write(printable(`${status} ${method} ${path} ${bytes} B ${seconds.toFixed(1)} s\n`));
+    io.stdout.write(
+      `${printableLine(`${status} ${method} ${path} ${bytes} B ${seconds.toFixed(1)} s`)}\n`,
+    );
   }
-  if (error === undefined || io.signal.aborted || isLeaving(error)) return;
+  if (error === undefined || io.signal.aborted) return;
   io.stderr.write(renderError(error, { debug: debug === true }));
 }
-
-/** A client that hangs up is not worth reporting. */
-const isLeaving = (error: unknown) =>
-  error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE';

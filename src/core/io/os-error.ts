@@ -28,12 +28,12 @@ const HINTS: Readonly<Record<string, { code: CodeOf<'io'>; what: string; hint: s
   EACCES: { code: 'PERMISSION', what: 'permission denied', hint: 'check owner and mode' },
   EPERM: { code: 'PERMISSION', what: 'operation not permitted', hint: 'check owner and mode' },
   EMFILE: {
-    code: 'IO',
+    code: 'TOO_MANY_FILES',
     what: 'too many open files',
     hint: 'raise the limit of open files: ulimit -n 4096',
   },
   ENFILE: {
-    code: 'IO',
+    code: 'TOO_MANY_FILES',
     what: 'too many open files in the whole system',
     hint: 'end other programs, or raise fs.file-max',
   },
