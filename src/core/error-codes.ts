@@ -87,6 +87,8 @@ export const ERROR_CODES = {
   CERTIFICATES: usage('The certificates that are configured for a registry cannot be used.'),
   CODEC_UNKNOWN: unsupported('A recipe needs a codec that this version does not have.'),
   COMPRESSED_DAMAGED: format('A compressed file of the release cannot be decompressed.'),
+  CONTAINER: usage('`--container` names neither a file or folder nor a container image.'),
+  CONTAINER_UNUSED: usage('`--container` was given for a bundle whose disks come from osmets.'),
   CONTENTS_BAD: format('The list of contents in a bundle is malformed.'),
   CPIO_BAD: format('A cpio archive in the ISO is malformed.'),
   CPIO_COMPRESSED: unsupported('A cpio archive in the ISO is compressed in an unexpected place.'),

@@ -20,8 +20,8 @@ export interface RegenerateRequest {
 }
 
 export interface EngineReport {
-  /** The engine that made the disks; `both` if two engines made them, with the same result. */
-  readonly engine: 'qemu' | 'native' | 'both';
+  /** The engine that made the disks; `both`: each did, with the same result; `files`: none was needed. */
+  readonly engine: 'qemu' | 'native' | 'both' | 'files';
   /** e.g. `qemu 10.0.2, tcg (kvm failed: …)`. For people. */
   readonly detail: string;
   /** Wall-clock seconds of each phase: boot, login, unpack, poweroff… */
@@ -42,5 +42,7 @@ export interface EngineReport {
  */
 export interface MetalEngine {
   readonly name: 'qemu' | 'native' | 'both' | 'auto';
+  /** Whether the user has chosen it, rather than nobody anything. */
+  readonly named?: boolean | undefined;
   regenerate(request: RegenerateRequest): Promise<EngineReport>;
 }

@@ -1,11 +1,12 @@
-import { expectedImage } from '../../../images/platforms.ts';
+import { BASE_NAMES, expectedImage } from '../../../images/platforms.ts';
 import type { Bundle } from '../../bundle/read.ts';
-import { blobsOf, type RecipeArtifact, type Recipes } from '../../bundle/recipes.ts';
+import { blobsOf, blobsOfBase, type RecipeArtifact, type Recipes } from '../../bundle/recipes.ts';
 import type { Arch } from '../../core/arch.ts';
 import type { BlobRef } from '../../core/io/digest.ts';
 import { formatBytes, formatShare } from '../../core/text/bytes.ts';
 import { type Column, renderTable } from '../../core/text/table.ts';
 import { plainFormat, shortName } from '../../release/stream/artifacts.ts';
+import { filesLines } from './files-report.ts';
 
 /** The contents of a bundle and the images it can make. Plain data, printed by `--json`. Sizes in bytes. */
 export interface BundleReport {
@@ -21,6 +22,8 @@ export interface ArchitectureReport {
   readonly release: string;
   readonly iso: Recipes['iso'];
   readonly bases: Recipes['bases'];
+  /** Undefined if the disks come from osmets. */
+  readonly files?: Recipes['files'];
   readonly artifacts: readonly ArtifactReport[];
   readonly missing: Recipes['missing'];
   readonly totals: {
@@ -44,8 +47,10 @@ export interface ArtifactReport extends RecipeArtifact {
 export function reportBundle({ path, recipes }: Bundle): BundleReport {
   const blobs = new Map<string, number>();
   const count = ({ sha256, size }: BlobRef) => blobs.set(sha256, size);
-  for (const { iso, stream, artifacts } of recipes) {
+  for (const one of recipes) {
+    const { iso, stream, artifacts } = one;
     if (iso.embedded) count(iso);
+    for (const base of BASE_NAMES) blobsOfBase(one, base).forEach(count);
     count(stream);
     for (const { recipe } of artifacts) blobsOf(recipe).forEach(count);
   }
@@ -54,7 +59,7 @@ export function reportBundle({ path, recipes }: Bundle): BundleReport {
 }
 
 export function reportArchitecture(recipes: Recipes): ArchitectureReport {
-  const { architecture, stream, release, iso, bases, artifacts, missing } = recipes;
+  const { architecture, stream, release, iso, bases, files, artifacts, missing } = recipes;
   const sum = (of: (artifact: RecipeArtifact) => number) =>
     artifacts.reduce((total, artifact) => total + of(artifact), 0);
   return {
@@ -63,6 +68,7 @@ export function reportArchitecture(recipes: Recipes): ArchitectureReport {
     release,
     iso,
     bases,
+    ...(files ? { files } : {}),
     artifacts: artifacts.map((artifact) => ({
       label: shortName(artifact, artifacts),
       deltaSize: deltaSize(artifact),
@@ -106,6 +112,7 @@ export function renderArchitecture(report: ArchitectureReport): string {
   const lines = [
     `${architecture}  ${stream} ${release}`,
     `iso ${iso.name}: ${formatBytes(iso.size)}, ${where}`,
+    ...filesLines(report),
     '',
     renderTable(COLUMNS, artifacts).trimEnd(),
     '',

@@ -9,6 +9,7 @@ import type { Sha256 } from '../../core/io/digest.ts';
 import type { Progress } from '../../core/progress/progress.ts';
 import type { MetalCache } from '../../engine/cache/metal-cache.ts';
 import type { EngineReport, MetalEngine } from '../../engine/engine.ts';
+import type { Containers } from '../../engine/files/sources/open-container.ts';
 import { type ArtifactId, type Attestation, shortName } from '../../release/stream/artifacts.ts';
 import { checkDeclared } from '../make/write-artifact.ts';
 import { openBases } from './bases.ts';
@@ -38,6 +39,8 @@ export interface ArchContext {
   readonly bundle: Bundle;
   readonly engine: MetalEngine;
   readonly cache: MetalCache;
+  /** Sources of the base `files`, instead of the ISO. */
+  readonly containers?: Containers | undefined;
   readonly pool: CodecPool;
   readonly force: boolean;
   /** The stream to write to, if not to files. */

@@ -1,15 +1,16 @@
 import type { BaseName, MetalVariant } from '../../../images/platforms.ts';
+import type { MetalBase } from '../../bundle/recipes.ts';
 import { FormatError, IntegrityError, throwIfAborted } from '../../core/errors.ts';
-import type { BlobRef } from '../../core/io/digest.ts';
 import { hashSource } from '../../core/io/hash-file.ts';
 import { closeAll, openSource, type Source } from '../../core/io/source.ts';
 import type { MetalCache } from '../../engine/cache/metal-cache.ts';
 import { regenerate } from '../../engine/cache/regenerate.ts';
 import type { EngineReport, MetalEngine } from '../../engine/engine.ts';
 import { openLiveIso } from '../../formats/iso/open.ts';
+import { type MetalsOptions, makeMetals } from '../make/metals.ts';
 import { findIso, type IsoOptions, proveIso } from './iso.ts';
 
-export interface BasesOptions extends IsoOptions {
+export interface BasesOptions extends IsoOptions, Pick<MetalsOptions, 'containers'> {
   readonly engine: MetalEngine;
   readonly cache: MetalCache;
 }
@@ -29,9 +30,9 @@ export interface Bases extends AsyncDisposable {
 }
 
 /**
- * Opens all `needed` bases: the ISO in place, and metal disks from the cache; the missing ones are made in
- * one boot of the ISO. The ISO is hashed before it is booted, and if it is the user's own copy; otherwise
- * the hashes of the outputs prove the bytes that were read from it.
+ * Opens all `needed` bases: the ISO in place, metal disks from the cache, and those that are not
+ * there by one run of the engine, or from files, for all. The ISO is hashed before it is booted, and whenever the user
+ * named a copy of their own; otherwise the hashes of the outputs prove what was read of it.
  */
 export async function openBases(
   needed: ReadonlySet<BaseName>,
@@ -54,9 +55,15 @@ export async function openBases(
     });
     return provenPath;
   };
-  const make = async (wanted: ReadonlyMap<MetalVariant, BlobRef>) => {
-    const iso = await openLiveIso(await provenIso(), { signal });
-    const made = await regenerate(wanted, { ...options, iso });
+  const make = async (wanted: ReadonlyMap<MetalVariant, MetalBase>) => {
+    const made = await makeMetals(wanted, {
+      ...options,
+      isoPath: provenIso,
+      async byOsmet(disks) {
+        const iso = await openLiveIso(await provenIso(), { signal });
+        return regenerate(disks, { ...options, iso });
+      },
+    });
     report = made.report;
     for (const [variant, source] of made.sources) {
       sources.set(variant, source);
@@ -68,7 +75,7 @@ export async function openBases(
   try {
     if (options.isoPath !== undefined) await provenIso();
     if (needed.has('iso')) sources.set('iso', await openSource(await findIso(options), signal));
-    const absent = new Map<MetalVariant, BlobRef>();
+    const absent = new Map<MetalVariant, MetalBase>();
     for (const variant of ['metal', 'metal4k'] as const) {
       if (!needed.has(variant)) continue;
       const base = derivedBase(recipes, variant);
@@ -147,7 +154,7 @@ const damagedDisk = (base: BaseName, { name }: Source) =>
     hint: 'try again: the disk will be made again',
   });
 
-function derivedBase({ bases }: IsoOptions['recipes'], variant: MetalVariant): BlobRef {
+function derivedBase({ bases }: IsoOptions['recipes'], variant: MetalVariant): MetalBase {
   const base = bases[variant];
   if (base) return base;
   throw new FormatError(`the recipe manifest does not describe base ${variant}`, {

@@ -3,12 +3,13 @@ import { checkBlob } from '../../bundle/blobs.ts';
 import type { Bundle } from '../../bundle/read.ts';
 import type { Recipes } from '../../bundle/recipes.ts';
 import type { Arch } from '../../core/arch.ts';
-import { IntegrityError, UsageError } from '../../core/errors.ts';
+import { IntegrityError, UnsupportedError, UsageError } from '../../core/errors.ts';
 import { hashFile } from '../../core/io/hash-file.ts';
 import { osError } from '../../core/io/os-error.ts';
 import type { Progress } from '../../core/progress/progress.ts';
 import { step } from '../../core/progress/step.ts';
 import { openLiveIso } from '../../formats/iso/open.ts';
+import { openRootImageIso } from '../../formats/iso/root-image.ts';
 
 export interface IsoOptions {
   readonly bundle: Bundle;
@@ -41,6 +42,15 @@ export async function findIso({ bundle, recipes, isoPath }: IsoOptions): Promise
   }
   if (size !== iso.size) throw wrongIso(isoPath, recipes, `${size} bytes`, `${iso.size} bytes`);
   return isoPath;
+}
+
+/** Whether the bundle itself lacks its ISO. */
+export async function isIsoAbsent({
+  bundle,
+  recipes: { iso },
+}: Pick<IsoOptions, 'bundle' | 'recipes'>): Promise<boolean> {
+  if (!iso.embedded) return true;
+  return (await stat(bundle.blobPath(iso)).catch(() => undefined)) === undefined;
 }
 
 /** Reads the whole ISO. Throws IntegrityError `ISO_WRONG` (the user's copy) or `BLOB_DIGEST`. */
@@ -76,7 +86,7 @@ export async function matchIsos(
     return isos.set(only.recipes.architecture, path);
   }
   for (const iso of paths) {
-    const { arch } = await openLiveIso(iso, { signal });
+    const arch = await archOfIso(iso, signal);
     const other = isos.get(arch);
     if (other !== undefined) {
       throw new UsageError(`two ISOs of ${arch} are named`, {
@@ -95,6 +105,18 @@ export async function matchIsos(
     isos.set(arch, iso);
   }
   return isos;
+}
+
+/** What an ISO boots, be it one that has no osmet. */
+async function archOfIso(path: string, signal: AbortSignal | undefined): Promise<Arch> {
+  try {
+    return (await openLiveIso(path, { signal })).arch;
+  } catch (error) {
+    if (!(error instanceof UnsupportedError)) throw error;
+    const { arch } = await openRootImageIso(path, signal).catch(() => ({ arch: undefined }));
+    if (arch === undefined) throw error;
+    return arch;
+  }
 }
 
 function wrongIso(path: string, { iso }: Recipes, found: string, expected: string) {

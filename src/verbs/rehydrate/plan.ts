@@ -1,10 +1,13 @@
-import type { RecipeArtifact } from '../../bundle/recipes.ts';
+import { baseOf, type RecipeArtifact } from '../../bundle/recipes.ts';
 import { type ArchWork, chooseWork, type WorkRequest } from '../../bundle/work.ts';
 import { codecOf } from '../../codec/registry.ts';
 import type { Arch } from '../../core/arch.ts';
 import type { UnsupportedError } from '../../core/errors.ts';
 import type { Progress } from '../../core/progress/progress.ts';
-import { matchIsos } from './iso.ts';
+import type { Containers } from '../../engine/files/sources/open-container.ts';
+import { shortName } from '../../release/stream/artifacts.ts';
+import { refuseContainers } from '../make/metals.ts';
+import { isIsoAbsent, matchIsos } from './iso.ts';
 import {
   type Output,
   type PlannedFile,
@@ -21,6 +24,8 @@ export interface PlanRequest extends WorkRequest {
   readonly force?: boolean | undefined;
   /** Copies of the ISO outside the bundle, one per architecture at most. */
   readonly isoPaths?: readonly string[] | undefined;
+  /** Sources of the base `files`, instead of the ISO. */
+  readonly containers?: Containers | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -49,7 +54,9 @@ export interface Plan {
  */
 export async function planRehydration(request: PlanRequest, progress: Progress): Promise<Plan> {
   const { force = false, signal } = request;
-  const { architectures: wanted, leftOut } = chooseWork(request, progress);
+  const { architectures: chosen, leftOut } = chooseWork(request, progress);
+  for (const { recipes } of chosen) refuseContainers(recipes, request.containers);
+  const wanted = await withoutIso(chosen, request, progress);
   const everything = wanted.flatMap(({ artifacts }) => artifacts);
   refuseUnknownCodecs(everything);
   const output =
@@ -62,6 +69,31 @@ export async function planRehydration(request: PlanRequest, progress: Progress):
     isoPath: isos.get(work.recipes.architecture),
   }));
   return { output, architectures, leftOut };
+}
+
+/** With containers alone, what is made from the ISO itself is left out of `all`, and named. */
+async function withoutIso(
+  work: readonly ArchWork[],
+  { bundle, containers, isoPaths = [], selection }: PlanRequest,
+  progress: Progress,
+): Promise<readonly ArchWork[]> {
+  const named = (containers?.names.length ?? 0) > 0 && selection.platforms.includes('all');
+  if (!named || isoPaths.length > 0) return work;
+  const left: ArchWork[] = [];
+  for (const one of work) {
+    const { recipes } = one;
+    const needsIso = one.artifacts.filter((artifact) => baseOf(artifact) === 'iso');
+    if (needsIso.length === 0 || !(await isIsoAbsent({ bundle, recipes }))) {
+      left.push(one);
+      continue;
+    }
+    const names = needsIso.map((artifact) => shortName(artifact, recipes.artifacts)).join(', ');
+    const message = `left out ${names}: they are made from the ISO itself (see --iso)`;
+    progress({ type: 'note', subject: recipes.architecture, message });
+    const artifacts = one.artifacts.filter((artifact) => !needsIso.includes(artifact));
+    left.push({ ...one, artifacts });
+  }
+  return left;
 }
 
 async function placeAll(

@@ -11,6 +11,7 @@ import type { Progress } from '../../core/progress/progress.ts';
 import { byLastUse } from '../../engine/cache/housekeeping.ts';
 import type { MetalCache } from '../../engine/cache/metal-cache.ts';
 import type { MetalEngine } from '../../engine/engine.ts';
+import type { Containers } from '../../engine/files/sources/open-container.ts';
 import { idText } from '../../release/stream/artifacts.ts';
 import { failureOf } from '../rehydrate/failure.ts';
 import { rehydrate } from '../rehydrate/rehydrate.ts';
@@ -27,6 +28,8 @@ export interface ImageStoreOptions {
   /** Bytes to keep free on that file system. */
   readonly reserve: number;
   readonly isoPaths?: readonly string[] | undefined;
+  /** Sources of the base `files`, instead of the ISO. */
+  readonly containers?: Containers | undefined;
   readonly signal: AbortSignal;
   readonly progress: Progress;
 }
@@ -184,7 +187,7 @@ async function hashOf(handle: FileHandle, size: number, signal: AbortSignal): Pr
 }
 
 async function makeImage(file: ServedFile, options: ImageStoreOptions): Promise<void> {
-  const { bundle, engine, cache, folder, isoPaths, signal, progress } = options;
+  const { bundle, engine, cache, folder, isoPaths, containers, signal, progress } = options;
   const { architecture, recipes, artifact } = file;
   throwIfAborted(signal);
   await makeRoom(spaceFor(artifact, recipes), options);
@@ -198,6 +201,7 @@ async function makeImage(file: ServedFile, options: ImageStoreOptions): Promise<
     engine,
     cache,
     isoPaths,
+    containers,
     signal,
     progress,
   });
