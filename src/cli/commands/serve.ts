@@ -2,15 +2,17 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { openBundle } from '../../bundle/read.ts';
 import { throwIfAborted } from '../../core/errors.ts';
-import { printable } from '../../core/text/printable.ts';
-import { parseListen, type RequestLine, serve } from '../../verbs/serve/serve.ts';
+import { printableLine } from '../../core/text/printable.ts';
+import { parseListen } from '../../verbs/serve/listen.ts';
+import { type RequestLine, serve } from '../../verbs/serve/serve.ts';
+import { addContainerOptions, type ContainerOptions, containersOf } from '../containers.ts';
 import { bundleOf, cacheFolder, cacheFor, engineFor } from '../environment.ts';
 import type { CliIo } from '../io.ts';
 import { addEngineOptions, collect, type EngineOptions, parseSize } from '../options.ts';
 import { progressRenderer } from '../progress/choose.ts';
 import { renderError } from '../render-error.ts';
 
-interface ServeCliOptions extends EngineOptions {
+interface ServeCliOptions extends EngineOptions, ContainerOptions {
   readonly bundle?: string;
   readonly iso?: string[];
   readonly listen: string;
@@ -40,6 +42,10 @@ export function addServe(program: Command, io: CliIo): void {
     const text = defaults[option.long ?? ''];
     if (text !== undefined) option.default(option.defaultValue, text);
   }
+  addContainerOptions(
+    command,
+    'take files from this container image, OSTree repository or folder, not the ISO',
+  );
   addEngineOptions(command).action((options: ServeCliOptions) => run(options, io));
 }
 
@@ -74,8 +80,13 @@ async function run(options: ServeCliOptions, io: CliIo): Promise<void> {
     maxBytes: options.imagesSize,
     reserve: options.reserve,
     isoPaths: options.iso,
+    containers: containersOf(options, io),
     signal: io.signal,
     progress: progress.report,
+    onError: (error) =>
+      progress.aside(() => {
+        io.stderr.write(renderError(error, { debug: options.debug === true }));
+      }),
     onRequest: (line) =>
       progress.aside(() => {
         log(line, options, io);
@@ -97,12 +108,10 @@ function log({ error, ...line }: RequestLine, { json, quiet, debug }: ServeCliOp
     io.stdout.write(`${JSON.stringify({ type: 'request', ...line })}\n`);
   } else if (!quiet) {
     const { status, method, path, bytes, seconds } = line;
-    io.stdout.write(printable(`${status} ${method} ${path} ${bytes} B ${seconds.toFixed(1)} s\n`));
+    io.stdout.write(
+      `${printableLine(`${status} ${method} ${path} ${bytes} B ${seconds.toFixed(1)} s`)}\n`,
+    );
   }
-  if (error === undefined || io.signal.aborted || isLeaving(error)) return;
+  if (error === undefined || io.signal.aborted) return;
   io.stderr.write(renderError(error, { debug: debug === true }));
 }
-
-/** A client that hangs up is not worth reporting. */
-const isLeaving = (error: unknown) =>
-  error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE';

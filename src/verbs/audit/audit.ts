@@ -9,7 +9,9 @@ import { forArch, type Progress, silent } from '../../core/progress/progress.ts'
 import { sideBySide, valueOrThrow } from '../../core/threads/side-by-side.ts';
 import type { MetalCache } from '../../engine/cache/metal-cache.ts';
 import type { MetalEngine } from '../../engine/engine.ts';
+import type { Containers } from '../../engine/files/sources/open-container.ts';
 import { shortName } from '../../release/stream/artifacts.ts';
+import { refuseContainers } from '../make/metals.ts';
 import { memoFor } from '../rehydrate/deflate-memo.ts';
 import { matchIsos } from '../rehydrate/iso.ts';
 import { auditArtifact } from './artifact.ts';
@@ -30,6 +32,8 @@ export interface AuditOptions extends WorkRequest {
   readonly jobs?: number | undefined;
   /** Copies of the ISO outside the bundle, one per architecture at most. */
   readonly isoPaths?: readonly string[] | undefined;
+  /** Sources of the base `files`, instead of the ISO. */
+  readonly containers?: Containers | undefined;
   /** Folder with released files, to compare wrong artifacts with. */
   readonly folder?: string | undefined;
   /** The folder of the report. Wrong files that could be compared are kept in its folder `bad`. */
@@ -52,6 +56,7 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
   const progress = options.progress ?? silent;
   const started = new Date().toISOString();
   const { architectures: work } = chooseWork(options, progress);
+  for (const { recipes } of work) refuseContainers(recipes, options.containers);
   const isos = await matchIsos(options.isoPaths ?? [], work, options.signal);
   await using memo = await memoFor(work, options.cache);
   await using pool = workerPool(undefined, memo?.shared);

@@ -8,10 +8,11 @@ import type { LiveIso } from '../../formats/iso/live-iso.ts';
 import { openLiveIso } from '../../formats/iso/open.ts';
 import { objectName } from '../../formats/iso/osmet.ts';
 import { osmetOf } from '../../formats/iso/rootfs.ts';
+import { type MetalsOptions, makeMetals } from '../make/metals.ts';
 import { findIso, type IsoOptions, proveIso } from '../rehydrate/iso.ts';
 import { type DiskGuide, openDiskGuide } from './regions/disk.ts';
 
-export interface AuditBasesOptions extends IsoOptions {
+export interface AuditBasesOptions extends IsoOptions, Pick<MetalsOptions, 'containers'> {
   readonly engine: MetalEngine;
   readonly cache: MetalCache;
 }
@@ -34,7 +35,8 @@ export async function openAuditBases(
   needed: ReadonlySet<BaseName>,
   options: AuditBasesOptions,
 ): Promise<AuditBases> {
-  const { recipes, signal } = options;
+  const { recipes, containers, signal } = options;
+  const fromContainers = recipes.files !== undefined && (containers?.names.length ?? 0) > 0;
   const sources = new Map<BaseName, Source>();
   const disks = new Map<MetalVariant, Source>();
   const errors = new Map<BaseName, unknown>();
@@ -50,23 +52,34 @@ export async function openAuditBases(
       for (const base of bases) errors.set(base, error);
     }
   };
-  await attempt(['iso', 'metal', 'metal4k'], async () => {
-    const path = await findIso(options);
-    await proveIso(path, options);
-    sources.set('iso', await openSource(path, signal));
-  });
+  const ofIso = fromContainers ? (['iso'] as const) : (['iso', 'metal', 'metal4k'] as const);
+  if (needed.has('iso') || !fromContainers)
+    await attempt(ofIso, async () => {
+      const path = await findIso(options);
+      await proveIso(path, options);
+      sources.set('iso', await openSource(path, signal));
+    });
   const variants = (['metal', 'metal4k'] as const).filter((variant) => needed.has(variant));
   const isoPath = sources.get('iso')?.name;
-  if (variants.length > 0 && isoPath !== undefined) {
+  if (variants.length > 0 && (isoPath !== undefined || fromContainers)) {
     await attempt(variants, async () => {
-      live = await openLiveIso(isoPath, { signal });
       const wanted = new Map(
         variants.flatMap((variant) => {
           const base = recipes.bases[variant];
           return base ? [[variant, base] as const] : [];
         }),
       );
-      const made = await disksOf({ live, sha256: recipes.iso.sha256 }, wanted, options);
+      const made = await makeMetals(wanted, {
+        ...options,
+        async isoPath() {
+          if (isoPath !== undefined) return isoPath;
+          throw errors.get('iso') ?? new Error('there is no ISO');
+        },
+        async byOsmet(disks) {
+          live = await openLiveIso(isoPath ?? '', { signal });
+          return disksOf({ live, sha256: recipes.iso.sha256 }, disks, options);
+        },
+      });
       report = made.report;
       for (const [variant, source] of made.sources) disks.set(variant, source);
     });

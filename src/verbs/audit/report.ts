@@ -91,7 +91,7 @@ const artifactSchema = v.object({
 });
 
 const engineSchema = v.object({
-  engine: v.picklist(['qemu', 'native', 'both']),
+  engine: v.picklist(['qemu', 'native', 'both', 'files']),
   detail: proseField,
   seconds: v.record(v.string(), secondsField),
 });

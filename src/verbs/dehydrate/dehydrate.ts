@@ -10,6 +10,7 @@ import { forArch, type Progress, silent } from '../../core/progress/progress.ts'
 import { type Settled, sideBySide, valueOrThrow } from '../../core/threads/side-by-side.ts';
 import type { MetalCache } from '../../engine/cache/metal-cache.ts';
 import type { EngineReport, MetalEngine } from '../../engine/engine.ts';
+import type { Containers } from '../../engine/files/sources/open-container.ts';
 import type { Descriptor } from '../../formats/oci/oci.ts';
 import type { DownloadOptions } from '../../release/download/download.ts';
 import { findReleased } from '../../release/files/released.ts';
@@ -18,7 +19,8 @@ import { readStream } from '../../release/stream/read.ts';
 import type { Stream } from '../../release/stream/schema.ts';
 import { type ArchContext, dehydrateArch } from './arch.ts';
 import { allowance } from './failures.ts';
-import { fetchReleased } from './fetch.ts';
+import { fetchMetal, fetchReleased } from './fetch.ts';
+import type { BaseChoice } from './iso.ts';
 import { addIndex, addManifest } from './manifest.ts';
 import { type Survey, surveyArch } from './survey.ts';
 import { verifyBundle } from './verify.ts';
@@ -47,6 +49,13 @@ export interface DehydrateOptions {
   readonly download?:
     | Pick<DownloadOptions, 'parallel' | 'keyring' | 'acceptKeys' | 'limit' | 'http'>
     | undefined;
+  /**
+   * What the metal disks are made from later: the ISO's osmets, or files. By default files if containers are named or
+   * the ISO has no osmet.
+   */
+  readonly base?: BaseChoice;
+  /** Container images that shall do instead of the ISO later. */
+  readonly containers?: Containers | undefined;
   readonly engine: MetalEngine;
   /** Receives the regenerated disks, and remembers which ISO an engine made them from. */
   readonly cache: MetalCache;
@@ -93,13 +102,17 @@ export async function dehydrate(options: DehydrateOptions): Promise<DehydrateRep
   const { folder, engine, cache, isoExternal = false } = options;
   if (options.download) {
     const { progress = silent } = options;
-    await fetchReleased(stream, arches, allowed, { ...options.download, folder, signal, progress });
+    const how = { ...options.download, folder, signal, progress };
+    await fetchReleased(stream, arches, allowed, how);
+    await fetchMetal(stream, arches, allowed, how);
   }
   const context = {
     folder,
     engine,
     cache,
     isoExternal,
+    base: options.base,
+    containers: options.containers,
     writer,
     pool,
     allowed,
@@ -109,7 +122,7 @@ export async function dehydrate(options: DehydrateOptions): Promise<DehydrateRep
   const progressOf = (arch: Arch) => forArch(options.progress ?? silent, arch, arches.length > 1);
 
   const surveyed = await sideBySide(lists, 1, ({ arch, artifacts }) =>
-    surveyArch(arch, artifacts, context),
+    surveyArch(arch, artifacts, { ...context, progress: progressOf(arch) }),
   );
   const surveys = allOf(surveyed, arches, signal);
   const settled = await sideBySide(surveys, jobs, (survey) =>
@@ -121,17 +134,21 @@ export async function dehydrate(options: DehydrateOptions): Promise<DehydrateRep
     for (const { recipes } of made) manifests.push(await addManifest(writer, recipes));
     await addIndex(writer, manifests, made[0]?.recipes.release ?? stream.stream);
     const { path } = writer;
-    const verified = await sideBySide(made, jobs, ({ recipes, metal, isoPath }) => {
+    const verified = await sideBySide(made, jobs, ({ recipes, metal, isoPath, filesBase }) => {
       const arch = recipes.architecture;
       const progress = progressOf(arch);
-      return verifyBundle({ path, arch, metal, isoPath, pool, signal, progress });
+      return verifyBundle({ path, arch, metal, isoPath, filesBase, pool, signal, progress });
     });
     allOf(verified, arches, signal);
     await writer.commit();
     const architectures = made.map(({ recipes, engine: report }) => ({ recipes, engine: report }));
     return { bundle: target, architectures };
   } finally {
-    for (const one of settled) if (one.ok) await closeAll(one.value.metal);
+    for (const one of settled) {
+      if (!one.ok) continue;
+      await closeAll(one.value.metal);
+      await one.value.filesBase?.close();
+    }
   }
 }
 

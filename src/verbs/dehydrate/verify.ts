@@ -1,6 +1,7 @@
 import type { BaseName } from '../../../images/platforms.ts';
+import type { Bundle } from '../../bundle/read.ts';
 import { openBundle, recipesFor } from '../../bundle/read.ts';
-import { baseOf } from '../../bundle/recipes.ts';
+import { baseOf, type Recipes } from '../../bundle/recipes.ts';
 import type { CodecPool } from '../../codec/pool.ts';
 import type { Arch } from '../../core/arch.ts';
 import { IntegrityError } from '../../core/errors.ts';
@@ -8,6 +9,7 @@ import { nullSink } from '../../core/io/sink.ts';
 import { openSource, type Source } from '../../core/io/source.ts';
 import type { Progress } from '../../core/progress/progress.ts';
 import { step } from '../../core/progress/step.ts';
+import { applyDelta } from '../../formats/delta/apply.ts';
 import { shortName } from '../../release/stream/artifacts.ts';
 import { writeArtifact } from '../make/write-artifact.ts';
 
@@ -19,6 +21,8 @@ export interface VerifyOptions {
   readonly metal: ReadonlyMap<string, Source>;
   /** Path of the ISO if the bundle does not contain it. */
   readonly isoPath: string;
+  /** The base `files`, if the disks are made from it. */
+  readonly filesBase?: Source | undefined;
   readonly pool: CodecPool;
   readonly signal?: AbortSignal | undefined;
   readonly progress: Progress;
@@ -30,9 +34,11 @@ export interface VerifyOptions {
  * wrong.
  */
 export async function verifyBundle(options: VerifyOptions): Promise<void> {
-  const { path, arch, metal, isoPath, pool, signal, progress } = options;
+  const { path, arch, metal, isoPath, filesBase, pool, signal, progress } = options;
   const bundle = await openBundle(path, signal);
-  const { artifacts, iso } = recipesFor(bundle, arch);
+  const recipes = recipesFor(bundle, arch);
+  const { artifacts, iso } = recipes;
+  if (filesBase) await verifyMetal(bundle, recipes, filesBase, { pool, signal, progress });
   await using isoSource = await openSource(iso.embedded ? bundle.blobPath(iso) : isoPath);
   const sourceOf = (name: BaseName) => (name === 'iso' ? isoSource : metal.get(name));
   for (const artifact of artifacts) {
@@ -53,5 +59,23 @@ export async function verifyBundle(options: VerifyOptions): Promise<void> {
         cause: error,
       });
     }
+  }
+}
+
+/** Patches the base `files` into each metal disk that is made from it. */
+async function verifyMetal(
+  bundle: Bundle,
+  { bases }: Recipes,
+  base: Source,
+  { pool, signal, progress }: Pick<VerifyOptions, 'pool' | 'signal' | 'progress'>,
+): Promise<void> {
+  for (const [subject, metal] of Object.entries(bases)) {
+    if (metal?.delta === undefined) continue;
+    const delta = bundle.readBlob(metal.delta, signal);
+    using hashing = pool.hashing(metal.size, signal);
+    const sink = nullSink();
+    await step(progress, { subject, phase: 'verify', total: metal.size }, (onBytes) =>
+      applyDelta({ base, delta, sink, hashing, expected: metal, name: subject, signal, onBytes }),
+    );
   }
 }
