@@ -351,7 +351,7 @@ describe('rehydrate -o -', () => {
     const { code, stdout, stderr } = await tarOf(release.engine, '-b', wounded);
     expect(code).toBe(4);
     expect(stderr).toMatch(/^error: x86_64: .*\[BLOB_DIGEST\]$/m);
-    expect(stderr).toMatch(/^error: s390x: the output stream broke off before it/m);
+    expect(stderr).toMatch(/^error: s390x: the output stream broke before this artifact/m);
     await expect(namesIn(stdout)).rejects.toThrow(/[Uu]nexpected EOF/);
     await rm(wounded, { recursive: true });
   });
@@ -446,9 +446,7 @@ describe('dehydrate', () => {
     expect(asked.code).toBe(5);
     expect(await readdir(out)).toEqual(['z-qemu.raw']);
     expect(asked.stderr).toMatch(/^x86_64 .* not covered: qemu$/m);
-    expect(asked.stderr).toMatch(
-      /^error: x86_64: all is done except .*: qemu \[ARTIFACT_MISSING\]$/m,
-    );
+    expect(asked.stderr).toMatch(/^error: x86_64: done, except .*: qemu \[ARTIFACT_MISSING\]$/m);
     for (const name of files) await execa('mv', [join(away, name), release.folder]);
     await rm(target, { recursive: true });
   });

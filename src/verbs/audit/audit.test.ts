@@ -292,7 +292,10 @@ test('shards judge each artifact once and merge into one report', async () => {
   expect(merged.request).toEqual(whole.report?.request);
 
   const incomplete = await cli(['audit', '--merge', ...folders.slice(1), '--report', out]);
-  expect(incomplete).toMatchObject({ code: 2, stderr: expect.stringContaining(`1/${of} missing`) });
+  expect(incomplete).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining(`missing: 1/${of}`),
+  });
   const twice = await cli(['audit', '--merge', ...folders, folders[0] ?? '', '--report', out]);
   expect(twice).toMatchObject({ code: 2, stderr: expect.stringContaining('AUDIT_TWICE') });
 });

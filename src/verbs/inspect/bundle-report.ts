@@ -8,7 +8,7 @@ import { type Column, renderTable } from '../../core/text/table.ts';
 import { plainFormat, shortName } from '../../release/stream/artifacts.ts';
 import { filesLines } from './files-report.ts';
 
-/** What a bundle holds and can make. Plain data: `--json` prints it as it is. Sizes in bytes. */
+/** The contents of a bundle and the images it can make. Plain data, printed by `--json`. Sizes in bytes. */
 export interface BundleReport {
   readonly path: string;
   readonly architectures: readonly ArchitectureReport[];
@@ -30,7 +30,7 @@ export interface ArchitectureReport {
     readonly artifacts: number;
     /** Uncompressed. */
     readonly size: number;
-    /** Compressed as released, where known. */
+    /** Compressed size as released, where known. */
     readonly releasedSize: number;
     /** Deltas and the recipes of codecs together. */
     readonly deltaSize: number;
@@ -40,7 +40,7 @@ export interface ArchitectureReport {
 export interface ArtifactReport extends RecipeArtifact {
   /** Short name that `--platform` takes. */
   readonly label: string;
-  /** Of its delta and the recipes of its layers together. */
+  /** Size of its delta and the recipes of its layers together. */
   readonly deltaSize: number;
 }
 
@@ -84,7 +84,7 @@ export function reportArchitecture(recipes: Recipes): ArchitectureReport {
   };
 }
 
-/** One section per architecture; where there are several, an overview before them. */
+/** One section per architecture, after an overview if there are several. */
 export function renderBundleReport({ path, size, architectures }: BundleReport): string {
   const head = `bundle ${path}: ${formatBytes(size)}\n`;
   const overview = architectures.length > 1 ? [renderTable(OVERVIEW, architectures)] : [];
@@ -146,7 +146,7 @@ const COLUMNS: readonly Column<ArtifactReport>[] = [
       blobsOf(artifact.recipe).length > 0 ? formatBytes(artifact.deltaSize) : 'none',
   },
   {
-    // Of what a mirror would have to carry otherwise: the file as released.
+    // Relative to the released file, which a mirror would have to carry otherwise.
     title: 'RATIO',
     align: 'right',
     cell: (artifact) => formatShare(artifact.deltaSize, artifact.released.size ?? artifact.size),
@@ -162,17 +162,17 @@ export function madeFrom({ recipe }: Pick<RecipeArtifact, 'recipe'>): string {
   return [...layers, recipe.base].join(' < ');
 }
 
-/** Deltas of this size are worth a word if they are no smaller than half of what they stand for. */
+/** Deltas of at least this size are mentioned if they are at least half as large as their image. */
 const STORED = 1 << 20;
 
 function isStored({ deltaSize, released, size }: ArtifactReport): boolean {
   return deltaSize > STORED && deltaSize > (released.size ?? size) / 2;
 }
 
-/** Said rather than hidden in a column: here the bundle saves nothing. */
+/** A line rather than a column, because for this artifact the bundle saves little. */
 function stored({ label, deltaSize, platform, format }: ArtifactReport): string {
   const why = expectedImage(platform, plainFormat(format))?.note;
-  return `stored ${label}: ${formatBytes(deltaSize)} of it are in no base${why ? ` (${why})` : ''}`;
+  return `stored ${label}: ${formatBytes(deltaSize)} of it are not in any base${why ? ` (${why})` : ''}`;
 }
 
 export function deltaSize({ recipe }: Pick<RecipeArtifact, 'recipe'>): number {

@@ -15,15 +15,15 @@ export interface BasesOptions extends IsoOptions, Pick<MetalsOptions, 'container
   readonly cache: MetalCache;
 }
 
-/** The bases of the artifacts at hand, open. */
+/** The open bases of the planned artifacts. */
 export interface Bases extends AsyncDisposable {
-  /** Throws why it cannot be used: a damaged ISO, or a disk that has rotted and could not be made anew. */
+  /** Throws the reason if it cannot be used: a damaged ISO, or a corrupted disk that could not be remade. */
   get(base: BaseName): Source;
-  /** What the engine says of its run; undefined if everything came from the cache. */
+  /** The engine's report of its run; undefined if everything came from the cache. */
   readonly report: EngineReport | undefined;
   /**
-   * A result made from `used` came out wrong: reads the base again. A cached disk that has rotted is
-   * dropped and, with `remake`, made anew. Resolves to true if there is a new one, so that a second try
+   * Call when a result made from `used` came out wrong: reads the base again. A corrupted cached disk is
+   * dropped and, with `remake`, made again. Resolves to true if there is a new disk, so that a second try
    * makes sense. Throws if the ISO is damaged.
    */
   doubt(base: BaseName, used: Source, options: { readonly remake: boolean }): Promise<boolean>;
@@ -41,7 +41,7 @@ export async function openBases(
   const { recipes, cache, signal, progress } = options;
   const sources = new Map<BaseName, Source>();
   const fresh = new Set<BaseName>();
-  /** Others may still read from one that has rotted: open until the end. */
+  /** Corrupted disks stay open until the end, because others may still read from them. */
   const rotten: Source[] = [];
   const lost = new Map<BaseName, unknown>();
   const doubts = new Map<BaseName, Promise<boolean>>();
@@ -106,7 +106,7 @@ export async function openBases(
     progress({
       type: 'note',
       subject: base,
-      message: `the cached ${base} disk was damaged and is dropped (${used.name})`,
+      message: `the cached ${base} disk was damaged and has been dropped (${used.name})`,
     });
     rotten.push(used);
     sources.delete(base);
@@ -134,7 +134,7 @@ export async function openBases(
     async doubt(base, used, { remake }) {
       await doubts.get(base)?.catch(() => {});
       const current = sources.get(base);
-      // Somebody else has had the same doubt.
+      // Another artifact has already triggered the check.
       if (current !== used) return current !== undefined;
       const doubt = readAgain(base, used, remake);
       doubts.set(base, doubt);
@@ -151,7 +151,7 @@ const damagedDisk = (base: BaseName, { name }: Source) =>
   new IntegrityError(`the cached ${base} disk was damaged`, {
     code: 'BASE_DIGEST',
     context: { base, file: name },
-    hint: 'try again: it is made anew',
+    hint: 'try again: the disk will be made again',
   });
 
 function derivedBase({ bases }: IsoOptions['recipes'], variant: MetalVariant): MetalBase {

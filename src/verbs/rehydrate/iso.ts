@@ -14,7 +14,7 @@ import { openRootImageIso } from '../../formats/iso/root-image.ts';
 export interface IsoOptions {
   readonly bundle: Bundle;
   readonly recipes: Recipes;
-  /** The user's own copy; must be the very ISO of the bundle. */
+  /** The user's own copy; must be identical to the ISO of the bundle. */
   readonly isoPath?: string | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly progress: Progress;
@@ -70,9 +70,9 @@ export async function proveIso(path: string, options: IsoOptions): Promise<void>
 }
 
 /**
- * Tells which of the user's ISOs is whose. The only one for the only architecture is taken as it is
- * (it is checked soon enough); of several, each says itself what it boots. Throws UsageError
- * `ISO_TWICE` or `ISO_UNWANTED`, and what `openLiveIso` throws.
+ * Assigns the user's ISOs to architectures. A single ISO for a single architecture is accepted unread (it
+ * is checked later); otherwise each ISO's own architecture decides. Throws UsageError `ISO_TWICE` or
+ * `ISO_UNWANTED`, and what `openLiveIso` throws.
  */
 export async function matchIsos(
   paths: readonly string[],
@@ -92,14 +92,14 @@ export async function matchIsos(
       throw new UsageError(`two ISOs of ${arch} are named`, {
         code: 'ISO_TWICE',
         context: { first: other, second: iso },
-        hint: 'name one --iso for each architecture at most',
+        hint: 'give at most one --iso for each architecture',
       });
     }
     if (!wanted.some(({ recipes }) => recipes.architecture === arch)) {
-      throw new UsageError(`${iso} is an ISO of ${arch}, which nothing is made of`, {
+      throw new UsageError(`${iso} is an ISO for ${arch}, which was not requested`, {
         code: 'ISO_UNWANTED',
         context: { iso },
-        hint: `leave it out, or add ${arch} to --arch`,
+        hint: `omit it, or add ${arch} to --arch`,
       });
     }
     isos.set(arch, iso);

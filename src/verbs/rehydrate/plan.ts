@@ -16,11 +16,11 @@ import {
   refuseClashes,
 } from './output.ts';
 
-/** What a user asks for, of which architectures, and where it shall go. */
+/** The requested artifacts, their architectures and their destination. */
 export interface PlanRequest extends WorkRequest {
-  /** A function is asked once the number of artifacts is known. */
+  /** A function is called once the number of artifacts is known. */
   readonly output: Output | ((count: number) => Promise<Output>);
-  /** Replace files that are in the way. */
+  /** Replace existing files. */
   readonly force?: boolean | undefined;
   /** Copies of the ISO outside the bundle, one per architecture at most. */
   readonly isoPaths?: readonly string[] | undefined;
@@ -29,14 +29,14 @@ export interface PlanRequest extends WorkRequest {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Where an artifact goes: to a file, or without a path to the stream. */
+/** The destination of an artifact: a file or, without a path, the stream. */
 export type Planned =
   | PlannedFile
   | { readonly artifact: RecipeArtifact; readonly path: undefined; readonly present: false };
 
-/** What is to be made of one architecture. */
+/** The work for one architecture. */
 export interface ArchPlan extends ArchWork {
-  /** Where each artifact goes. */
+  /** The destination of each artifact. */
   readonly files: readonly Planned[];
   readonly isoPath: string | undefined;
 }
@@ -44,12 +44,12 @@ export interface ArchPlan extends ArchWork {
 export interface Plan {
   readonly output: Output;
   readonly architectures: readonly ArchPlan[];
-  /** Architectures of the bundle that have nothing of what is asked for, and why. */
+  /** Architectures of the bundle without any requested artifact, with the reason. */
   readonly leftOut: ReadonlyMap<Arch, UnsupportedError>;
 }
 
 /**
- * Decides what is made and where it goes, for all architectures, before any work is done. Throws
+ * Decides which artifacts are made and where they go, for all architectures, before any work is done. Throws
  * UnsupportedError `CODEC_UNKNOWN`, and what {@link chooseWork} and {@link planFiles} throw.
  */
 export async function planRehydration(request: PlanRequest, progress: Progress): Promise<Plan> {
@@ -107,7 +107,7 @@ async function placeAll(
   return artifacts.map((artifact) => ({ artifact, path: undefined, present: false }));
 }
 
-/** Said now rather than after minutes of booting. */
+/** Fails now rather than after the boot. */
 function refuseUnknownCodecs(artifacts: readonly RecipeArtifact[]): void {
   for (const { recipe, name } of artifacts) {
     if (recipe.kind === 'container') for (const layer of recipe.layers) codecOf(layer, name);
