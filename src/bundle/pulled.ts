@@ -11,7 +11,8 @@ import { baseOf, blobsOf, blobsOfBase, type RecipeArtifact, type Recipes } from 
 export interface NotPulled {
   /** The ISO, of a bundle that has one. */
   readonly iso: boolean;
-  readonly artifacts: ReadonlySet<RecipeArtifact>;
+  /** And the first blob that each lacks. */
+  readonly artifacts: ReadonlyMap<RecipeArtifact, BlobRef>;
 }
 
 export async function notPulled(
@@ -24,11 +25,14 @@ export async function notPulled(
     known.set(sha256, found);
     return found;
   };
-  const artifacts = new Set<RecipeArtifact>();
+  const artifacts = new Map<RecipeArtifact, BlobRef>();
   for (const artifact of recipes.artifacts) {
     const base: BaseName = baseOf(artifact);
     const blobs = [...blobsOf(artifact.recipe), ...blobsOfBase(recipes, base)];
-    for (const blob of blobs) if (!(await isThere(blob))) artifacts.add(artifact);
+    for (const blob of blobs) {
+      if (artifacts.has(artifact) || (await isThere(blob))) continue;
+      artifacts.set(artifact, blob);
+    }
   }
   return { iso: recipes.iso.embedded && !(await isThere(recipes.iso)), artifacts };
 }
@@ -49,19 +53,19 @@ export function pullCommand(
   return `iso-rehydrate pull REF -p ${names}${arch} -o ${bundle.path}`;
 }
 
-/** Throws IntegrityError `BLOB_MISSING` if some of these were not pulled. */
-export async function refuseNotPulled(
+/** Throws IntegrityError `BLOB_MISSING` if this artifact was not pulled. */
+export function refuseNotPulled(
   bundle: Bundle,
   recipes: Recipes,
-  artifacts: readonly RecipeArtifact[],
-): Promise<void> {
-  const absent = (await notPulled(bundle, recipes)).artifacts;
-  const wanted = artifacts.filter((artifact) => absent.has(artifact));
-  if (wanted.length === 0) return;
-  const names = wanted.map((artifact) => shortName(artifact, recipes.artifacts)).join(', ');
-  throw new IntegrityError(`not pulled: ${names} of ${recipes.architecture}`, {
+  artifact: RecipeArtifact,
+  { artifacts }: NotPulled,
+): void {
+  const absent = artifacts.get(artifact);
+  if (absent === undefined) return;
+  const name = shortName(artifact, recipes.artifacts);
+  throw new IntegrityError(`blob ${absent.sha256} is missing: ${name} was not pulled`, {
     code: 'BLOB_MISSING',
     context: { bundle: bundle.path },
-    hint: `run \`${pullCommand(bundle, recipes, wanted)}\``,
+    hint: `run \`${pullCommand(bundle, recipes, [artifact])}\``,
   });
 }

@@ -38,9 +38,9 @@ export function toolsOf({ versions, hostArch }: CliIo): Record<string, string> {
 }
 
 export function engineFor(options: EngineOptions, io: CliIo): MetalEngine {
-  const { engine, accel, timeoutScale } = options;
+  const { engine, engineNamed, accel, timeoutScale } = options;
   const logDir = options.logDir ?? logFolder(io.env);
-  return io.createEngine({ engine, accel, logDir, timeoutScale });
+  return { ...io.createEngine({ engine, accel, logDir, timeoutScale }), named: engineNamed };
 }
 
 /**

@@ -15,6 +15,8 @@ export interface OutputOptions {
 /** Options of the commands that run the engine. */
 export interface EngineOptions extends OutputOptions {
   readonly engine: EngineChoice;
+  /** Whether the engine was chosen, and is not the default. */
+  readonly engineNamed?: boolean;
   readonly accel: 'auto' | 'kvm' | 'tcg';
   readonly timeoutScale?: number;
   readonly logDir?: string;
@@ -106,7 +108,10 @@ export function addEngineOptions(command: Command): Command {
     .option('--log-dir <dir>', 'folder for console logs of failed virtual machines')
     .option('--cache-dir <dir>', 'folder for regenerated disks')
     .option('--cache-size <size>', 'maximum size of the cache', parseSize, 20 * 2 ** 30)
-    .option('--no-cache', 'disable the cache');
+    .option('--no-cache', 'disable the cache')
+    .hook('preAction', (self) => {
+      self.setOptionValue('engineNamed', self.getOptionValueSource('engine') === 'cli');
+    });
   // The default of --cache-size reads better as text than as a number of bytes.
   const cacheSize = command.options.find(({ long }) => long === '--cache-size');
   cacheSize?.default(20 * 2 ** 30, '20GiB');

@@ -13,12 +13,13 @@ import { checkPlan, checkSigned, publicKey, readPart } from '../../verbs/audit/p
 import type { AuditReport } from '../../verbs/audit/report.ts';
 import { auditFailure } from '../../verbs/audit/verdict.ts';
 import { REPORT_FILES, writeReport } from '../../verbs/audit/write-report.ts';
+import { addContainerOptions, type ContainerOptions, containersOf } from '../containers.ts';
 import { bundleOf, cacheFor, engineFor, existingFolder, toolsOf } from '../environment.ts';
 import type { CliIo } from '../io.ts';
 import { addEngineOptions, addSelectionOptions, collect, type EngineOptions } from '../options.ts';
 import { progressRenderer } from '../progress/choose.ts';
 
-interface AuditCliOptions extends EngineOptions {
+interface AuditCliOptions extends EngineOptions, ContainerOptions {
   readonly bundle?: string;
   readonly arch?: Arch[] | 'all';
   readonly platform?: string[];
@@ -50,6 +51,10 @@ export function addAudit(program: Command, io: CliIo): void {
     )
     .addHelpText('after', HELP);
   addSelectionOptions(command, { everything: true });
+  addContainerOptions(
+    command,
+    'take files from this container image, OSTree repository or folder, not the ISO',
+  );
   addEngineOptions(command).action((options: AuditCliOptions) => run(options, io));
 }
 
@@ -104,6 +109,7 @@ async function audited(options: AuditCliOptions, io: CliIo): Promise<AuditReport
     cache,
     jobs: options.jobs,
     isoPaths: options.iso,
+    containers: containersOf(options, io),
     folder: options.artifacts,
     reportFolder: options.report,
     tools: toolsOf(io),
@@ -122,7 +128,7 @@ interface Merged {
   readonly inputs?: readonly Sha256[];
 }
 
-/** What is signed was proved: each part by the bundle's plan, and by a signature of whoever made it. */
+/** Signs only what was proved: each part by the bundle's plan, and by the signature of the job that made it. */
 async function merged(
   folders: readonly string[],
   signingKey: Buffer | undefined,

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { Arch } from '../../core/arch.ts';
 import { UsageError } from '../../core/errors.ts';
 import { createHttp } from '../../core/http/client.ts';
@@ -7,6 +7,7 @@ import { printable } from '../../core/text/printable.ts';
 import { parseFingerprint } from '../../release/download/signature.ts';
 import { type DehydrateReport, dehydrate } from '../../verbs/dehydrate/dehydrate.ts';
 import { renderArchitecture, reportArchitecture } from '../../verbs/inspect/bundle-report.ts';
+import { addContainerOptions, type ContainerOptions, containersOf } from '../containers.ts';
 import { cacheFor, engineFor, existingFolder } from '../environment.ts';
 import type { CliIo } from '../io.ts';
 import {
@@ -18,12 +19,13 @@ import {
 } from '../options.ts';
 import { progressRenderer } from '../progress/choose.ts';
 
-interface DehydrateCliOptions extends EngineOptions {
+interface DehydrateCliOptions extends EngineOptions, ContainerOptions {
   readonly stream: string;
   readonly artifacts: string;
   readonly arch?: Arch[] | 'all';
   readonly output: string;
   readonly isoExternal?: true;
+  readonly base?: 'osmet' | 'files';
   readonly allowMissing?: string[];
   readonly download?: true;
   readonly downloads: number;
@@ -45,6 +47,12 @@ export function addDehydrate(program: Command, io: CliIo): void {
       parseArches,
     )
     .option('--iso-external', 'leave the ISO out of the bundle')
+    .addOption(
+      new Option('--base <kind>', 'what to make the metal disk from (default: see below)').choices([
+        'osmet',
+        'files',
+      ]),
+    )
     .option('--allow-missing <names>', 'artifacts that may be missing', parseList)
     .option(
       '--download',
@@ -54,11 +62,15 @@ export function addDehydrate(program: Command, io: CliIo): void {
     .option('--keyring <file>', 'with --download: check the GPG signature of every file (gpgv)')
     .option(
       '--accept-key <fingerprint>',
-      'take signatures by this key although it is expired or revoked (repeatable)',
+      'accept signatures by this key even if it is expired or revoked (repeatable)',
       (text: string, previous: readonly string[] = []) => [...previous, parseFingerprint(text)],
     )
     .option('--force', 'replace an existing bundle')
     .addHelpText('after', HELP);
+  addContainerOptions(
+    command,
+    'a container image, OSTree repository or folder that shall do instead of the ISO',
+  );
   addEngineOptions(command).action((options: DehydrateCliOptions) => run(options, io));
 }
 
@@ -71,17 +83,23 @@ as they arrive; an interrupted run resumes where it stopped. Disks that the ISO 
 are not downloaded. --keyring takes keys in binary or ASCII-armored form; a key that has expired or
 was revoked proves nothing unless --accept-key names it. Without --arch, all architectures of
 the stream are covered.
+--base osmet, the default, relies on the osmet in the ISO. If the ISO has none, --base files is
+used: the bundle lists the files on the disk and holds a delta from their contents to the
+released metal image. With --container, either the ISO or one of the containers is enough to
+make the disk; the bundle holds the files that one of them lacks.
 
 Examples:
   iso-rehydrate dehydrate --stream stream.json --artifacts release/ -o bundle
   iso-rehydrate dehydrate --stream stable.json --arch x86_64 --download --artifacts dl/ \\
     --keyring fedora.gpg -o bundle
+  iso-rehydrate dehydrate --stream stable.json --artifacts dl/ -o bundle \\
+    --container quay.io/fedora/fedora-coreos:stable
   iso-rehydrate estimate --stream stable.json    preview it`;
 
 function downloadOf(options: DehydrateCliOptions, { env }: CliIo) {
   const { download, downloads, keyring, acceptKey } = options;
   if (acceptKey && keyring === undefined) {
-    throw new UsageError('--accept-key is for --keyring', {
+    throw new UsageError('--accept-key needs --keyring', {
       code: 'KEYRING_ALONE',
       hint: 'add --download and --keyring',
     });
@@ -113,6 +131,8 @@ async function run(options: DehydrateCliOptions, io: CliIo): Promise<void> {
       allowMissing: options.allowMissing,
       download: downloadOf(options, io),
       force: options.force,
+      base: options.base,
+      containers: containersOf(options, io),
       jobs: options.jobs,
       engine: engineFor(options, io),
       cache,

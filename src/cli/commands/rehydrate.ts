@@ -7,13 +7,14 @@ import type { Rehydrated } from '../../verbs/rehydrate/arch.ts';
 import { failureOf } from '../../verbs/rehydrate/failure.ts';
 import { resolveOutput } from '../../verbs/rehydrate/output.ts';
 import { type RehydrateReport, rehydrate } from '../../verbs/rehydrate/rehydrate.ts';
+import { addContainerOptions, type ContainerOptions, containersOf } from '../containers.ts';
 import { bundleOf, cacheFor, engineFor, existingFolder } from '../environment.ts';
 import type { CliIo } from '../io.ts';
 import { addEngineOptions, addSelectionOptions, type EngineOptions } from '../options.ts';
 import { progressRenderer } from '../progress/choose.ts';
 import { renderSummary, summaryEvent } from '../summary.ts';
 
-interface RehydrateCliOptions extends EngineOptions {
+interface RehydrateCliOptions extends EngineOptions, ContainerOptions {
   readonly bundle?: string;
   readonly arch?: Arch[] | 'all';
   readonly platform?: string[];
@@ -32,6 +33,10 @@ export function addRehydrate(program: Command, io: CliIo): void {
     .option('--force', 'replace existing files with other content')
     .addHelpText('after', HELP);
   addSelectionOptions(command, { everything: false });
+  addContainerOptions(
+    command,
+    'take files from this container image, OSTree repository or folder, not the ISO',
+  );
   addEngineOptions(command).action((options: RehydrateCliOptions) => run(options, io));
 }
 
@@ -77,6 +82,7 @@ async function run(options: RehydrateCliOptions, io: CliIo): Promise<void> {
     engine: engineFor(options, io),
     cache,
     isoPaths: options.iso,
+    containers: containersOf(options, io),
     signal,
     progress: progress.report,
     onResult,

@@ -5,13 +5,14 @@ import { throwIfAborted } from '../../core/errors.ts';
 import { printableLine } from '../../core/text/printable.ts';
 import { parseListen } from '../../verbs/serve/listen.ts';
 import { type RequestLine, serve } from '../../verbs/serve/serve.ts';
+import { addContainerOptions, type ContainerOptions, containersOf } from '../containers.ts';
 import { bundleOf, cacheFolder, cacheFor, engineFor } from '../environment.ts';
 import type { CliIo } from '../io.ts';
 import { addEngineOptions, collect, type EngineOptions, parseSize } from '../options.ts';
 import { progressRenderer } from '../progress/choose.ts';
 import { renderError } from '../render-error.ts';
 
-interface ServeCliOptions extends EngineOptions {
+interface ServeCliOptions extends EngineOptions, ContainerOptions {
   readonly bundle?: string;
   readonly iso?: string[];
   readonly listen: string;
@@ -41,6 +42,10 @@ export function addServe(program: Command, io: CliIo): void {
     const text = defaults[option.long ?? ''];
     if (text !== undefined) option.default(option.defaultValue, text);
   }
+  addContainerOptions(
+    command,
+    'take files from this container image, OSTree repository or folder, not the ISO',
+  );
   addEngineOptions(command).action((options: ServeCliOptions) => run(options, io));
 }
 
@@ -75,6 +80,7 @@ async function run(options: ServeCliOptions, io: CliIo): Promise<void> {
     maxBytes: options.imagesSize,
     reserve: options.reserve,
     isoPaths: options.iso,
+    containers: containersOf(options, io),
     signal: io.signal,
     progress: progress.report,
     onError: (error) =>

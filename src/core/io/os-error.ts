@@ -51,7 +51,7 @@ export function errnoOf(error: unknown): string | undefined {
   return typeof code === 'string' && /^E[A-Z0-9]+$/.test(code) ? code : undefined;
 }
 
-/** True if there is nothing at the path that was asked for. */
+/** True if nothing exists at the path. */
 export const isAbsent = (error: unknown): boolean => errnoOf(error) === 'ENOENT';
 
 /**
@@ -72,8 +72,8 @@ export function osError(error: unknown, doing: string, path: string): unknown {
 }
 
 /**
- * The net below {@link osError}: an errno exception that nobody has wrapped is no bug either. Node says which
- * call failed, and mostly on which path. All other errors pass through unchanged.
+ * A safety net for errno exceptions that were not wrapped by {@link osError}: they are not bugs either.
+ * Node reports the failed call and usually its path. All other errors pass through unchanged.
  */
 export function systemError(error: unknown): unknown {
   if (error instanceof RehydrateError || errnoOf(error) === undefined) return error;

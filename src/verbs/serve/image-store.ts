@@ -11,6 +11,7 @@ import type { Progress } from '../../core/progress/progress.ts';
 import { byLastUse } from '../../engine/cache/housekeeping.ts';
 import type { MetalCache } from '../../engine/cache/metal-cache.ts';
 import type { MetalEngine } from '../../engine/engine.ts';
+import type { Containers } from '../../engine/files/sources/open-container.ts';
 import { idText } from '../../release/stream/artifacts.ts';
 import { failureOf } from '../rehydrate/failure.ts';
 import { rehydrate } from '../rehydrate/rehydrate.ts';
@@ -20,18 +21,20 @@ export interface ImageStoreOptions {
   readonly bundle: Bundle;
   readonly engine: MetalEngine;
   readonly cache: MetalCache;
-  /** Where images are kept, by their SHA-256. */
+  /** Folder of the images, which are named by their SHA-256. */
   readonly folder: string;
-  /** Bytes on disk that they may take together. */
+  /** Maximum bytes on disk for all images together. */
   readonly maxBytes: number;
-  /** Bytes that have to stay free on that file system. */
+  /** Bytes to keep free on that file system. */
   readonly reserve: number;
   readonly isoPaths?: readonly string[] | undefined;
+  /** Sources of the base `files`, instead of the ISO. */
+  readonly containers?: Containers | undefined;
   readonly signal: AbortSignal;
   readonly progress: Progress;
 }
 
-/** Images on disk, made when first asked for. */
+/** Images on disk, made on first request. */
 export interface ImageStore {
   /**
    * The proved image, open; the caller closes it. However many ask for it at a time, it is made once. One that was
@@ -184,7 +187,7 @@ async function hashOf(handle: FileHandle, size: number, signal: AbortSignal): Pr
 }
 
 async function makeImage(file: ServedFile, options: ImageStoreOptions): Promise<void> {
-  const { bundle, engine, cache, folder, isoPaths, signal, progress } = options;
+  const { bundle, engine, cache, folder, isoPaths, containers, signal, progress } = options;
   const { architecture, recipes, artifact } = file;
   throwIfAborted(signal);
   await makeRoom(spaceFor(artifact, recipes), options);
@@ -198,6 +201,7 @@ async function makeImage(file: ServedFile, options: ImageStoreOptions): Promise<
     engine,
     cache,
     isoPaths,
+    containers,
     signal,
     progress,
   });
@@ -206,8 +210,8 @@ async function makeImage(file: ServedFile, options: ImageStoreOptions): Promise<
 }
 
 /**
- * What an image takes on disk, at most: a raw disk of many gigabytes is mostly holes, and what it holds is
- * in the ISO, compressed.
+ * The most that an image can take on disk: a raw disk of many gigabytes is mostly holes, and its data is in
+ * the ISO, compressed.
  */
 export function spaceFor({ recipe, size }: RecipeArtifact, { iso }: Recipes): number {
   const isDisk = recipe.kind === 'base' || recipe.kind === 'delta';
@@ -216,7 +220,7 @@ export function spaceFor({ recipe, size }: RecipeArtifact, { iso }: Recipes): nu
 
 const UNPACKED = 4;
 
-/** Drops the images that were not asked for longest until there is room. Throws IoError `DISK_FULL`. */
+/** Removes the least recently requested images until there is room. Throws IoError `DISK_FULL`. */
 async function makeRoom(
   wanted: number,
   { folder, maxBytes, reserve }: ImageStoreOptions,

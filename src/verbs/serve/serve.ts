@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { notPulled } from '../../bundle/pulled.ts';
 import type { Bundle } from '../../bundle/read.ts';
-import type { Recipes } from '../../bundle/recipes.ts';
+import { baseOf, type Recipes } from '../../bundle/recipes.ts';
 import { RehydrateError } from '../../core/errors.ts';
 import { osError } from '../../core/io/os-error.ts';
 import { isMetaDocument } from '../../release/stream/meta.ts';
@@ -23,15 +23,18 @@ import { finish, type Sent, sendBytes, sendFile } from './send.ts';
 
 export interface ServeOptions extends ImageStoreOptions {
   readonly host: string;
-  /** 0: any that is free. */
+  /** 0 selects any free port. */
   readonly port: number;
-  /** How clients reach this server, if not by what they say: `https://mirror.example.com`. */
+  /**
+   * URL at which clients reach this server, if not given by their Host header:
+   * `https://mirror.example.com`.
+   */
   readonly publicUrl?: string | undefined;
   /** Connections at a time, and how long a client may take nothing. */
   readonly connections?: ConnectionLimits | undefined;
   /** Called with what keeps the server from accepting connections for a while. */
   readonly onError?: ((error: unknown) => void) | undefined;
-  /** Called for each request that was answered. */
+  /** Called for each answered request. */
   readonly onRequest?: ((line: RequestLine) => void) | undefined;
 }
 
@@ -51,7 +54,7 @@ export interface Serving {
   readonly url: string;
   /** How many there are. */
   readonly files: number;
-  /** Resolves when the server has ended: after the signal, with nothing under way any more. */
+  /** Resolves when the server has ended: after the signal, with no request in progress. */
   readonly ended: Promise<void>;
 }
 
@@ -63,8 +66,9 @@ const HEAD_TIME = 15_000;
 const IDLE_TIME = 15_000;
 
 /**
- * Serves a release's files by HTTP, and makes each when first asked for: `GET` waits until the image is
- * proved, since no byte goes out before. Serves until the signal. Throws IoError `LISTEN`, UsageError `PUBLIC_URL`.
+ * Serves a release's files over HTTP, and makes each on first request: `GET` waits until the image is
+ * proved, and no byte is sent before. Serves until the signal. Throws IoError `LISTEN`, UsageError
+ * `PUBLIC_URL`.
  */
 export async function serve(options: ServeOptions): Promise<Serving> {
   const { bundle, host, port, signal } = options;
@@ -138,7 +142,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     const file = path === undefined ? undefined : files.get(path);
     if (file) return answerFile(request, response, file, sent);
     const stream = path === undefined ? undefined : streams.get(path);
-    if (stream === undefined) return end(response, 404, 'there is no such file', sent);
+    if (stream === undefined) return end(response, 404, 'no such file', sent);
     const rewritten = rewriteStream(stream, servable, baseUrl(request));
     const body = Buffer.from(`${JSON.stringify(rewritten, undefined, 2)}\n`);
     response.writeHead(200, {
@@ -167,7 +171,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     response.setHeader('etag', etag);
     if (range === 'unsatisfiable' && !matches(known, etag)) {
       response.setHeader('content-range', `bytes */${size}`);
-      return end(response, 416, 'there are no such bytes', sent);
+      return end(response, 416, 'range not satisfiable', sent);
     }
     response.setHeader('cache-control', 'public, max-age=31536000, immutable');
     if (matches(known, etag)) {
@@ -182,14 +186,14 @@ export async function serve(options: ServeOptions): Promise<Serving> {
       'content-length': stop - start,
       ...(part ? { 'content-range': `bytes ${start}-${stop - 1}/${size}` } : {}),
     };
-    // How large it is is known without making it.
+    // The size is known without making the image.
     if (isHead) {
       response.writeHead(200, headers);
       return finish(response);
     }
     const image = await store.open(file);
     await using _handle = image.handle;
-    if (response.destroyed) return; // the client has left meanwhile
+    if (response.destroyed) return; // the client has gone
     response.writeHead(part ? 206 : 200, headers);
     connections.sending(request.socket);
     await sendFile(response, image, { start, end: stop }, sent);
@@ -218,7 +222,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
 
   async function fail(response: ServerResponse, error: unknown, sent: Sent): Promise<void> {
     if (response.headersSent || response.destroyed) {
-      response.destroy(); // what was promised does not come: the client sees a broken connection
+      response.destroy(); // the promised bytes cannot be sent: the client sees a broken connection
       return;
     }
     for (const name of ['etag', 'cache-control', 'content-disposition', 'accept-ranges']) {
@@ -266,12 +270,17 @@ function matches(known: string | undefined, etag: string): boolean {
 }
 
 /** The bundle without what was not pulled, which nobody can be given. */
-async function servableOf({ bundle, isoPaths = [], progress }: ServeOptions): Promise<Bundle> {
+async function servableOf(options: ServeOptions): Promise<Bundle> {
+  const { bundle, isoPaths = [], containers, progress } = options;
+  const hasContainers = (containers?.names.length ?? 0) > 0;
   const recipes: Recipes[] = [];
   for (const one of bundle.recipes) {
     const absent = await notPulled(bundle, one);
     const noIso = absent.iso && isoPaths.length === 0;
-    const artifacts = one.artifacts.filter((artifact) => !noIso && !absent.artifacts.has(artifact));
+    const artifacts = one.artifacts.filter((artifact) => {
+      const isBased = !noIso || (hasContainers && baseOf(artifact) !== 'iso');
+      return isBased && !absent.artifacts.has(artifact);
+    });
     const count = one.artifacts.length - artifacts.length;
     if (count > 0) {
       const why = noIso ? 'its ISO was not pulled: name it with --iso' : 'not pulled';

@@ -130,7 +130,7 @@ test('what was not pulled is named, with the command that brings it', async () =
     cli(['-b', part, '-a', 's390x', '-o', join(folder.path, 'made/'), '--no-cache', ...more]);
   const missing = await make('-p', 'qemu');
   expect(missing.code).toBe(4);
-  expect(missing.stderr).toContain('not pulled: qemu of s390x [BLOB_MISSING]');
+  expect(missing.stderr).toContain('is missing: qemu was not pulled [BLOB_MISSING]');
   expect(missing.stderr).toContain(`iso-rehydrate pull REF -p qemu -a s390x -o ${part}`);
   const noIso = await make('-p', 'metal/pxe');
   expect(noIso.code).toBe(4);
