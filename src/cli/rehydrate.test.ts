@@ -228,7 +228,7 @@ test('a rotten cached disk is dropped and made again, at most once', async () =>
   const out = join(folder.path, 'out');
   const argv = ['-p', 'qemu', '-b', bundle.path, '-o', `${out}/`, '--cache-dir', cache];
   const { code, stderr } = await cli(argv);
-  expect(stderr).toContain('the cached metal disk was damaged and is dropped');
+  expect(stderr).toContain('the cached metal disk was damaged and has been dropped');
   // The synthetic ISO cannot boot: making it again gets as far as reading that.
   expect(code).toBe(3);
   expect(stderr).toContain('ISO_');
