@@ -116,6 +116,23 @@ describe('tars of GNU tar', () => {
   });
 });
 
+test('without an end mark, and without the padding of the last member', async () => {
+  for (const format of ['v7', 'ustar', 'gnu']) {
+    const file = tar([`--format=${format}`], { 'a.ovf': ovf, 'disk.vmdk': disk });
+    const end = 512 + 512 + 512 + disk.length;
+    for (const length of [end, Math.ceil(end / 512) * 512, Math.ceil(end / 512) * 512 + 512]) {
+      const cut = file.subarray(0, length);
+      const { payload, recipe } = await takeApart(cut);
+      expect(payload.equals(disk)).toBe(true);
+      expect((await putTogether(recipe, payload)).equals(cut)).toBe(true);
+    }
+    await expect(takeApart(file.subarray(0, end - 1))).rejects.toMatchObject({ code: 'TAR' });
+    expect(splice.detect(file.subarray(0, 1024))).toBe(true);
+  }
+  expect(splice.detect(Buffer.alloc(1024))).toBe(false);
+  expect(splice.detect(disk.subarray(0, 1024))).toBe(false);
+});
+
 describe('hostile input', () => {
   const bad = (file: Buffer) => expect(takeApart(file)).rejects;
 

@@ -21,6 +21,9 @@ import { detectCodec, type TakenApart, takeApart } from './take-apart.ts';
 /** Hashing a larger payload, mostly zeros, would take minutes and prove nothing that is not proved. */
 const MAX_HASHED_PAYLOAD = 16 * 2 ** 30;
 
+/** A recipe has a byte or two per piece; a larger one keeps pieces as they are. */
+const LARGE_RECIPE = 1 << 20;
+
 export interface EncodeFileOptions {
   readonly file: ReleasedFile;
   readonly base: OpenBase;
@@ -184,7 +187,11 @@ async function encodeLayers(
   maxLayers: number,
   onLayers: (count: number) => void,
 ): Promise<Recipe> {
-  const { writer, signal, pool } = options;
+  const { writer, signal, pool, progress, subject } = options;
+  const onOpaque = (kind: string) => {
+    const message = `only taken apart in part: it holds .${kind} data, whose compression cannot be made again`;
+    progress({ type: 'note', subject, message });
+  };
   const kept: Source[] = [];
   const keep = async (runs: AsyncIterable<DiskRun>) => {
     const { source } = await writer.addScratch((sink) => runsToSink(runs, sink));
@@ -192,7 +199,9 @@ async function encodeLayers(
     return { ...source, name: file.name };
   };
   try {
-    const apart = await takeApart(file, { pool, signal, maxLayers, keep, onLayers });
+    const apart = await takeApart(file, {
+      ...{ pool, signal, maxLayers, keep, onLayers, onOpaque },
+    });
     return await (apart.layers.length === 0
       ? encodeWhole(options, file)
       : encodeApart(options, apart));
@@ -231,6 +240,10 @@ async function encodeApart(
   const described: RecipeLayer[] = [];
   for (const { codec, requires, bytes } of result.recipes) {
     const recipe = await writer.addStream((sink) => writeRecipe(bytes, sink));
+    if (recipe.blob.size > LARGE_RECIPE) {
+      const message = `only taken apart in part: ${recipe.blob.size} bytes of its ${codec} layer cannot be made again`;
+      options.progress({ type: 'note', subject: options.subject, message });
+    }
     described.push({ codec, requires, recipe: recipe.blob });
   }
   return {

@@ -18,8 +18,10 @@ const context = { pool: inlinePool() };
 const { signal } = new AbortController();
 
 async function apart(file: Buffer) {
+  const opaque: string[] = [];
   const { layers, payload } = await takeApart(memorySource(file, 'test'), {
     ...{ ...context, maxLayers: 8, onLayers: () => {} },
+    onOpaque: (kind) => opaque.push(kind),
     async keep(runs) {
       const sink = memorySink();
       await runsToSink(runs, sink);
@@ -30,11 +32,14 @@ async function apart(file: Buffer) {
   await runsToSink(payload.runs(), sink);
   const recipes = [];
   for (const { codec, opened } of layers) recipes.push({ codec, ...(await opened.recipe()) });
-  return { recipes, payload: sink.bytes() };
+  return { recipes, payload: sink.bytes(), opaque };
 }
 
 /** Through all encoders at once, as rehydrate does. */
-async function together({ recipes, payload }: Awaited<ReturnType<typeof apart>>): Promise<Buffer> {
+async function together({
+  recipes,
+  payload,
+}: Pick<Awaited<ReturnType<typeof apart>>, 'recipes' | 'payload'>): Promise<Buffer> {
   const out = memorySink();
   let sink: Sink = out;
   const encoders: Encoder[] = [];
@@ -100,4 +105,20 @@ test("a fixture's boot stream has its images where the headers say", async () =>
   ]);
   // Nothing to take apart: the matcher finds the live system's files in it.
   expect((await apart(bfb)).recipes).toEqual([]);
+});
+
+test('a layer that is compressed with zstd is told of, in an archive and behind gzip', async () => {
+  await using folder = await temporaryFolder();
+  const cwd = folder.path;
+  await writeFile(join(cwd, 'layer'), noise(300_000, 'z'));
+  await execa('zstd', ['-q', 'layer'], { cwd });
+  await execa('tar', ['-cf', 'a.tar', 'layer.zst'], { cwd });
+  await execa('gzip', ['-k', 'a.tar'], { cwd });
+  const file = await readFile(join(cwd, 'a.tar'));
+  const tar = await apart(file);
+  expect(tar).toMatchObject({ opaque: ['zst'], recipes: [] });
+  const zipped = await apart(await readFile(join(cwd, 'a.tar.gz')));
+  expect(zipped.opaque).toEqual(['zst']);
+  expect(zipped.recipes.map(({ codec }) => codec.name)).toEqual(['splice', 'deflate']);
+  expect((await apart(await readFile(join(cwd, 'layer.zst')))).opaque).toEqual([]);
 });

@@ -8,6 +8,7 @@ import {
 import { CODECS, codecNamed } from '../../codec/registry.ts';
 import { type DiskRun, sourceRuns } from '../../core/io/disk-run.ts';
 import type { Source } from '../../core/io/source.ts';
+import { kindOf } from '../../formats/compressed/kind.ts';
 
 /** A file without its containers. */
 export interface TakenApart {
@@ -22,6 +23,8 @@ export interface TakeApartOptions extends CodecContext {
   readonly maxLayers: number;
   /** Told before each layer is opened, counting it. */
   readonly onLayers: (count: number) => void;
+  /** Told of what is in the layers but cannot be taken apart, and makes the delta large: `zst`. */
+  readonly onOpaque: (kind: string) => void;
   /** Keeps what a codec unpacks, for the next one to look into; open until the caller is done. */
   readonly keep: (runs: AsyncIterable<DiskRun>) => Promise<Source>;
 }
@@ -44,7 +47,11 @@ export async function takeApart(file: Source, options: TakeApartOptions): Promis
     const head = new Uint8Array(Math.min(HEAD_BYTES, source.size));
     await source.read(head, 0);
     const codec = next === undefined ? detectCodec(head) : codecNamed(next);
-    if (codec === undefined) break;
+    if (codec === undefined) {
+      const kind = layers.length > 0 ? kindOf(head) : undefined;
+      if (kind !== undefined) options.onOpaque(kind);
+      break;
+    }
     options.onLayers(layers.length + 1);
     const opened = await codec.open(source, options);
     layers.push({ codec, opened, around: source });
