@@ -7,6 +7,7 @@ export type { Selection } from './bundle/select.ts';
 export type { Shard } from './bundle/shard.ts';
 export { ARCHITECTURES, type Arch, parseArch } from './core/arch.ts';
 export * from './core/errors.ts';
+export { createHttp, type Http, type HttpOptions } from './core/http/client.ts';
 export { isSha256, type Sha256 } from './core/io/digest.ts';
 export type { Phase, Progress, ProgressEvent } from './core/progress/progress.ts';
 export {

@@ -55,14 +55,14 @@ export type Recipe =
 export interface RecipePayload {
   /** Bytes. */
   readonly size: number;
-  /** For whoever patches by other means; missing where hashing it would take minutes. */
+  /** Lets other tools check the payload; absent where hashing it would be slow. */
   readonly sha256?: Sha256 | undefined;
 }
 
 export interface RecipeLayer {
   /** Which codec encodes it; may be one that this version does not know. */
   readonly codec: string;
-  /** Deflaters that it takes, likewise. */
+  /** The deflaters it needs; this version may not know them either. */
   readonly requires: readonly string[];
   /** The codec's recipe, in one zstd frame. */
   readonly recipe: BlobRef;

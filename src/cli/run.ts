@@ -1,7 +1,10 @@
 import { CommanderError } from 'commander';
-import { CancelledError, RehydrateError } from '../core/errors.ts';
+import { CancelledError, RehydrateError, UsageError } from '../core/errors.ts';
+import { systemError } from '../core/io/os-error.ts';
+import { limitSizes } from '../core/plausible.ts';
 import { exitCodeOf, PIPE_CLOSED } from './exit-code.ts';
 import type { CliIo } from './io.ts';
+import { parseSize } from './options.ts';
 import { createProgram } from './program.ts';
 import { errorEvent, renderError } from './render-error.ts';
 
@@ -11,17 +14,34 @@ import { errorEvent, renderError } from './render-error.ts';
  */
 export async function runCommand(argv: readonly string[], io: CliIo): Promise<number> {
   try {
+    limitSizes(maxSizeOf(io));
     await createProgram(io).parseAsync([...argv], { from: 'user' });
     return 0;
-  } catch (error) {
-    if (error instanceof CommanderError) return exitCodeOf(error); // it has said what it had to say
-    if (isClosedPipe(error, io)) return PIPE_CLOSED; // the reader has what it wanted, as with `| head`
-    // Whether the options could be parsed or not, these two words mean the same.
+  } catch (thrown) {
+    const error = systemError(thrown);
+    if (error instanceof CommanderError) return exitCodeOf(error); // commander has printed it
+    if (isClosedPipe(error, io)) return PIPE_CLOSED; // the reader has read enough, as with `| head`
+    // Looked up in the arguments, because the options may be what failed to parse.
     const text = argv.includes('--json')
       ? `${JSON.stringify(errorEvent(error))}\n`
       : renderError(error, { debug: argv.includes('--debug') });
     io.stderr.write(text);
     return exitCodeOf(error);
+  }
+}
+
+/** What a file or a disk may have at most, in bytes. Throws UsageError `SIZE_BAD`. */
+function maxSizeOf({ env }: CliIo): number | undefined {
+  const text = env.ISO_REHYDRATE_MAX_SIZE;
+  if (!text) return undefined;
+  try {
+    return parseSize(text);
+  } catch (cause) {
+    throw new UsageError(`ISO_REHYDRATE_MAX_SIZE is not a size: ${text}`, {
+      code: 'SIZE_BAD',
+      hint: 'give bytes, or a number with a unit: 512GiB',
+      cause,
+    });
   }
 }
 

@@ -202,7 +202,9 @@ export function connect(
     return new IoError(`cannot reach the registry ${reference.host}: ${error.message}`, {
       code: 'REGISTRY',
       context: { registry: reference.host },
-      hint: 'check the name of the registry, the proxy, and --plain-http if it has no TLS',
+      hint:
+        error.hint ??
+        'check the name of the registry, the proxy, and --plain-http if it has no TLS',
       cause: error.cause,
     });
   }

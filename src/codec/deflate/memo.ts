@@ -36,7 +36,7 @@ const FREE = 0;
 const TAKEN = 1;
 const READY = 2;
 
-/** Opens one whose file takes room in `folder` until it is closed, or the process ends in whatever way. */
+/** Opens a memo. Its file takes room in `folder` until it is closed or the process ends, even by SIGKILL. */
 export async function openMemo(folder: string): Promise<DeflateMemo> {
   const path = join(folder, `deflated-${randomBytes(6).toString('hex')}`);
   try {

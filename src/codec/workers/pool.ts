@@ -34,7 +34,7 @@ const WORTH_A_THREAD = 32 << 20;
 /** More threads would gain less than the memory that each takes. */
 const MAX_WORKERS = 4;
 
-/** What a thread is told at its start. */
+/** What a thread gets at its start. */
 export interface WorkerData {
   readonly memo: SharedMemo | undefined;
 }

@@ -11,6 +11,8 @@ export interface Timeouts {
   readonly headers: number;
   /** Without any byte, in either direction. */
   readonly idle: number;
+  /** What a server has to show some progress in; see `SLOWEST`. */
+  readonly minute: number;
 }
 
 /** A body is asked for anew each time that a request is sent. */

@@ -267,7 +267,9 @@ function asOurs(error: unknown, url: string, path: string): unknown {
   return new IoError(`cannot fetch ${shown(url)}: ${error.message}${later}`, {
     code: 'DOWNLOAD',
     context: { url: shown(url) },
-    hint: 'check the network and try again: what has arrived is kept if the server can continue it',
+    hint:
+      error.hint ??
+      'check the network and try again: what has arrived is kept if the server can continue it',
     cause: error.cause,
   });
 }

@@ -13,7 +13,7 @@ export interface RetryOptions {
 
 export const ATTEMPTS = 5;
 export const PAUSE = 1000;
-/** Milliseconds. Whoever asks for more is told to a person, who may come back then. */
+/** Milliseconds. A server that asks for a longer wait is an error that says so. */
 const LONGEST = 120_000;
 
 /** An answer that may be another one later: RFC 9110, 15.5.9 and 15.6; RFC 6585, 4. */

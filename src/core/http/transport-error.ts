@@ -7,19 +7,23 @@ export class TransportError extends Error {
   readonly transient: boolean;
   /** The peer was never reached: nothing of the request was seen. */
   readonly unreached: boolean;
+  /** How to mend it, where that is known. */
+  readonly hint: string | undefined;
 
   constructor(
     message: string,
     {
       transient = true,
       unreached = false,
+      hint,
       cause,
-    }: { transient?: boolean; unreached?: boolean; cause?: unknown } = {},
+    }: { transient?: boolean; unreached?: boolean; hint?: string; cause?: unknown } = {},
   ) {
     super(message, cause === undefined ? undefined : { cause });
     this.name = 'TransportError';
     this.transient = transient;
     this.unreached = unreached;
+    this.hint = hint;
   }
 }
 
@@ -65,8 +69,11 @@ export function transportError(error: unknown): Error {
     return new TransportError(text, { ...rest, cause: error });
   }
   if (CERTIFICATE.test(code)) {
-    return new TransportError(`its certificate is not trusted: ${error.message}`, {
-      ...{ transient: false, unreached: true, cause: error },
+    // Node's advice after the semicolon is for who starts Node.
+    const [why] = error.message.split(';');
+    return new TransportError(`its certificate is not trusted: ${why}`, {
+      ...{ transient: false, unreached: true },
+      hint: 'add its CA to the system, to SSL_CERT_FILE or NODE_EXTRA_CA_CERTS, or as /etc/containers/certs.d/HOST/ca.crt',
     });
   }
   if (code.startsWith('HPE_')) {

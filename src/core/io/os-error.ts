@@ -18,11 +18,26 @@ const HINTS: Readonly<Record<string, { code: CodeOf<'io'>; what: string; hint: s
     hint: 'write to a file system that allows larger files',
   },
   ENOENT: { code: 'NOT_FOUND', what: 'no such file or folder', hint: 'check the path' },
-  ENOTDIR: { code: 'NOT_FOUND', what: 'a part of the path is no folder', hint: 'check the path' },
+  ENOTDIR: {
+    code: 'NOT_FOUND',
+    what: 'a part of the path is not a folder',
+    hint: 'check the path',
+  },
   EISDIR: { code: 'IS_FOLDER', what: 'is a folder', hint: 'name a file' },
   EEXIST: { code: 'EXISTS', what: 'exists already', hint: 'choose another path or remove it' },
   EACCES: { code: 'PERMISSION', what: 'permission denied', hint: 'check owner and mode' },
   EPERM: { code: 'PERMISSION', what: 'operation not permitted', hint: 'check owner and mode' },
+  EMFILE: {
+    code: 'TOO_MANY_FILES',
+    what: 'too many open files',
+    hint: 'raise the limit of open files: ulimit -n 4096',
+  },
+  ENFILE: {
+    code: 'TOO_MANY_FILES',
+    what: 'too many open files in the whole system',
+    hint: 'end other programs, or raise fs.file-max',
+  },
+  EIO: { code: 'IO', what: 'input/output error', hint: 'check the disk: see dmesg' },
   EROFS: {
     code: 'PERMISSION',
     what: 'read-only file system',
@@ -36,7 +51,7 @@ export function errnoOf(error: unknown): string | undefined {
   return typeof code === 'string' && /^E[A-Z0-9]+$/.test(code) ? code : undefined;
 }
 
-/** True if there is nothing at the path that was asked for. */
+/** True if nothing exists at the path. */
 export const isAbsent = (error: unknown): boolean => errnoOf(error) === 'ENOENT';
 
 /**
@@ -54,4 +69,15 @@ export function osError(error: unknown, doing: string, path: string): unknown {
     ...(known ? { hint: known.hint } : {}),
     cause: error,
   });
+}
+
+/**
+ * A safety net for errno exceptions that were not wrapped by {@link osError}: they are not bugs either.
+ * Node reports the failed call and usually its path. All other errors pass through unchanged.
+ */
+export function systemError(error: unknown): unknown {
+  if (error instanceof RehydrateError || errnoOf(error) === undefined) return error;
+  const { syscall, path } = error as NodeJS.ErrnoException;
+  if (syscall === undefined) return error;
+  return osError(error, syscall, path ?? 'a file');
 }

@@ -70,7 +70,7 @@ function startFrame(inner: Sink, level: number, size: number | undefined) {
   })();
   drained.catch(() => zstd.destroy()); // reported by `finish` or by the next write
   const sink = streamSink(zstd);
-  // If `inner` fails, nobody drains zstd any more: do not wait for it.
+  // If `inner` fails, nothing drains zstd any more: do not wait for it.
   const orFail = (step: Promise<void>) => Promise.race([step, drained.then(() => step)]);
   return {
     write: (chunk: Uint8Array) => orFail(sink.write(chunk)),

@@ -215,7 +215,7 @@ async function skipZeros(
 export function safeMemberPath(name: string): string {
   const parts = name.split('/').filter((part) => part !== '' && part !== '.');
   if (name.startsWith('/') || parts.includes('..') || parts.length === 0 || /\p{Cc}/u.test(name)) {
-    throw new FormatError(`archive member ${JSON.stringify(name)} is no safe relative path`, {
+    throw new FormatError(`archive member ${JSON.stringify(name)} is not a safe relative path`, {
       code: 'CPIO_TRAVERSAL',
       context: { member: name },
       hint: 'do not use this file; no CoreOS release has such a member',

@@ -49,8 +49,8 @@ export interface LiveIso {
   readonly kernel: IsoExtent;
   readonly initrd: IsoExtent;
   readonly rootfs: IsoExtent;
-  /** The ISO's own default kernel arguments, one string. */
-  readonly kargs: string;
+  /** The ISO's own default kernel arguments, one string; undefined if it does not say. Only a boot needs them. */
+  readonly kargs: string | undefined;
   /** First member of rootfs.img: `root.squashfs` or `root.erofs`; where it lies in the ISO. */
   readonly rootImage: IsoExtent;
   readonly osmets: readonly OsmetEntry[];

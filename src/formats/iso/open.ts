@@ -2,7 +2,7 @@ import { type Arch, parseArch } from '../../core/arch.ts';
 import { FormatError, UsageError } from '../../core/errors.ts';
 import { openSource, type Source } from '../../core/io/source.ts';
 import { openIso9660 } from './iso9660.ts';
-import { readLiveKargs } from './kargs.ts';
+import { findLiveKargs } from './kargs.ts';
 import { readKernelArch } from './kernel-arch.ts';
 import { findInitrd, findKernel, findRootfs, type LayoutHints, readLayoutHints } from './layout.ts';
 import type { LiveIso, OsmetEntry } from './live-iso.ts';
@@ -33,7 +33,7 @@ export async function readLiveIso(source: Source, signal?: AbortSignal): Promise
   const kernel = await findKernel(iso, hints, arch);
   checkArch(arch, hints, await readKernelArch(source, kernel));
   const initrd = await findInitrd(iso, hints);
-  const { kargs } = await readLiveKargs(iso);
+  const kargs = (await findLiveKargs(iso))?.kargs;
   return {
     path: source.name,
     size: source.size,

@@ -52,7 +52,12 @@ const archiveSchema = v.pipe(
 
 export type ImageDescriptor = v.InferOutput<typeof descriptorSchema>;
 export type ImageIndexEntry = v.InferOutput<typeof indexEntrySchema>;
-export type ImageManifest = v.InferOutput<typeof manifestSchema>;
+/** Spelt out: declarations cannot name what is inferred of the schema. */
+export interface ImageManifest {
+  readonly schemaVersion: 2;
+  readonly config: ImageDescriptor;
+  readonly layers: readonly ImageDescriptor[];
+}
 export type ArchivedImage = v.InferOutput<typeof archiveSchema>[number];
 
 export type ImageDocument =

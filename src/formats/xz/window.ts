@@ -7,7 +7,7 @@ export interface Output {
   zeros(length: number): void;
 }
 
-/** From this length on a run of zeros is told as one; shorter ones come as data. */
+/** A run of zeros of at least this length is reported as zeros; shorter ones as data. */
 const WORTH = 4096;
 /** Data is handed on in pieces of about this size, bytes. */
 const FLUSH = 1 << 20;

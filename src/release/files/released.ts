@@ -14,6 +14,7 @@ import { createHasher, type Hasher } from '../../core/io/digest.ts';
 import { isAbsent, osError } from '../../core/io/os-error.ts';
 import { openRegular } from '../../core/io/regular.ts';
 import { openSource } from '../../core/io/source.ts';
+import { checkSize } from '../../core/plausible.ts';
 import { feedOf } from '../../formats/compressed/feed.ts';
 import { gunzipAll } from '../../formats/compressed/gzip.ts';
 import { nameKind } from '../../formats/compressed/kind.ts';
@@ -60,7 +61,7 @@ export async function findReleased(
 export interface ReleasedReader {
   /** Uncompressed; iterate once. Chunks are the receiver's to keep. */
   readonly target: AsyncIterable<Uint8Array>;
-  /** Of the file as it lies there; call once `target` ended. */
+  /** Digest of the file as it is on disk; call it after `target` has ended. */
   fileDigest(): BlobRef;
 }
 
@@ -77,12 +78,25 @@ export function readReleased(file: ReleasedFile, signal?: AbortSignal): Released
   const hasher = createHasher();
   const compressed = readHashed(file.path, hasher, signal);
   return {
-    target: decompress(compressed, file, signal),
+    target: limited(decompress(compressed, file, signal), file.path),
     fileDigest: () => ({ size: hasher.bytes, sha256: hasher.digest() }),
   };
 }
 
-/** As {@link readReleased} for who hashes the target: a file that is not compressed is hashed once only. */
+/** What a few bytes unpack to may have no end. */
+async function* limited(
+  chunks: AsyncIterable<Uint8Array>,
+  path: string,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let bytes = 0;
+  for await (const chunk of chunks) {
+    bytes += chunk.length;
+    checkSize(`what is in ${path}`, bytes);
+    yield chunk;
+  }
+}
+
+/** As {@link readReleased}, for callers that hash the target: an uncompressed file is hashed once only. */
 export function readReleasedOnce(
   file: ReleasedFile,
   signal?: AbortSignal,

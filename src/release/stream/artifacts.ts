@@ -44,6 +44,8 @@ export interface StreamArtifact extends ArtifactId {
   readonly releasedName: string;
   /** SHA-256 of the released file. */
   readonly releasedSha256: Sha256;
+  /** Its bytes, where the metadata says so. */
+  readonly releasedSize?: number;
   /** File name without its compression suffix: the target. */
   readonly name: string;
   readonly compression: Compression;
@@ -83,6 +85,7 @@ export function listArtifacts(stream: Stream, arch: Arch): StreamArtifact[] {
           ...(file.signature === undefined ? {} : { signature: file.signature }),
           releasedName,
           releasedSha256: file.sha256,
+          ...(file.size === undefined ? {} : { releasedSize: file.size }),
           name,
           compression,
           ...attest(file.sha256, file['uncompressed-sha256'], compression),

@@ -1,4 +1,5 @@
 import { type ErrorKind, KINDS_WORST_FIRST, kindError, RehydrateError } from '../../core/errors.ts';
+import { systemError } from '../../core/io/os-error.ts';
 import { reportable } from '../../core/text/printable.ts';
 import type { AuditedArchitecture, AuditReport, ReportedError, Status } from './report.ts';
 
@@ -18,15 +19,15 @@ export function worstOf(counts: Readonly<Record<Status, number>>): Status {
   return WORST_FIRST.find((status) => counts[status] > 0) ?? 'GOOD';
 }
 
-/** What BAD means for an artifact: wrong or malformed bytes. All other errors are FAIL. */
+/** Errors that make an artifact BAD: wrong or malformed bytes. All others make it FAIL. */
 export function statusOf(error: unknown): 'BAD' | 'FAIL' {
   const kind = error instanceof RehydrateError ? error.kind : undefined;
   return kind === 'integrity' || kind === 'format' ? 'BAD' : 'FAIL';
 }
 
 /**
- * The error that a report amounts to; undefined if all is GOOD. Its kind is `integrity` if anything is BAD,
- * else that of the worst reason why something could not be tried, else `unsupported` for what is uncovered.
+ * The error for a report; undefined if everything is GOOD. Its kind is `integrity` if anything is BAD,
+ * else that of the worst FAIL, else `unsupported`.
  * Undefined kinds are bugs.
  */
 export function auditFailure(
@@ -64,7 +65,8 @@ function worstKind(
 const firstLine = (error: ReportedError | undefined) => error?.message.split('\n', 1)[0] ?? '';
 
 /** An error as data, without stack traces; control characters (of consoles) are made harmless. */
-export function reportError(error: unknown): ReportedError {
+export function reportError(thrown: unknown): ReportedError {
+  const error = systemError(thrown);
   const isOurs = error instanceof RehydrateError;
   const hint = isOurs ? error.hint : undefined;
   return {

@@ -1,7 +1,7 @@
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeAtomically } from '../../core/io/atomic.ts';
-import { osError } from '../../core/io/os-error.ts';
+import { type Sha256, sha256Of } from '../../core/io/digest.ts';
+import { makeFolder } from '../../core/io/folders.ts';
 import { renderHtml } from './render/html.ts';
 import { renderJunit } from './render/junit.ts';
 import { renderMarkdown } from './render/markdown.ts';
@@ -21,6 +21,8 @@ export const REPORT_FILES = {
 export interface WriteReportOptions {
   /** Private key in PEM; without one there is no envelope. */
   readonly signingKey?: Buffer | undefined;
+  /** Hashes of the signed statements that a merged report is based on. */
+  readonly inputs?: readonly Sha256[] | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -28,22 +30,19 @@ export interface WriteReportOptions {
 export async function writeReport(
   folder: string,
   report: AuditReport,
-  { signingKey, signal }: WriteReportOptions = {},
+  { signingKey, inputs, signal }: WriteReportOptions = {},
 ): Promise<void> {
-  const statement = statementOf(report);
+  const text = json(report);
+  const statement = statementOf(report, { report: sha256Of(Buffer.from(text)), inputs });
   const files: Record<string, string> = {
-    [REPORT_FILES.json]: json(report),
+    [REPORT_FILES.json]: text,
     [REPORT_FILES.junit]: renderJunit(report),
     [REPORT_FILES.markdown]: renderMarkdown(report),
     [REPORT_FILES.html]: renderHtml(report),
     [REPORT_FILES.statement]: json(statement),
   };
   if (signingKey) files[REPORT_FILES.envelope] = json(signStatement(statement, signingKey));
-  try {
-    await mkdir(folder, { recursive: true });
-  } catch (error) {
-    throw osError(error, 'create', folder);
-  }
+  await makeFolder(folder);
   for (const [name, text] of Object.entries(files)) {
     await writeAtomically(join(folder, name), (sink) => sink.write(Buffer.from(text)), { signal });
   }

@@ -1,4 +1,4 @@
-import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { execa } from 'execa';
@@ -208,6 +208,22 @@ test('a damaged, swapped or truncated released file is named', async () => {
     expect(result.code, result.stderr).toBe(code);
     expect((await readdir(root.path)).sort()).toEqual(['bundle-cache', 'release']);
   }
+});
+
+test('a file that the system refuses to read does not hide what else is wrong', async () => {
+  await using root = await temporaryFolder();
+  const { release, bundle } = await setUp(root.path);
+  const [gcp, qemu] = ['x-gcp.tar.gz', 'x-qemu.raw.gz'].map((name) => join(release.folder, name));
+  await rm(gcp ?? '');
+  await symlink('/proc/self/mem', gcp ?? ''); // reading it gives EIO
+  const unreadable = await run(release, bundle);
+  expect(unreadable.stderr).toContain(`gcp: cannot read ${gcp}`);
+  expect(unreadable.code, unreadable.stderr).toBe(7);
+  await writeFile(qemu ?? '', (await readFile(qemu ?? '')).subarray(0, 999));
+  const both = await run(release, bundle);
+  expect(both.stderr).toMatch(/2 artifacts cannot be covered: gcp: .*; qemu: /);
+  expect(both.code).toBe(5);
+  expect((await readdir(root.path)).sort()).toEqual(['bundle-cache', 'release']);
 });
 
 test('an unpacked file serves where the stream attests it', async () => {

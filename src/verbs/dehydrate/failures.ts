@@ -1,6 +1,8 @@
+import { join } from 'node:path';
 import {
   FormatError,
   IntegrityError,
+  IoError,
   type RehydrateError,
   UnsupportedError,
   UsageError,
@@ -13,7 +15,7 @@ import {
   shortName,
 } from '../../release/stream/artifacts.ts';
 
-/** An artifact that the bundle will not have. */
+/** An artifact that the bundle will not contain. */
 export interface Failure {
   readonly artifact: StreamArtifact;
   /** Short name, for people. */
@@ -26,7 +28,7 @@ export interface Allowance {
   allows(id: ArtifactId): boolean;
 }
 
-/** Throws UsageError `ALLOW_UNKNOWN` for a name that means no artifact: a typo would hide something. */
+/** Throws UsageError `ALLOW_UNKNOWN` for a name that matches no artifact, since it may be a typo. */
 export function allowance(names: readonly string[], artifacts: readonly ArtifactId[]): Allowance {
   const unknown = names.find((name) => !artifacts.some((id) => nameMatches(name, id)));
   if (unknown !== undefined) {
@@ -41,10 +43,19 @@ export function allowance(names: readonly string[], artifacts: readonly Artifact
   return { allows: (id) => names.some((name) => nameMatches(name, id)) };
 }
 
-/** What speaks of the artifact alone; everything else (disk full, xz missing) ends the whole run. */
+/**
+ * Whether an error is about the artifact alone: it is wrong, or the system refuses to read its file.
+ * Everything else (disk full, xz missing) ends the whole run.
+ */
 export function concernsArtifact(
   error: unknown,
-): error is FormatError | IntegrityError | UnsupportedError {
+  { releasedName, name }: Pick<StreamArtifact, 'releasedName' | 'name'>,
+  folder: string,
+): error is FormatError | IntegrityError | UnsupportedError | IoError {
+  if (error instanceof IoError) {
+    const { path } = error.context;
+    return path === join(folder, releasedName) || path === join(folder, name);
+  }
   return (
     error instanceof FormatError ||
     error instanceof IntegrityError ||
@@ -68,8 +79,8 @@ export function refuseFailures(failures: readonly Failure[], allowed: Allowance)
     cause: fatal.length === 1 ? first.error : new AggregateError(fatal.map(({ error }) => error)),
   };
   const message = `the bundle was not written, ${count} cannot be covered: ${lines.join('; ')}`;
-  // Failures of one kind are told as that kind, a mixture as what it comes to: not covered.
-  for (const Kind of [FormatError, IntegrityError]) {
+  // Failures of one kind keep that kind; a mixture becomes `unsupported`.
+  for (const Kind of [FormatError, IntegrityError, IoError]) {
     if (fatal.every(({ error }) => error instanceof Kind)) throw new Kind(message, options);
   }
   throw new UnsupportedError(message, options);

@@ -15,13 +15,13 @@ import type { ContentSource, FoundContent, RunOptions } from './source.ts';
 
 /** A content of a pool: a file in which contents lie one after the other. */
 export interface PooledContent extends FoundContent {
-  /** Where it begins in the pool. */
+  /** Its offset in the pool. */
   readonly offset: number;
 }
 
 /** The root image of a live ISO. */
 export interface IsoSource extends ContentSource, AsyncDisposable {
-  /** As `survey`, and leaves the contents in a file that it makes. */
+  /** Like `survey`, and also writes the contents to a new file. */
   pool(file: string, options: RunOptions): Promise<PooledContent[]>;
 }
 
@@ -29,12 +29,12 @@ export interface IsoSourceOptions {
   /** Path of the ISO. */
   readonly iso: string;
   readonly rootImage: IsoExtent;
-  /** A folder for what has to be unpacked twice. */
+  /** A folder for images that must be unpacked twice. */
   readonly scratch: string;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Where live systems have a file system image inside their squashfs: dracut's dmsquash-live. */
+/** The path of a file system image inside the squashfs of a live system: dracut's dmsquash-live. */
 const NESTED = ['LiveOS/rootfs.img', 'LiveOS/ext3fs.img'];
 
 /** Throws what the readers of root images throw, and UnsupportedError `ROOT_IMAGE_KIND`. */
@@ -68,7 +68,7 @@ function listNested(source: Source, path: string): Iterable<ListedFile> {
   }
   const isXfs = Buffer.from(head.subarray(0, 4)).toString('latin1') === 'XFSB';
   throw new UnsupportedError(
-    `${path} is ${isXfs ? 'an XFS' : 'no squashfs, erofs or ext4'} image, which is not read`,
+    `${path} is ${isXfs ? 'an XFS' : 'no squashfs, erofs or ext4'} image, which cannot be read`,
     {
       code: 'ROOT_IMAGE_KIND',
       context: { image: path },
@@ -77,7 +77,7 @@ function listNested(source: Source, path: string): Iterable<ListedFile> {
   );
 }
 
-/** Each data once; what has none is left out. */
+/** Lists each piece of data once; empty files are skipped. */
 function distinct(files: Iterable<ListedFile>): ListedFile[] {
   const byKey = new Map<string, ListedFile>();
   for (const listed of files) {

@@ -20,7 +20,7 @@ export interface FileNode {
   block(index: number): number;
 }
 
-/** The tables of an image. Their values are the image's: checked by whoever uses them. */
+/** The tables of an image. Their values are untrusted: the code that uses them checks them. */
 export interface Tables {
   /** What is at an absolute path without leading slash. */
   find(path: string): FileNode | 'folder' | undefined;

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { exitCodeOf } from '../cli/exit-code.ts';
 import { errorEvent, renderError } from '../cli/render-error.ts';
-import { architecturesFailed, partsOf } from './arch-failures.ts';
 import * as errors from './errors.ts';
+import { architecturesFailed, partsOf } from './failures.ts';
 
 const engine = new errors.EngineError('went silent\nlast console lines:\n  | x', {
   code: 'VM_SILENT',
@@ -71,7 +71,7 @@ test('a bug among them is told as one, with its stack', () => {
   expect(text).toContain('error: internal error: aarch64: undefined is not');
   expect(text).toContain('report it');
   expect(text).toContain('error: s390x: went silent');
-  expect(text).toContain('arch-failures.test.ts');
+  expect(text).toContain('failures.test.ts');
   expect(errorEvent(error)).toMatchObject({ kind: 'internal', failures: [{}, {}] });
 });
 
