@@ -209,7 +209,7 @@ test('a server that hangs up after each answer, while the body waits to be read'
 });
 
 test.each([
-  ['short', 'HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc', 'broke off'],
+  ['short', 'HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc', 'was broken'],
   [
     'an unfinished chunk',
     'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nab',
@@ -217,7 +217,7 @@ test.each([
   ],
   ['no HTTP', 'SSH-2.0-OpenSSH_9.2\r\n\r\n', 'not valid HTTP'],
   ['two lengths', 'HTTP/1.1 200 OK\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\nabcd', 'HTTP'],
-  ['nothing', '', 'broke off'],
+  ['nothing', '', 'was broken'],
 ])('an answer that is %s is an error, never a short body', async (_name, text, message) => {
   await using bad = await rawServer((socket) => socket.end(text));
   await expect(get(bad.url)).rejects.toThrow(message);
