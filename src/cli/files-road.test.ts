@@ -40,7 +40,7 @@ beforeAll(async () => {
   const architectures: Record<string, unknown> = {};
   for (const one of ARCHES) architectures[one.arch] = { artifacts: await release(one) };
   await writeFile(at('stream.json'), JSON.stringify({ stream: 'test', architectures }));
-}, 120_000);
+}, 600_000);
 afterAll(() => rm(work, { recursive: true, force: true }));
 
 async function release({ arch, oci, kernel, mark, at: offset }: (typeof ARCHES)[number]) {
