@@ -17,6 +17,7 @@ export {
 } from './engine/cache/metal-cache.ts';
 export { type CreateEngineOptions, createEngine, type EngineChoice } from './engine/choose.ts';
 export type { EngineReport, MetalDisk, MetalEngine, RegenerateRequest } from './engine/engine.ts';
+export type { Containers } from './engine/files/sources/open-container.ts';
 export { createNativeEngine, type NativeEngineOptions } from './engine/native/index.ts';
 export { createQemuEngine, type QemuEngineOptions } from './engine/qemu/index.ts';
 export type { IsoExtent, LiveIso, OsmetEntry } from './formats/iso/live-iso.ts';

@@ -1,8 +1,8 @@
 import type { DiskReader } from './sequential-disk.ts';
 
 /**
- * Reads pieces (clusters, grains) in the order of the file off a disk that comes front to back: what is passed
- * on the way and wanted later is held. The layout of a recipe has seen to it that this is not much.
+ * Reads pieces (clusters, grains) in the order of the file from a disk that arrives front to back: pieces that
+ * are needed later are buffered. The layout of a recipe has checked that these are few.
  *
  * @param size of a piece; the last one of the disk may be shorter, and is filled up with zeros
  * @param ascending numbers of all pieces that will be asked for, each once

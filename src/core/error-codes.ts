@@ -136,7 +136,7 @@ export const ERROR_CODES = {
   IMAGE_ARCHIVE: unsupported('A file is not an archive of a container image.'),
   IMAGE_INDEX: format('The indexes of a container image are nested too deeply.'),
   IMAGE_TAG: unsupported('An image layout has no image with the tag.'),
-  IMAGE_TOO_LARGE: format('A container image unpacks to more than is accepted.'),
+  IMAGE_TOO_LARGE: format('A container or root image unpacks to more than is accepted.'),
   INTERNAL: of()('An unexpected error: a bug in iso-rehydrate.'),
   IO: io('The operating system refused a read or a write.'),
   ISO_ARCH: unsupported('The ISO is for another architecture than the stream says.'),

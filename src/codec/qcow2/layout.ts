@@ -4,7 +4,7 @@ import { clusterEntry, compressedEntry } from './entry.ts';
 import { clusterBytes, tableEntries } from './header.ts';
 import { bad, type Qcow2Recipe } from './recipe.ts';
 
-/** Where everything of a recipe comes to lie; what its tables must hold. */
+/** The positions of all segments of a recipe, and the contents of its tables. */
 export interface Layout {
   /** Bytes of an L2 table. */
   table(index: number): Uint8Array;

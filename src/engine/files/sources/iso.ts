@@ -1,5 +1,5 @@
 import { basename, join } from 'node:path';
-import { UnsupportedError } from '../../../core/errors.ts';
+import { FormatError, UnsupportedError } from '../../../core/errors.ts';
 import { openSource, type Source } from '../../../core/io/source.ts';
 import type { IsoExtent } from '../../../formats/iso/live-iso.ts';
 import { isExt4, listExt4 } from '../../../formats/rootfs/ext4/index.ts';
@@ -32,6 +32,17 @@ export interface IsoSourceOptions {
   /** A folder for images that must be unpacked twice. */
   readonly scratch: string;
   readonly signal?: AbortSignal | undefined;
+}
+
+/** Of all files together: a hostile image may claim any size. */
+const MAX_BYTES = 64 * 2 ** 30;
+
+function tooLarge(image: string): FormatError {
+  return new FormatError(`${image} unpacks to more than any operating system has`, {
+    code: 'IMAGE_TOO_LARGE',
+    context: { image, bytes: MAX_BYTES },
+    hint: 'check that the right ISO is named',
+  });
 }
 
 /** The path of a file system image inside the squashfs of a live system: dracut's dmsquash-live. */
@@ -95,6 +106,7 @@ function isoSource(name: string, source: Source, files: readonly ListedFile[]): 
       end += padded(file.size);
       return { path, file, offset };
     });
+    if (end > MAX_BYTES) throw tooLarge(name);
     await makeFile(output, end);
     await unpackFiles(placed, { ...options, image, output });
     const sizes = placed.map(({ file }) => file.size);
