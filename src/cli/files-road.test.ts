@@ -186,7 +186,7 @@ describe('ISOs without osmet, of two architectures', () => {
     expect((await openBundle(at('again'))).digest).toBe((await openBundle(at('plain'))).digest);
   }, 300_000);
 
-  test('who asks for the installer in the ISO is told that there is none', async () => {
+  test('the error for a missing installer in the ISO says so', async () => {
     const made = await rehydrate('plain', 'out-qemu', '--engine', 'qemu');
     expect(made.code).toBe(5);
     expect(made.stderr).toContain('the ISO has no osmet');
