@@ -2,9 +2,9 @@ import type { IncomingMessage } from 'node:http';
 import { FormatError } from '../errors.ts';
 import { TransportError, transportError } from './transport-error.ts';
 
-/** Bytes that a server has to send for each minute that it is waited for; less is a server that plays for time. */
+/** Bytes that a server must send per minute of waiting; a slower server may be stalling on purpose. */
 const SLOWEST = 64 << 10;
-/** For a body that is read whole, from its first byte to its last, in milliseconds. */
+/** Limit in milliseconds for reading a whole body, from its first byte to its last. */
 const WHOLE = 180_000;
 
 export interface BodyOptions {
@@ -25,10 +25,10 @@ export interface Body {
   discard(): void;
 }
 
-/** Bytes of an answer that wait to be read. */
+/** Limit of buffered bytes of an answer. */
 const AHEAD = 256 << 10;
 const SMALL = 64 << 10;
-/** Milliseconds for a small rest that nobody reads. */
+/** Milliseconds for reading an unused small rest. */
 const SOON = 2000;
 
 /**
@@ -102,7 +102,10 @@ export function openBody(message: IncomingMessage, options: BodyOptions): Body {
     return performance.now() - since;
   }
 
-  /** A small rest is read, so that the connection can be used again; a large one costs more than a new connection. */
+  /**
+   * Reads a small rest, so that the connection can be reused; reading a large one costs more than a new
+   * connection.
+   */
   function discard(): void {
     unwanted = true;
     queue.length = 0;
@@ -174,7 +177,7 @@ export async function readExcerpt({ body }: Readable): Promise<string> {
       length += next.value.length;
     }
   } catch {
-    // What came before it broke off will do.
+    // The part that arrived is enough.
   } finally {
     clearTimeout(timer);
   }

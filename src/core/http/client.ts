@@ -59,7 +59,7 @@ export interface Http extends Disposable {
 }
 
 const TIMEOUTS: Timeouts = { connect: 30_000, headers: 60_000, idle: 60_000, minute: 60_000 };
-/** As many as browsers' and Go's clients follow. */
+/** The limit of redirects of curl-like clients and Go. */
 const MAX_REDIRECTS = 10;
 
 export function createHttp({ env = {}, timeouts: given, trust }: HttpOptions = {}): Http {
@@ -84,7 +84,7 @@ export function createHttp({ env = {}, timeouts: given, trust }: HttpOptions = {
       };
       const route = () => agents.route(url, trustAs);
       const message = await exchange(await route(), sending).catch(async (error: unknown) => {
-        // Only what may be repeated; the next connection is a new one, or another stale one.
+        // Only for requests that may be repeated; the next connection is new, or stale too.
         if (!(error instanceof StaleConnection) || !REPEATABLE.has(method)) throw error;
         return exchange(await route(), sending);
       });

@@ -29,12 +29,12 @@ export interface FetchFileOptions {
   /** How it is asked for; by a plain request unless given. */
   readonly get?: Get | undefined;
   readonly http?: Http | undefined;
-  /** Where the file goes; meanwhile its bytes lie beside it, in `<path>.part`. */
+  /** Path of the file; while it is incomplete, its bytes are in `<path>.part`. */
   readonly path: string;
   readonly sha256: Sha256;
   /** If it is known, a file of another size is refused. */
   readonly size?: number | undefined;
-  /** Bytes that are too many, if the size is not known. */
+  /** Maximum size in bytes, if the size is not known. */
   readonly limit?: number | undefined;
   /** Attempts without any progress before giving up. */
   readonly attempts?: number | undefined;
@@ -44,9 +44,12 @@ export interface FetchFileOptions {
   readonly onBytes?: ((done: number, total: number | undefined) => void) | undefined;
 }
 
-/** No released file is anywhere near. */
+/** Far larger than any released file. */
 const LIMIT = 256 * 2 ** 30;
-/** Bytes that count as progress: a server that sends a few for each connection would hold us for ever. */
+/**
+ * Fewer bytes do not count as progress, or a server could keep us busy forever with a few bytes per
+ * connection.
+ */
 const PROGRESS = 64 << 10;
 /** Bytes between two looks at the free space. */
 const LOOK = 64 << 20;
@@ -121,10 +124,10 @@ async function isThere(path: string, { sha256, signal }: FetchFileOptions): Prom
 
 const sizeOf = async ({ handle }: Part) => (await handle.stat()).size;
 
-/** Whether a part is of no use to a later run. */
+/** Whether a part is useless for a later run. */
 function isUseless(error: unknown, { noRanges, total }: State): boolean {
   if (error instanceof FormatError || error instanceof IntegrityError || noRanges) return true;
-  // It would take all space that there is, for what may never end.
+  // It may never end, and would take all free space.
   return error instanceof IoError && error.code === 'DISK_FULL' && total === undefined;
 }
 

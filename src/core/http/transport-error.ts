@@ -5,9 +5,9 @@
 export class TransportError extends Error {
   /** Whether the same request may succeed later. */
   readonly transient: boolean;
-  /** The peer was never reached: nothing of the request was seen. */
+  /** The peer was never reached and has not seen the request. */
   readonly unreached: boolean;
-  /** How to mend it, where that is known. */
+  /** How to fix it, if known. */
   readonly hint: string | undefined;
 
   constructor(
@@ -39,9 +39,9 @@ const KNOWN: Readonly<Record<string, Known>> = {
   EAI_AGAIN: { text: 'the name server does not answer' },
   EHOSTUNREACH: { text: 'no route to the host', unreached: true },
   ENETUNREACH: { text: 'no route to the network', unreached: true },
-  ECONNRESET: { text: 'the connection broke off' },
-  EPIPE: { text: 'the connection broke off' },
-  ERR_STREAM_PREMATURE_CLOSE: { text: 'the connection broke off' },
+  ECONNRESET: { text: 'the connection was broken' },
+  EPIPE: { text: 'the connection was broken' },
+  ERR_STREAM_PREMATURE_CLOSE: { text: 'the connection was broken' },
   ETIMEDOUT: { text: 'no answer in time', unreached: true },
   HPE_HEADER_OVERFLOW: { text: 'the headers of the answer are too long', transient: false },
   EPROTO: { text: 'the server does not speak TLS', transient: false, unreached: true },
@@ -69,7 +69,7 @@ export function transportError(error: unknown): Error {
     return new TransportError(text, { ...rest, cause: error });
   }
   if (CERTIFICATE.test(code)) {
-    // Node's advice after the semicolon is for who starts Node.
+    // Node's advice after the semicolon is for Node's command line.
     const [why] = error.message.split(';');
     return new TransportError(`its certificate is not trusted: ${why}`, {
       ...{ transient: false, unreached: true },
