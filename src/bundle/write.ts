@@ -5,7 +5,6 @@ import {
   chmod,
   copyFile,
   lstat,
-  mkdir,
   mkdtemp,
   open,
   readdir,
@@ -17,6 +16,7 @@ import { throwIfAborted, UsageError } from '../core/errors.ts';
 import { syncFolder, writeAtomically } from '../core/io/atomic.ts';
 import { copyBuffers, copyRange } from '../core/io/copy.ts';
 import { type BlobRef, hashingHere } from '../core/io/digest.ts';
+import { makeFolder } from '../core/io/folder.ts';
 import { hashFile } from '../core/io/hash-file.ts';
 import { isAbsent, osError } from '../core/io/os-error.ts';
 import { fileSink, hashingSink, type Sink } from '../core/io/sink.ts';
@@ -66,11 +66,11 @@ export async function createBundleWriter(
   const absolute = resolve(target);
   await refuseTaken(absolute, force);
   let path: string;
+  await makeFolder(dirname(absolute));
   try {
-    await mkdir(dirname(absolute), { recursive: true });
     path = await mkdtemp(join(dirname(absolute), `.iso-rehydrate-${basename(absolute)}-`));
     await chmod(path, 0o755);
-    await mkdir(join(path, 'blobs', 'sha256'), { recursive: true });
+    await makeFolder(join(path, 'blobs', 'sha256'));
   } catch (error) {
     throw osError(error, 'create', absolute);
   }

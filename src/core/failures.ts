@@ -1,5 +1,6 @@
 import type { Arch } from './arch.ts';
 import { type ErrorContext, KINDS_WORST_FIRST, kindError, RehydrateError } from './errors.ts';
+import { ours } from './foreign-error.ts';
 
 /** An architecture that did not come out, and why. */
 export interface ArchFailure {
@@ -43,7 +44,8 @@ export function artifactsFailed(failures: readonly ArtifactFailure[]): unknown {
   const [first] = failures;
   if (first === undefined) return undefined;
   if (failures.length === 1) {
-    const { artifact, error } = first;
+    const { artifact } = first;
+    const error = ours(first.error);
     return error instanceof RehydrateError ? again(error, { context: { artifact } }) : error;
   }
   const parts = failures.map(({ artifact, error }) =>
@@ -79,9 +81,10 @@ function summary(
 
 /** The same error once more, with what it is about in front and in its context. */
 function again(
-  error: unknown,
+  thrown: unknown,
   { label, context: more }: { readonly label?: string; readonly context: ErrorContext },
 ): Error {
+  const error = ours(thrown);
   const text = error instanceof Error ? error.message : String(error);
   const message = label === undefined ? text : `${label}: ${text}`;
   if (error instanceof AggregateError) return new AggregateError(error.errors, message);

@@ -1,61 +1,63 @@
 import { join } from 'node:path';
-import type { Command } from 'commander';
+import type { Command } from '@commander-js/extra-typings';
 import { openBundle } from '../../bundle/read.ts';
-import type { Shard } from '../../bundle/shard.ts';
-import type { Arch } from '../../core/arch.ts';
 import { readWhole } from '../../core/io/regular.ts';
 import { printable } from '../../core/text/printable.ts';
 import { audit } from '../../verbs/audit/audit.ts';
 import { mergeReports } from '../../verbs/audit/merge.ts';
+import { signingKeyOf } from '../../verbs/audit/render/statement.ts';
 import { type AuditReport, decodeAuditReport } from '../../verbs/audit/report.ts';
 import { auditFailure } from '../../verbs/audit/verdict.ts';
-import { REPORT_FILES, writeReport } from '../../verbs/audit/write-report.ts';
+import { prepareReport, REPORT_FILES, writeReport } from '../../verbs/audit/write-report.ts';
 import { bundleOf, cacheFor, engineFor, existingFolder, toolsOf } from '../environment.ts';
 import type { CliIo } from '../io.ts';
-import { addEngineOptions, addSelectionOptions, type EngineOptions } from '../options.ts';
+import {
+  type OptionsOf,
+  type OutputOptions,
+  withBundle,
+  withEngine,
+  withIso,
+  withJobs,
+  withOutput,
+  withSelection,
+  withShard,
+} from '../option-groups.ts';
 import { progressRenderer } from '../progress/choose.ts';
 
-interface AuditCliOptions extends EngineOptions {
-  readonly bundle?: string;
-  readonly arch?: Arch[] | 'all';
-  readonly platform?: string[];
-  readonly format?: string[];
-  readonly shard?: Shard;
-  readonly artifacts?: string;
-  readonly iso?: string[];
-  readonly report: string;
-  readonly merge?: string[];
-  readonly signKey?: string;
-}
-
-export function addAudit(program: Command, io: CliIo): void {
+function define(program: Command) {
   const command = program
     .command('audit')
-    .description('make every image of a bundle, judge each by its SHA-256, and report')
+    .description('make every image of a bundle, check each SHA-256, and write a report')
     .requiredOption('--report <dir>', 'folder for the report')
-    .option('--artifacts <dir>', 'released files, to tell where a wrong image differs')
-    .option('--merge <dirs...>', 'make one report of those of all shards; audits nothing itself')
+    .option('--artifacts <dir>', 'folder with released files, to show where a wrong image differs')
+    .option('--merge <dirs...>', 'combine the reports of all shards into one, without an audit')
     .option('--sign-key <file>', 'sign the in-toto statement with this private key (PEM)')
     .addHelpText('after', HELP);
-  addSelectionOptions(command, { everything: true });
-  addEngineOptions(command).action((options: AuditCliOptions) => run(options, io));
+  const selected = withIso(withShard(withBundle(withSelection(command, { everything: true }))));
+  return withOutput(withJobs(withEngine(selected)));
+}
+
+type AuditCliOptions = OptionsOf<typeof define>;
+
+export function addAudit(program: Command, io: CliIo): void {
+  define(program).action((options) => run(options, io));
 }
 
 const HELP = `
-Writes audit.json (its schema: audit-report.schema.json of the package), audit.html, audit.md,
-audit.junit.xml and audit.intoto.json, a SLSA verification summary. Images are made into
-nowhere: only those that are BAD and could be compared are kept, in DIR/bad.
+Writes audit.json (schema: audit-report.schema.json in the package), audit.html, audit.md,
+audit.junit.xml and audit.intoto.json, a SLSA verification summary. Images are hashed and
+discarded; those that are BAD and can be compared with a released file are kept in DIR/bad.
 
-  GOOD       made from the bundle, with the promised SHA-256
+  GOOD       made from the bundle, and its SHA-256 matches
   BAD        came out wrong, or the bundle is damaged                     exit code 4
-  FAIL       could not be tried; says nothing of the bundle               its own: 6, 7, 8, 5
-  UNCOVERED  the bundle itself says that it has not got it                exit code 5
-The worst of all decides: BAD, then FAIL, then UNCOVERED.
+  FAIL       could not be tried; this says nothing about the bundle       its own: 6, 7, 8, 5
+  UNCOVERED  the bundle says that it does not cover it                    exit code 5
+The worst result decides the exit code: BAD, then FAIL, then UNCOVERED.
 
 Examples:
   iso-rehydrate audit --bundle bundle --report audit
   iso-rehydrate audit -b bundle --engine both --arch s390x --report audit
-  iso-rehydrate audit -b bundle --artifacts release/ --report audit    compares what is BAD
+  iso-rehydrate audit -b bundle --artifacts release/ --report audit    compare what is BAD
   iso-rehydrate audit -b bundle --shard 2/4 --report part-2            one of four jobs
   iso-rehydrate audit --merge part-1 part-2 part-3 part-4 --report audit`;
 
@@ -64,7 +66,7 @@ async function run(options: AuditCliOptions, io: CliIo): Promise<void> {
   const signingKey =
     options.signKey === undefined ? undefined : await readKey(options.signKey, io.signal);
   const report = options.merge
-    ? await merged(options.merge, io.signal)
+    ? await merged(options.merge, options.report, io)
     : await audited(options, io);
   await writeReport(options.report, report, { signingKey, signal: io.signal });
   if (options.merge) for (const line of linesOf(report, options)) io.stdout.write(line);
@@ -74,6 +76,7 @@ async function run(options: AuditCliOptions, io: CliIo): Promise<void> {
 
 async function audited(options: AuditCliOptions, io: CliIo): Promise<AuditReport> {
   const bundle = await openBundle(bundleOf(options, io), io.signal);
+  await prepareReport(options.report);
   const engine = engineFor(options, io);
   await using cache = await cacheFor(options, io, await existingFolder(options.report));
   using progress = progressRenderer(options, io);
@@ -99,17 +102,22 @@ async function audited(options: AuditCliOptions, io: CliIo): Promise<AuditReport
   });
 }
 
-async function merged(folders: readonly string[], signal: AbortSignal): Promise<AuditReport> {
+async function merged(
+  folders: readonly string[],
+  into: string,
+  { signal }: CliIo,
+): Promise<AuditReport> {
   const reports: { source: string; report: AuditReport }[] = [];
   for (const source of folders) {
     const path = join(source, REPORT_FILES.json);
     const bytes = await readWhole(path, { limit: MAX_REPORT, what: 'an audit report', signal });
     reports.push({ source, report: decodeAuditReport(bytes, path) });
   }
+  await prepareReport(into);
   return mergeReports(reports);
 }
 
-function linesOf({ architectures }: AuditReport, options: AuditCliOptions): string[] {
+function linesOf({ architectures }: AuditReport, options: OutputOptions): string[] {
   return architectures.flatMap(({ architecture, artifacts }) =>
     artifacts.map((artifact) => line(architecture, artifact, options)),
   );
@@ -117,7 +125,7 @@ function linesOf({ architectures }: AuditReport, options: AuditCliOptions): stri
 
 type Artifact = AuditReport['architectures'][number]['artifacts'][number];
 
-function line(architecture: string, artifact: Artifact, { json }: AuditCliOptions): string {
+function line(architecture: string, artifact: Artifact, { json }: OutputOptions): string {
   if (json) return `${JSON.stringify({ type: 'result', architecture, ...artifact })}\n`;
   const { status, label, sha256, difference, error } = artifact;
   const [why = ''] = (difference?.region ?? error?.message ?? sha256 ?? '').split('\n', 1);
@@ -130,7 +138,9 @@ const MAX_REPORT = 64 << 20;
 const MAX_KEY = 1 << 20;
 
 /** Options that name files are read before any work. */
-function readKey(path: string, signal: AbortSignal): Promise<Buffer> {
+async function readKey(path: string, signal: AbortSignal): Promise<Buffer> {
   const hint = 'name a private key in PEM';
-  return readWhole(path, { limit: MAX_KEY, what: 'the private key', hint, signal });
+  const pem = await readWhole(path, { limit: MAX_KEY, what: 'the private key', hint, signal });
+  signingKeyOf(pem);
+  return pem;
 }

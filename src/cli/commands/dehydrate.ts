@@ -1,6 +1,5 @@
 import { resolve } from 'node:path';
-import type { Command } from 'commander';
-import type { Arch } from '../../core/arch.ts';
+import type { Command } from '@commander-js/extra-typings';
 import { UsageError } from '../../core/errors.ts';
 import { createHttp } from '../../core/http/client.ts';
 import { printable } from '../../core/text/printable.ts';
@@ -9,69 +8,63 @@ import { renderArchitecture, reportArchitecture } from '../../verbs/inspect/bund
 import { cacheFor, engineFor, existingFolder } from '../environment.ts';
 import type { CliIo } from '../io.ts';
 import {
-  addEngineOptions,
-  type EngineOptions,
-  parseArches,
-  parseJobs,
-  parseList,
-} from '../options.ts';
+  type OptionsOf,
+  streamOption,
+  withEngine,
+  withJobs,
+  withOutput,
+} from '../option-groups.ts';
+import { parseArches, parseJobs, parseList } from '../options.ts';
 import { progressRenderer } from '../progress/choose.ts';
 
-interface DehydrateCliOptions extends EngineOptions {
-  readonly stream: string;
-  readonly artifacts: string;
-  readonly arch?: Arch[] | 'all';
-  readonly output: string;
-  readonly isoExternal?: true;
-  readonly allowMissing?: string[];
-  readonly download?: true;
-  readonly downloads: number;
-  readonly keyring?: string;
-  readonly force?: true;
-}
-
-export function addDehydrate(program: Command, io: CliIo): void {
+function define(program: Command) {
   const command = program
     .command('dehydrate')
     .description('make a bundle from a release: its stream JSON, live ISO and images')
-    .requiredOption('--stream <file>', 'CoreOS stream or release JSON')
+    .addOption(streamOption())
     .requiredOption('--artifacts <dir>', 'folder with the released files')
     .requiredOption('-o, --output <dir>', 'where to write the bundle')
     .option(
       '-a, --arch <names>',
-      'architectures, or `all` (default: those whose ISO is there)',
+      'architectures, comma-separated, or `all` (default: those whose ISO is in the folder)',
       parseArches,
     )
-    .option('--iso-external', 'leave the ISO outside of the bundle')
-    .option('--allow-missing <names>', 'artifacts that may be left out', parseList)
-    .option('--download', 'fetch what is not in the folder, by its location in the stream')
-    .option('--downloads <n>', 'files to fetch at a time', parseJobs, 4)
+    .option('--iso-external', 'leave the ISO out of the bundle')
+    .option('--allow-missing <names>', 'artifacts that the bundle may lack', parseList)
+    .option('--download', 'download files that are not in the folder, as the stream locates them')
+    .option('--downloads <n>', 'how many files to download at a time', parseJobs, 4)
     .option('--keyring <file>', 'with --download: check the GPG signature of every file (gpgv)')
-    .option('--force', 'replace a bundle that is there')
+    .option('--force', 'replace an existing bundle')
     .addHelpText('after', HELP);
-  addEngineOptions(command).action((options: DehydrateCliOptions) => run(options, io));
+  return withOutput(withJobs(withEngine(command)));
+}
+
+type DehydrateCliOptions = OptionsOf<typeof define>;
+
+export function addDehydrate(program: Command, io: CliIo): void {
+  define(program).action((options) => run(options, io));
 }
 
 const HELP = `
-Boots the ISO to regenerate its metal disk, makes a delta for every other image, writes the
-bundle and makes every image from it once more, before the bundle appears at its place.
-Released .xz, .gz and .zst files are read as they are. The same inputs give the same bytes.
-With --download, files that are not in the folder are fetched into it, several at a time, and
-hashed as they arrive; a run that broke off goes on where it was. Disks that the ISO unpacks to
-are not fetched. Without --arch, all architectures of the stream are.
+Boots the ISO to regenerate its metal disk, makes a delta for every other image, and makes every
+image from the finished bundle once more before the bundle appears at its path. Compressed files
+(.xz, .gz, .zst, .zip) need not be unpacked. The same inputs give the same bundle.
+With --download, files that are missing from the folder are downloaded into it and hashed as they
+arrive; an interrupted download is resumed. Disks that the ISO unpacks to are not downloaded.
+Without --arch, --download covers all architectures of the stream.
 
 Examples:
   iso-rehydrate dehydrate --stream stream.json --artifacts release/ -o bundle
   iso-rehydrate dehydrate --stream stable.json --arch x86_64 --download --artifacts dl/ \\
     --keyring fedora.gpg -o bundle
-  iso-rehydrate estimate --stream stable.json    what that would be`;
+  iso-rehydrate estimate --stream stable.json    preview what that would do`;
 
 function downloadOf({ download, downloads, keyring }: DehydrateCliOptions, { env }: CliIo) {
   if (download) return { parallel: downloads, keyring, http: createHttp({ env }) };
   if (keyring === undefined) return undefined;
-  throw new UsageError('--keyring is for --download', {
+  throw new UsageError('--keyring has no effect without --download', {
     code: 'KEYRING_ALONE',
-    hint: 'add --download, which checks files that are there already, too',
+    hint: 'add --download, which also checks the files that are already in the folder',
   });
 }
 

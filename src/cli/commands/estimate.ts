@@ -1,34 +1,34 @@
-import type { Command } from 'commander';
-import type { Arch } from '../../core/arch.ts';
+import type { Command } from '@commander-js/extra-typings';
 import { UnsupportedError } from '../../core/errors.ts';
 import { printable } from '../../core/text/printable.ts';
 import { renderTable } from '../../core/text/table.ts';
 import { readStream } from '../../release/stream/read.ts';
 import { type Estimate, type EstimatedArtifact, estimate } from '../../verbs/estimate/estimate.ts';
 import type { CliIo } from '../io.ts';
-import { addOutputOptions, type OutputOptions, parseArches } from '../options.ts';
+import { type OptionsOf, streamOption, withOutput } from '../option-groups.ts';
+import { parseArches } from '../options.ts';
 
-interface EstimateCliOptions extends OutputOptions {
-  readonly stream: string;
-  readonly artifacts?: string;
-  readonly arch?: Arch[] | 'all';
-}
-
-export function addEstimate(program: Command, io: CliIo): void {
+function define(program: Command) {
   const command = program
     .command('estimate')
-    .description('tell beforehand what dehydrate would fetch, cover, and how')
-    .requiredOption('--stream <file>', 'CoreOS stream or release JSON')
-    .option('--artifacts <dir>', 'folder where released files may lie already')
-    .option('-a, --arch <names>', 'architectures, or `all`, the default', parseArches)
+    .description('preview what dehydrate would download and cover')
+    .addOption(streamOption())
+    .option('--artifacts <dir>', 'folder that may already have released files')
+    .option('-a, --arch <names>', 'architectures, comma-separated, or `all` (default)', parseArches)
     .addHelpText('after', HELP);
-  addOutputOptions(command).action((options: EstimateCliOptions) => run(options, io));
+  return withOutput(command);
+}
+
+type EstimateCliOptions = OptionsOf<typeof define>;
+
+export function addEstimate(program: Command, io: CliIo): void {
+  define(program).action((options) => run(options, io));
 }
 
 const HELP = `
-Reads no image and fetches nothing. Ends with exit code 5 if an artifact could not be covered,
-because its release is not the ISO's, for example. The JSON's schema is estimate.schema.json
-of the package.
+Reads no image and downloads nothing. The exit code is 5 if an artifact cannot be covered, for
+example because it belongs to another release than the ISO. The schema of the JSON is
+estimate.schema.json in the package.
 
 Examples:
   iso-rehydrate estimate --stream stable.json
@@ -51,19 +51,19 @@ function refuseUncovered({ architectures }: Estimate): void {
       .map(({ label, note }) => `${architecture} ${label}: ${note}`),
   );
   if (lines.length === 0) return;
-  throw new UnsupportedError(`not all would be covered\n${lines.join('\n')}`, {
+  throw new UnsupportedError(`some artifacts cannot be covered\n${lines.join('\n')}`, {
     code: 'ESTIMATE_UNCOVERED',
-    hint: 'use a stream whose artifacts are of one build, or allow their absence with --allow-missing',
+    hint: 'use a stream whose artifacts all come from one build, or pass dehydrate --allow-missing',
   });
 }
 
 function render({ stream, architectures, unknownArchitectures }: Estimate): string {
   const sections = architectures.map(({ architecture, release, artifacts, covered, fetch }) => {
     const head = `${architecture}  ${stream} ${release ?? 'without a live ISO'}\n`;
-    const total = `${covered} of ${artifacts.length} artifacts can be covered, ${fetch} files to fetch\n`;
+    const total = `${covered} of ${artifacts.length} artifacts can be covered, ${fetch} files to download\n`;
     return `${head}\n${renderTable(COLUMNS, artifacts)}\n${total}`;
   });
-  const unknown = unknownArchitectures.map((name) => `left out ${name}: not known\n`);
+  const unknown = unknownArchitectures.map((name) => `skipped ${name}: unknown architecture\n`);
   return [...sections, ...unknown].join('\n');
 }
 

@@ -1,42 +1,23 @@
-import { type Command, Option } from 'commander';
+import type { Command } from '@commander-js/extra-typings';
 import { openBundle } from '../../bundle/read.ts';
-import type { Arch } from '../../core/arch.ts';
 import { formatBytes } from '../../core/text/bytes.ts';
 import { printable } from '../../core/text/printable.ts';
 import { renderTable } from '../../core/text/table.ts';
-import { ENGINES, type EngineChoice } from '../../engine/choose.ts';
 import { planWork, type WorkPlan } from '../../verbs/plan/plan.ts';
 import { bundleOf } from '../environment.ts';
 import type { CliIo } from '../io.ts';
-import {
-  addOutputOptions,
-  addSelectionOptions,
-  type OutputOptions,
-  parseShards,
-} from '../options.ts';
-
-interface PlanCliOptions extends OutputOptions {
-  readonly bundle?: string;
-  readonly arch?: Arch[] | 'all';
-  readonly platform?: string[];
-  readonly format?: string[];
-  readonly engine: EngineChoice;
-  readonly shards: number;
-}
+import { engineOption, withBundle, withOutput, withSelection } from '../option-groups.ts';
+import { parseShards } from '../options.ts';
 
 export function addPlan(program: Command, io: CliIo): void {
   const command = program
     .command('plan')
-    .description('tell how audit or rehydrate would be cut into jobs with --shard')
+    .description('preview how --shard would divide an audit or rehydrate into jobs')
     .option('-n, --shards <n>', 'number of jobs', parseShards, 1)
-    .addOption(
-      new Option('--engine <kind>', 'what the jobs unpack the ISO with')
-        .choices(ENGINES)
-        .default('qemu'),
-    )
+    .addOption(engineOption('how the jobs will unpack the ISO'))
     .addHelpText('after', HELP);
-  addSelectionOptions(command, { everything: true, plain: true });
-  addOutputOptions(command).action(async (options: PlanCliOptions) => {
+  const selected = withBundle(withSelection(command, { everything: true }));
+  withOutput(selected).action(async (options) => {
     const plan = planWork({
       bundle: await openBundle(bundleOf(options, io), io.signal),
       arches: options.arch ?? 'all',
@@ -49,10 +30,10 @@ export function addPlan(program: Command, io: CliIo): void {
 }
 
 const HELP = `
-Each artifact is in exactly one job, the same on every host. EFFORT is the
-size of the released files. Jobs take equal shares of it, to within about one artifact each.
-\`shards\` of the JSON is a matrix as GitHub Actions takes it; its schema is plan.schema.json
-of the package. Give the jobs the same --arch, --platform and --format as the plan.
+Each artifact is in exactly one job, the same one on every host. EFFORT is the size of the released
+files; jobs have equal shares of it, to within about one artifact each. In the JSON, \`shards\` is a
+matrix for GitHub Actions; its schema is plan.schema.json in the package. Give the jobs the same
+--arch, --platform and --format as the plan.
 
 Examples:
   iso-rehydrate plan --bundle bundle --shards 4

@@ -1,54 +1,56 @@
 import { join } from 'node:path';
-import type { Command } from 'commander';
+import { type Command, Option } from '@commander-js/extra-typings';
 import { openBundle } from '../../bundle/read.ts';
 import { throwIfAborted } from '../../core/errors.ts';
 import { printable } from '../../core/text/printable.ts';
 import { parseListen, type RequestLine, serve } from '../../verbs/serve/serve.ts';
 import { bundleOf, cacheFolder, cacheFor, engineFor } from '../environment.ts';
 import type { CliIo } from '../io.ts';
-import { addEngineOptions, collect, type EngineOptions, parseSize } from '../options.ts';
+import {
+  type OptionsOf,
+  type OutputOptions,
+  withBundle,
+  withEngine,
+  withIso,
+  withOutput,
+} from '../option-groups.ts';
+import { parseSize } from '../options.ts';
 import { progressRenderer } from '../progress/choose.ts';
 import { renderError } from '../render-error.ts';
 
-interface ServeCliOptions extends EngineOptions {
-  readonly bundle?: string;
-  readonly iso?: string[];
-  readonly listen: string;
-  readonly publicUrl?: string;
-  readonly images?: string;
-  readonly imagesSize: number;
-  readonly reserve: number;
-}
-
-export function addServe(program: Command, io: CliIo): void {
+function define(program: Command) {
   const command = program
     .command('serve')
-    .description('serve the release’s files by HTTP, making each when first asked for')
-    .option('-b, --bundle <dir>', 'bundle (default: $ISO_REHYDRATE_BUNDLE, else ./bundle)')
-    .option('--iso <file>', 'use this copy of the ISO, not the bundle’s (repeat per arch)', collect)
+    .description('serve the files of the release over HTTP, and make each on first request')
     .option('--listen <address>', 'port, or host:port', '127.0.0.1:8080')
-    .option('--public-url <url>', 'how clients reach it (default: the Host that they say)')
-    .option('--images <dir>', 'where made images are kept (default: in the cache folder)')
-    .option('--images-size <size>', 'how much of them is kept', parseSize, 100 * 2 ** 30)
-    .option('--reserve <size>', 'what has to stay free on the disk', parseSize, 2 ** 30)
+    .option('--public-url <url>', 'URL for clients (default: from the Host header of each request)')
+    .option('--images <dir>', 'where to keep images (default: in the cache folder)')
+    .addOption(
+      new Option('--images-size <size>', 'how much disk space the images may use')
+        .argParser(parseSize)
+        .default(100 * 2 ** 30, '100GiB'),
+    )
+    .addOption(
+      new Option('--reserve <size>', 'how much disk space to leave free')
+        .argParser(parseSize)
+        .default(2 ** 30, '1GiB'),
+    )
     .addHelpText('after', HELP);
-  const defaults: Readonly<Record<string, string>> = {
-    '--images-size': '100GiB',
-    '--reserve': '1GiB',
-  };
-  for (const option of command.options) {
-    const text = defaults[option.long ?? ''];
-    if (text !== undefined) option.default(option.defaultValue, text);
-  }
-  addEngineOptions(command).action((options: ServeCliOptions) => run(options, io));
+  return withOutput(withEngine(withIso(withBundle(command))));
+}
+
+type ServeCliOptions = OptionsOf<typeof define>;
+
+export function addServe(program: Command, io: CliIo): void {
+  define(program).action((options) => run(options, io));
 }
 
 const HELP = `
-Paths are those of the release's locations, with the names of the uncompressed files;
-/stream.json and /streams/NAME.json are the stream with locations here, for installers to be
-pointed at. An image is sent once it is made and proved, and kept for the next request;
-ranges work. While the disk is short, the answer is 503 with Retry-After. There is no TLS and no
-access control: put a proxy in front of what is not for this host alone.
+Paths follow the locations in the stream, with the names of the uncompressed files. Point
+installers at /stream.json or /streams/NAME.json, the stream with locations on this server. An
+image is sent once it is made and verified, and kept for later requests; range requests work.
+While disk space is short, the server answers 503 with Retry-After. There is no TLS and no access
+control: put a proxy in front unless only this host connects.
 
 Examples:
   iso-rehydrate serve --bundle /srv/bundle
@@ -91,8 +93,8 @@ async function run(options: ServeCliOptions, io: CliIo): Promise<void> {
   throwIfAborted(io.signal);
 }
 
-/** One line for a request, and an error's own for one that failed. */
-function log({ error, ...line }: RequestLine, { json, quiet, debug }: ServeCliOptions, io: CliIo) {
+/** One line for each request, and more for one that failed. */
+function log({ error, ...line }: RequestLine, { json, quiet, debug }: OutputOptions, io: CliIo) {
   if (json) {
     io.stdout.write(`${JSON.stringify({ type: 'request', ...line })}\n`);
   } else if (!quiet) {
@@ -103,6 +105,6 @@ function log({ error, ...line }: RequestLine, { json, quiet, debug }: ServeCliOp
   io.stderr.write(renderError(error, { debug: debug === true }));
 }
 
-/** A client that hangs up is nothing to tell of. */
+/** A client that hangs up is not worth a line. */
 const isLeaving = (error: unknown) =>
   error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE';

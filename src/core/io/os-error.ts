@@ -18,7 +18,11 @@ const HINTS: Readonly<Record<string, { code: CodeOf<'io'>; what: string; hint: s
     hint: 'write to a file system that allows larger files',
   },
   ENOENT: { code: 'NOT_FOUND', what: 'no such file or folder', hint: 'check the path' },
-  ENOTDIR: { code: 'NOT_FOUND', what: 'a part of the path is no folder', hint: 'check the path' },
+  ENOTDIR: {
+    code: 'NOT_FOUND',
+    what: 'a part of the path is not a folder',
+    hint: 'check the path',
+  },
   EISDIR: { code: 'IS_FOLDER', what: 'is a folder', hint: 'name a file' },
   EEXIST: { code: 'EXISTS', what: 'exists already', hint: 'choose another path or remove it' },
   EACCES: { code: 'PERMISSION', what: 'permission denied', hint: 'check owner and mode' },
@@ -28,6 +32,24 @@ const HINTS: Readonly<Record<string, { code: CodeOf<'io'>; what: string; hint: s
     what: 'read-only file system',
     hint: 'choose another output folder',
   },
+  EMFILE: {
+    code: 'IO',
+    what: 'too many open files',
+    hint: 'raise the limit of open files (ulimit -n), or use a smaller --jobs',
+  },
+  ENFILE: {
+    code: 'IO',
+    what: 'too many open files on this host',
+    hint: 'end programs that keep many files open, then try again',
+  },
+  EIO: { code: 'IO', what: 'input/output error', hint: 'check the disk; `dmesg` may say more' },
+  EBADF: { code: 'IO', what: 'it is closed', hint: 'do not close it' },
+  EBUSY: { code: 'IO', what: 'it is in use', hint: 'end the program that uses it' },
+  ENOMEM: { code: 'IO', what: 'memory ran out', hint: 'use a host with more memory' },
+  ELOOP: { code: 'IO', what: 'too many symbolic links', hint: 'check the path' },
+  ENAMETOOLONG: { code: 'IO', what: 'the path is too long', hint: 'choose a shorter path' },
+  ECONNRESET: { code: 'IO', what: 'the connection broke off', hint: 'try again' },
+  EPIPE: { code: 'IO', what: 'the reader has left', hint: 'try again' },
 };
 
 /** The name of the operating system's error, such as `ENOENT`; undefined for all other errors. */

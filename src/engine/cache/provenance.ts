@@ -1,10 +1,10 @@
-import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import * as v from 'valibot';
 import type { MetalVariant } from '../../../images/platforms.ts';
 import { throwIfAborted } from '../../core/errors.ts';
 import { writeAtomically } from '../../core/io/atomic.ts';
 import type { BlobRef, Sha256 } from '../../core/io/digest.ts';
+import { makeFolder } from '../../core/io/folder.ts';
 import { hashSource } from '../../core/io/hash-file.ts';
 import { readWhole } from '../../core/io/regular.ts';
 import { closeAll } from '../../core/io/source.ts';
@@ -66,7 +66,7 @@ export async function rememberRun(
 ): Promise<void> {
   const disks = Object.fromEntries([...wanted].map(([variant, { sha256 }]) => [variant, sha256]));
   const path = pathOf(cache, iso);
-  await mkdir(dirname(path), { recursive: true });
+  await makeFolder(dirname(path));
   await writeAtomically(path, (sink) =>
     sink.write(canonicalJson({ engine, detail: detail.slice(0, 1024), disks })),
   );

@@ -1,10 +1,11 @@
-import { appendFile, copyFile, mkdir } from 'node:fs/promises';
+import { appendFile, copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pid } from 'node:process';
 import { STATUS } from '../../../vm/guest/unpack.ts';
 import type { Accel } from '../../../vm/profiles/index.ts';
 import type { CodeOf } from '../../core/error-codes.ts';
 import { cancelled, EngineError, IoError, type RehydrateError } from '../../core/errors.ts';
+import { makeFolder } from '../../core/io/folder.ts';
 import type { Failure } from './attempt.ts';
 import type { Cause } from './termination.ts';
 
@@ -130,7 +131,7 @@ async function keepLog(
   const name = `console-${run.subject.replace(/\W+/g, '-')}-${stamp}-${pid}.log`;
   const path = join(run.logDir, name);
   try {
-    await mkdir(run.logDir, { recursive: true });
+    await makeFolder(run.logDir);
     await copyFile(failure.consoleLog, path);
     if (failure.stderr)
       await appendFile(path, `\n--- QEMU's standard error ---\n${failure.stderr}`);

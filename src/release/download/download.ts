@@ -1,10 +1,10 @@
-import { mkdir, rename } from 'node:fs/promises';
+import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { IntegrityError, throwIfAborted } from '../../core/errors.ts';
 import { createHttp, type Http } from '../../core/http/client.ts';
 import { fetchFile } from '../../core/http/fetch-file.ts';
+import { makeFolder } from '../../core/io/folder.ts';
 import { hashFile } from '../../core/io/hash-file.ts';
-import { osError } from '../../core/io/os-error.ts';
 import { type Progress, silent } from '../../core/progress/progress.ts';
 import { step } from '../../core/progress/step.ts';
 import { sideBySide } from '../../core/threads/side-by-side.ts';
@@ -46,11 +46,7 @@ export async function download(
   options: DownloadOptions,
 ): Promise<DownloadFailure[]> {
   const { folder, parallel, signal } = options;
-  try {
-    await mkdir(folder, { recursive: true });
-  } catch (error) {
-    throw osError(error, 'create', folder);
-  }
+  await makeFolder(folder);
   // Artifacts may share a file.
   const files = [...new Map(artifacts.map((one) => [one.releasedName, one])).values()];
   const settled = await sideBySide(files, parallel, (artifact) => downloadOne(artifact, options));

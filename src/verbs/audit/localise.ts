@@ -1,8 +1,9 @@
-import { mkdir, open } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { RecipeArtifact } from '../../bundle/recipes.ts';
 import { RehydrateError, throwIfAborted } from '../../core/errors.ts';
 import type { Sha256 } from '../../core/io/digest.ts';
+import { makeFolder } from '../../core/io/folder.ts';
 import { osError } from '../../core/io/os-error.ts';
 import { fileSink, type Sink } from '../../core/io/sink.ts';
 import { openSource } from '../../core/io/source.ts';
@@ -73,7 +74,7 @@ function doubtOf(
 async function writeWrong(options: LocaliseOptions, comparing: Sink): Promise<void> {
   const { keepAt } = options;
   try {
-    await mkdir(dirname(keepAt), { recursive: true });
+    await makeFolder(dirname(keepAt));
     await using handle = await open(keepAt, 'w', 0o644);
     const file = fileSink(handle, keepAt);
     const sink: Sink = {

@@ -1,6 +1,8 @@
-import { mkdir } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeAtomically } from '../../core/io/atomic.ts';
+import { makeFolder } from '../../core/io/folder.ts';
 import { osError } from '../../core/io/os-error.ts';
 import { renderHtml } from './render/html.ts';
 import { renderJunit } from './render/junit.ts';
@@ -24,6 +26,16 @@ export interface WriteReportOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Makes the folder of a report before the work. Throws IoError if it cannot be written to. */
+export async function prepareReport(folder: string): Promise<void> {
+  await makeFolder(folder);
+  try {
+    await access(folder, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw osError(error, 'write to', folder);
+  }
+}
+
 /** Writes a report in all its forms, each file whole or not at all. Older ones are replaced. */
 export async function writeReport(
   folder: string,
@@ -39,11 +51,7 @@ export async function writeReport(
     [REPORT_FILES.statement]: json(statement),
   };
   if (signingKey) files[REPORT_FILES.envelope] = json(signStatement(statement, signingKey));
-  try {
-    await mkdir(folder, { recursive: true });
-  } catch (error) {
-    throw osError(error, 'create', folder);
-  }
+  await makeFolder(folder);
   for (const [name, text] of Object.entries(files)) {
     await writeAtomically(join(folder, name), (sink) => sink.write(Buffer.from(text)), { signal });
   }

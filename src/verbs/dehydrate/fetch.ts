@@ -1,6 +1,7 @@
 import type { Arch } from '../../core/arch.ts';
 import { KINDS_WORST_FIRST, kindError, RehydrateError } from '../../core/errors.ts';
 import { type DownloadOptions, download } from '../../release/download/download.ts';
+import { requireTool } from '../../release/files/require-tool.ts';
 import { idText, listArtifacts, type StreamArtifact } from '../../release/stream/artifacts.ts';
 import type { Stream } from '../../release/stream/schema.ts';
 import { estimate } from '../estimate/estimate.ts';
@@ -26,6 +27,8 @@ export async function fetchReleased(
     );
     return listArtifacts(stream, architecture).filter((artifact) => wanted.has(idText(artifact)));
   });
+  if (options.keyring !== undefined) await requireTool('gpgv');
+  if (needed.some(({ compression }) => compression === 'xz')) await requireTool('xz');
   const failures = await download(needed, options);
   const fatal = failures.filter(({ artifact }) => !allowed.allows(artifact));
   if (fatal.length === 0) return;

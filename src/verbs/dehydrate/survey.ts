@@ -2,6 +2,7 @@ import type { Arch } from '../../core/arch.ts';
 import { throwIfAborted } from '../../core/errors.ts';
 import { osmetOf } from '../../engine/cache/regenerate.ts';
 import { findReleased } from '../../release/files/released.ts';
+import { requireTool } from '../../release/files/require-tool.ts';
 import { isoArtifact, type StreamArtifact, shortName } from '../../release/stream/artifacts.ts';
 import { fileMissing, refuseOtherRelease } from './checks.ts';
 import { type Allowance, concernsArtifact, type Failure, refuseFailures } from './failures.ts';
@@ -24,7 +25,7 @@ export interface SurveyOptions {
 
 /**
  * Minutes of booting are not spent before what a look at the folder can tell. Throws what `findIso`
- * throws, and one error over all artifacts that are missing unallowed.
+ * throws, one error over all artifacts that are missing unallowed, and ToolError `TOOL_MISSING`.
  */
 export async function surveyArch(
   arch: Arch,
@@ -51,7 +52,7 @@ function promisedDisks({ live }: FoundIso) {
   );
 }
 
-/** What a look at names and releases tells, without reading any file. */
+/** What can be said from names and releases, without reading any file. */
 async function foreseeFailures(
   artifacts: readonly StreamArtifact[],
   iso: StreamArtifact,
@@ -59,16 +60,20 @@ async function foreseeFailures(
   folder: string,
 ): Promise<Failure[]> {
   const failures: Failure[] = [];
+  let needsXz = false;
   for (const artifact of artifacts) {
     const label = shortName(artifact, artifacts);
     try {
       refuseOtherRelease(artifact, iso.release);
       const needsNoFile = artifact.sha256 !== undefined && derivable.has(artifact.sha256);
-      if (!needsNoFile && !(await findReleased(folder, artifact))) throw fileMissing(artifact);
+      const file = await findReleased(folder, artifact);
+      if (file?.compression === 'xz') needsXz = true;
+      if (!needsNoFile && file === undefined) throw fileMissing(artifact);
     } catch (error) {
       if (!concernsArtifact(error, artifact, folder)) throw error;
       failures.push({ artifact, label, error });
     }
   }
+  if (needsXz) await requireTool('xz');
   return failures;
 }

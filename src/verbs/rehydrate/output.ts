@@ -1,9 +1,10 @@
 import { constants } from 'node:fs';
-import { access, lstat, mkdir, stat } from 'node:fs/promises';
+import { access, lstat, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Writable } from 'node:stream';
 import type { RecipeArtifact } from '../../bundle/recipes.ts';
 import { UsageError } from '../../core/errors.ts';
+import { makeFolder } from '../../core/io/folder.ts';
 import { hashFile } from '../../core/io/hash-file.ts';
 import { isAbsent, osError } from '../../core/io/os-error.ts';
 
@@ -104,14 +105,6 @@ async function isPresent(
     context: { path },
     hint: found.isFile() ? 'choose another -o, or replace it with --force' : 'choose another -o',
   });
-}
-
-async function makeFolder(path: string): Promise<void> {
-  try {
-    await mkdir(path, { recursive: true });
-  } catch (error) {
-    throw osError(error, 'create', path);
-  }
 }
 
 /** Said now rather than after minutes of booting. */

@@ -1,9 +1,9 @@
-import { mkdir, rm, stat, statfs, utimes } from 'node:fs/promises';
+import { rm, stat, statfs, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Bundle } from '../../bundle/read.ts';
 import type { RecipeArtifact, Recipes } from '../../bundle/recipes.ts';
 import { IoError, RehydrateError, throwIfAborted } from '../../core/errors.ts';
-import { osError } from '../../core/io/os-error.ts';
+import { makeFolder } from '../../core/io/folder.ts';
 import type { Progress } from '../../core/progress/progress.ts';
 import { byLastUse } from '../../engine/cache/housekeeping.ts';
 import type { MetalCache } from '../../engine/cache/metal-cache.ts';
@@ -42,11 +42,7 @@ export interface ImageStore {
  */
 export async function openImageStore(options: ImageStoreOptions): Promise<ImageStore> {
   const { folder, signal } = options;
-  try {
-    await mkdir(folder, { recursive: true });
-  } catch (error) {
-    throw osError(error, 'create', folder);
-  }
+  await makeFolder(folder);
   const making = new Map<string, Promise<string>>();
   // One boot at a time: images of one architecture share its disk, and disks are the slow part.
   let queue: Promise<unknown> = Promise.resolve();

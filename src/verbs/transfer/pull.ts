@@ -1,4 +1,4 @@
-import { mkdir, rm, stat } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { blobPath } from '../../bundle/blobs.ts';
 import { ANNOTATION_REF_NAME, BUNDLE_TYPE, RECIPES_TYPE } from '../../bundle/media-types.ts';
@@ -9,6 +9,7 @@ import type { Arch } from '../../core/arch.ts';
 import { FormatError, IoError, throwIfAborted, UsageError } from '../../core/errors.ts';
 import { writeAtomically } from '../../core/io/atomic.ts';
 import type { BlobRef, Sha256 } from '../../core/io/digest.ts';
+import { makeFolder } from '../../core/io/folder.ts';
 import { hashFile } from '../../core/io/hash-file.ts';
 import { osError } from '../../core/io/os-error.ts';
 import { readWhole } from '../../core/io/regular.ts';
@@ -127,7 +128,7 @@ async function prepare(
   }
   try {
     if (other && (await isBundle(target))) await rm(target, { recursive: true });
-    await mkdir(join(target, 'blobs', 'sha256'), { recursive: true });
+    await makeFolder(join(target, 'blobs', 'sha256'));
   } catch (error) {
     throw osError(error, 'write to', target);
   }
