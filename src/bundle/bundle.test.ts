@@ -189,3 +189,29 @@ test('a target that cannot be made is an IoError', async () => {
     kind: 'io',
   });
 });
+
+test('files beside a bundle are not removed with it', async () => {
+  await using folder = await temporaryFolder();
+  const { path } = await writeSyntheticBundle(folder.path);
+  for (const name of ['notes.txt', 'blobs/notes.txt', 'blobs/sha256/notes.txt']) {
+    await writeFile(join(path, name), 'mine');
+    await expect(createBundleWriter(path, { force: true }), name).rejects.toMatchObject({
+      code: 'BUNDLE_EXISTS',
+      message: expect.stringContaining(name),
+    });
+    expect(await readFile(join(path, name), 'utf8')).toBe('mine');
+    await rm(join(path, name));
+  }
+  const writer = await createBundleWriter(path, { force: true });
+  await writer[Symbol.asyncDispose]();
+});
+
+test('what came to the target while the bundle was made is not replaced', async () => {
+  await using folder = await temporaryFolder();
+  await using writer = await createBundleWriter(join(folder.path, 'b'));
+  await writer.addIndex({ manifests: [] });
+  await mkdir(join(folder.path, 'b'));
+  await writeFile(join(folder.path, 'b', 'thesis.txt'), 'x');
+  await expect(writer.commit()).rejects.toMatchObject({ code: 'BUNDLE_EXISTS' });
+  expect(await readdir(join(folder.path, 'b'))).toEqual(['thesis.txt']);
+});

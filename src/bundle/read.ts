@@ -1,6 +1,5 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { BASE_NAMES } from '../../images/platforms.ts';
 import type { Arch } from '../core/arch.ts';
 import { FormatError, IoError, UnsupportedError } from '../core/errors.ts';
 import { type BlobRef, type Sha256, sha256Of } from '../core/io/digest.ts';
@@ -15,18 +14,28 @@ import {
   digestHex,
   type OciIndex,
 } from '../formats/oci/oci.ts';
+import type { StreamArtifact } from '../release/stream/artifacts.ts';
+import { decodeStream } from '../release/stream/read.ts';
+import type { Stream } from '../release/stream/schema.ts';
+import { checkAttested } from './attested.ts';
 import { blobPath, readBlob, readJsonBlob, readWholeBlob } from './blobs.ts';
+import { checkManifest } from './manifest.ts';
 import { RECIPES_TYPE } from './media-types.ts';
-import { blobsOf, blobsOfBase, decodeRecipes, type Recipes } from './recipes.ts';
+import { decodeRecipes, type Recipes } from './recipes.ts';
 
-/** A bundle on disk. Opening reads and proves its small JSON documents and nothing else. */
+/**
+ * A bundle on disk. Opening reads and proves its small JSON documents and nothing else: their digests, and that
+ * recipes, manifests and the stream agree.
+ */
 export interface Bundle {
   readonly path: string;
   /** SHA-256 of the image index over all architectures: what a registry gets and a signature covers. */
   readonly digest: Sha256;
   /** One per architecture, in the order of the index. */
   readonly recipes: readonly Recipes[];
-  /** Where a blob lies; its content is not proven. */
+  /** Artifacts of the stream that an architecture's recipes neither make nor list as missing. */
+  readonly unlisted: ReadonlyMap<Arch, readonly StreamArtifact[]>;
+  /** Path of a blob; its content is not proved. */
   blobPath(ref: BlobRef): string;
   /** Streams a blob; throws IntegrityError at the end if it is not what its name says. */
   readBlob(ref: BlobRef, signal?: AbortSignal): AsyncIterable<Uint8Array>;
@@ -45,8 +54,8 @@ export async function isBundle(path: string): Promise<boolean> {
 
 /**
  * Opens a bundle. Takes the index that `dehydrate` writes (one image index over the architectures)
- * as well as what registry tools leave after copying one architecture (a manifest alone). Throws
- * IoError `NOT_FOUND`, FormatError (`NOT_A_BUNDLE`…) or IntegrityError.
+ * and the single manifest that registry tools leave after copying one architecture. Throws
+ * IoError `NOT_FOUND`, FormatError (`NOT_A_BUNDLE`…) or IntegrityError (`STREAM_DIFFERS`, `MANIFEST_DIFFERS`…).
  */
 export async function openBundle(path: string, signal?: AbortSignal): Promise<Bundle> {
   try {
@@ -94,13 +103,15 @@ export async function openBundle(path: string, signal?: AbortSignal): Promise<Bu
     throw new FormatError(`${path} is an OCI image layout, but not a bundle of iso-rehydrate`, {
       code: 'NO_RECIPES',
       context: { bundle: path },
-      hint: 'check that the right folder is named',
+      hint: 'check that this is the right folder',
     });
   }
+  const unlisted = await checkStreams(path, recipes, signal);
   return {
     path,
     digest: digestOf(tops, indexBytes),
     recipes,
+    unlisted,
     blobPath: ({ sha256 }) => blobPath(path, sha256),
     readBlob: (ref, signal) => readBlob(path, ref, signal),
     readWholeBlob: (ref, limit, signal) => readWholeBlob(path, ref, limit, signal),
@@ -119,6 +130,25 @@ export function recipesFor(bundle: Bundle, arch: Arch): Recipes {
     });
   }
   return recipes;
+}
+
+/** Compares each architecture's recipes with its stream; architectures mostly share one. */
+async function checkStreams(
+  path: string,
+  all: readonly Recipes[],
+  signal: AbortSignal | undefined,
+): Promise<ReadonlyMap<Arch, readonly StreamArtifact[]>> {
+  const streams = new Map<Sha256, Stream>();
+  const unlisted = new Map<Arch, readonly StreamArtifact[]>();
+  for (const recipes of all) {
+    const { sha256, size } = recipes.stream;
+    const stream =
+      streams.get(sha256) ??
+      decodeStream(await readJsonBlob(path, { sha256, size }, signal), sha256);
+    streams.set(sha256, stream);
+    unlisted.set(recipes.architecture, checkAttested(recipes, stream));
+  }
+  return unlisted;
 }
 
 export const MAX_INDEX_BYTES = 1 << 20;
@@ -171,19 +201,7 @@ async function readRecipes(
   if (manifest.config.mediaType !== RECIPES_TYPE) return undefined;
   const source = `recipe manifest ${manifest.config.digest}`;
   const recipes = decodeRecipes(await readJsonBlob(path, refOf(manifest.config), signal), source);
-  const layers = new Map(manifest.layers.map((layer) => [layer.digest.slice(7), layer.size]));
-  const wanted: BlobRef[] = [recipes.stream];
-  if (recipes.iso.embedded) wanted.push(recipes.iso);
-  for (const base of BASE_NAMES) wanted.push(...blobsOfBase(recipes, base));
-  for (const { recipe } of recipes.artifacts) wanted.push(...blobsOf(recipe));
-  for (const ref of wanted) {
-    if (layers.get(ref.sha256) === ref.size) continue;
-    // Registries carry only what the manifest lists, so this bundle could never be mirrored whole.
-    throw new FormatError(`blob ${ref.sha256} of ${ref.size} bytes is not among the layers`, {
-      code: 'LAYER_ABSENT',
-      context: { manifest: descriptor.digest },
-    });
-  }
+  checkManifest(recipes, manifest, descriptor);
   return recipes;
 }
 

@@ -35,7 +35,7 @@ export interface SelectOptions {
  * - A name with slashes is exact.
  *
  * Throws UnsupportedError `PLATFORM_ABSENT`, `FORMAT_ABSENT`, or `ARTIFACT_MISSING` for one that the
- * bundle knows but could not cover; its reason is told. If `lenient`, these are returned instead, as
+ * bundle knows but does not cover, with the reason. If `lenient`, these are returned instead, as
  * `absent` and `uncovered`.
  */
 export function selectArtifacts(

@@ -29,7 +29,7 @@ export interface ArchWork {
 
 export interface Work {
   readonly architectures: readonly ArchWork[];
-  /** Architectures of the bundle that have nothing of what is asked for, and why. */
+  /** Architectures of the bundle without a match, and why. */
   readonly leftOut: ReadonlyMap<Arch, UnsupportedError>;
 }
 
@@ -63,7 +63,7 @@ export function chooseWork(request: WorkRequest, progress: Progress): Work {
   return { architectures: shard === undefined ? wanted : partOf(wanted, shard), leftOut };
 }
 
-/** Artifacts that the bundle lacks are in some shard, too: somebody has to tell of them. */
+/** Artifacts that the bundle lacks belong to a shard, too, which reports them. */
 function partOf(work: readonly ArchWork[], shard: Shard): ArchWork[] {
   const items = work.flatMap(({ recipes, artifacts, uncovered }) => [
     ...artifacts.map((item): Weighted<unknown> => ({ item, weight: effortOf(item, recipes) })),
@@ -80,12 +80,12 @@ function partOf(work: readonly ArchWork[], shard: Shard): ArchWork[] {
   });
 }
 
-/** Bytes that have to be handled: what it took compressed, since zeros cost next to nothing. */
+/** The work in bytes: the compressed size, since zeros cost next to nothing. */
 export function effortOf({ released, size }: RecipeArtifact, { iso }: Recipes): number {
   return released.size ?? Math.min(size, iso.size);
 }
 
-/** A name that means nothing anywhere is a mistake, however lenient one is. */
+/** A name that no architecture knows is a mistake, even if `lenient`. */
 function refuseAbsent(
   { platforms }: Selection,
   selected: readonly (Selected & { readonly recipes: Recipes })[],
@@ -104,7 +104,7 @@ function refuseAbsent(
   }
 }
 
-/** What has to be had of the bundle for some of its artifacts, each blob once. */
+/** The blobs of the bundle that some of its artifacts need, each once. */
 export function blobsFor(work: readonly Pick<ArchWork, 'recipes' | 'artifacts'>[]): BlobRef[] {
   const blobs = new Map<string, BlobRef>();
   for (const { recipes, artifacts } of work) {

@@ -47,7 +47,7 @@ const UNITS: Readonly<Record<string, number>> = {
   t: 2 ** 40,
 };
 
-/** `500M`, `20GiB`, `0`: binary units, as in all output. */
+/** `500M`, `20GiB`, `0`: binary units, the ones that sizes are shown in. */
 export function parseSize(text: string): number {
   const match = /^(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?$/i.exec(text.trim());
   const unit = UNITS[match?.[2]?.toLowerCase() ?? ''];
@@ -66,7 +66,7 @@ export function parseFactor(text: string): number {
   return factor;
 }
 
-/** `qemu,aws` or the option several times. */
+/** `qemu,aws`, or the option several times. */
 export function parseList(text: string, previous: readonly string[] = []): string[] {
   const names = text.split(',').map((name) => name.trim());
   if (names.includes('')) throw new InvalidArgumentError('Give names separated by commas.');
@@ -81,7 +81,7 @@ export function parseJobs(text: string): number {
   return jobs;
 }
 
-/** `s390x,arm64`, the option several times, or `all`, to which other names add nothing. */
+/** `s390x,arm64`, the option several times, or `all`, which overrides other names. */
 export function parseArches(text: string, previous: readonly Arch[] | 'all' = []): Arch[] | 'all' {
   const names = parseList(text);
   const arches = names.filter((name) => name !== 'all').map(parseArchOption);

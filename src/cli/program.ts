@@ -15,7 +15,7 @@ import type { CliIo } from './io.ts';
 import { refuseUnusedOptions } from './unused-options.ts';
 import { version } from './version.ts';
 
-/** The command line's grammar. Throws CommanderError instead of exiting, after saying why. */
+/** The grammar of the command line. Prints what is wrong and throws CommanderError instead of exiting. */
 export function createProgram(io: CliIo): Command {
   const program = new Command('iso-rehydrate')
     .description(
@@ -32,7 +32,7 @@ export function createProgram(io: CliIo): Command {
       getErrHelpWidth: () => 90,
     })
     .hook('preAction', (_, command) => refuseUnusedOptions(command as CommandUnknownOpts));
-  // After the settings above: commands inherit them when they are added.
+  // Set before the commands are added, because they inherit it.
   addRehydrate(program, io);
   addDehydrate(program, io);
   addInspect(program, io);
@@ -63,8 +63,8 @@ export function refuseMistypedCommand(program: Command, [word = '-']: readonly s
 
 const EXAMPLES = `Examples:
   iso-rehydrate --arch s390x --platform ibmcloud        from ./bundle into this folder
-  iso-rehydrate -p qemu,aws -b /srv/bundle -o images/   several images, one boot
-  iso-rehydrate -p qemu -o - | sha256sum                one image on stdout
+  iso-rehydrate -p qemu,aws -b /srv/bundle -o images/   several at once, one boot
+  iso-rehydrate -p qemu -o - | zstd >qemu.qcow2.zst     one image on stdout
   iso-rehydrate -p metal --format pxe -o pxe/           the PXE kernel, initramfs and rootfs
   iso-rehydrate -p all -o images/ | sha256sum -c -      everything, checked twice
   iso-rehydrate dehydrate --stream stream.json --artifacts release/ -o bundle

@@ -288,16 +288,21 @@ test('an output that cannot be written is said before anything is made', async (
   ]);
 });
 
-test('nothing but the blobs of the chain is read', async () => {
+test('nothing but the stream and the blobs of the chain is read', async () => {
   await using folder = await temporaryFolder();
   const bundle = await writeSyntheticBundle(folder.path);
   const cache = await fillCache(folder.path, bundle);
   await rm(blobPath(bundle.path, bundle.recipes.iso.sha256));
-  await rm(blobPath(bundle.path, bundle.recipes.stream.sha256));
   await rm(blobPath(bundle.path, deltaOf(bundle, 'live-kernel')));
   const out = join(folder.path, 'q');
   const argv = ['-p', 'qemu', '-b', bundle.path, '-o', out, '--cache-dir', cache];
   expect(await cli(argv)).toMatchObject({ code: 0 });
+  // Without the stream nothing says that the recipes are those of the release.
+  await rm(blobPath(bundle.path, bundle.recipes.stream.sha256));
+  expect(await cli(argv)).toMatchObject({
+    code: 4,
+    stderr: expect.stringContaining('BLOB_MISSING'),
+  });
 });
 
 test('cancelled: exit code of the signal, nothing left', async () => {

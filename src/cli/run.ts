@@ -1,14 +1,16 @@
 import type { Writable } from 'node:stream';
 import { CommanderError } from '@commander-js/extra-typings';
-import { CancelledError, RehydrateError } from '../core/errors.ts';
+import { CancelledError, RehydrateError, UsageError } from '../core/errors.ts';
+import { limitSizes } from '../core/plausible.ts';
 import { exitCodeOf, PIPE_CLOSED } from './exit-code.ts';
 import type { CliIo } from './io.ts';
+import { parseSize } from './options.ts';
 import { createProgram, refuseMistypedCommand } from './program.ts';
 import { errorEvent, renderError } from './render-error.ts';
 
 /**
  * Runs one command line (without `node` and the script) to its end and resolves to its exit code.
- * Never throws, never touches the process. The only place that decides how a failure is told.
+ * Never throws, never touches the process.
  */
 export async function runCommand(argv: readonly string[], io: CliIo): Promise<number> {
   const failure = await failureOf(argv, io);
@@ -28,6 +30,7 @@ export async function runCommand(argv: readonly string[], io: CliIo): Promise<nu
 async function failureOf(argv: readonly string[], io: CliIo): Promise<unknown> {
   let failure: unknown;
   try {
+    limitSizes(maxSizeOf(io));
     const program = createProgram(io);
     refuseMistypedCommand(program, argv);
     await program.parseAsync([...argv], { from: 'user' });
@@ -50,6 +53,21 @@ async function flushed(stream: Writable): Promise<void> {
   });
   // The stream's own `error` comes after the callback.
   await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** What a file or a disk may have at most, in bytes. Throws UsageError `SIZE_BAD`. */
+function maxSizeOf({ env }: CliIo): number | undefined {
+  const text = env.ISO_REHYDRATE_MAX_SIZE;
+  if (!text) return undefined;
+  try {
+    return parseSize(text);
+  } catch (cause) {
+    throw new UsageError(`ISO_REHYDRATE_MAX_SIZE is not a size: ${text}`, {
+      code: 'SIZE_BAD',
+      hint: 'give bytes, or a number with a unit: 512GiB',
+      cause,
+    });
+  }
 }
 
 function isClosedPipe(error: unknown, { signal }: CliIo): boolean {

@@ -32,6 +32,18 @@ const RULES: readonly Rule[] = [
     why: 'without --download',
   },
   {
+    commands: ['audit'],
+    unused: ['partKey'],
+    when: ({ merge }) => merge === undefined,
+    why: 'without --merge',
+  },
+  {
+    commands: ['rehydrate', 'dehydrate', 'audit', 'serve'],
+    unused: ['plainHttp', 'authfile'],
+    when: ({ container }) => container === undefined,
+    why: 'without --container',
+  },
+  {
     commands: ['rehydrate'],
     unused: ['force'],
     when: ({ output }) => output === '-',
@@ -39,7 +51,9 @@ const RULES: readonly Rule[] = [
   },
   {
     commands: ['audit'],
-    unused: { allBut: ['merge', 'report', 'signKey', 'json', 'quiet', 'debug'] },
+    unused: {
+      allBut: ['merge', 'report', 'bundle', 'signKey', 'partKey', 'json', 'quiet', 'debug'],
+    },
     when: ({ merge }) => merge !== undefined,
     why: 'with --merge, which audits nothing itself',
   },

@@ -51,7 +51,7 @@ describe('dehydrate', () => {
       const stored = section.split('\n').filter((line) => line.startsWith('stored '));
       expect(stored).toEqual(
         arch === 's390x'
-          ? [expect.stringMatching(/^stored qemu-secex: .* of it are in no base \(encrypted /)]
+          ? [expect.stringMatching(/^stored qemu-secex: .* of it are not in any base \(encrypted /)]
           : [],
       );
     }

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
@@ -69,6 +69,9 @@ test('the packed package installs into an empty folder and runs there', async ()
     const [install = ''] = linesOf('docs/library.md', /^npm install /);
     expect(install).toContain(`./${archive}`);
     await execa('bash', ['-ec', `${install} --no-audit --no-fund`], { cwd: folder });
+    const installed = join(folder, 'node_modules/iso-rehydrate');
+    expect(await readFile(join(installed, 'docs/errors.md'), 'utf8')).toContain('# Errors');
+    expect(await readdir(join(installed, 'dist/schemas'))).toContain('audit-report.schema.json');
     const help = await execa('npx', ['iso-rehydrate', '--help'], { cwd: folder });
     expect(help.stdout).toContain('iso-rehydrate --arch s390x --platform ibmcloud');
     const version = await execa('npx', ['iso-rehydrate', '--version'], { cwd: folder });

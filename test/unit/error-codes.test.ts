@@ -28,7 +28,11 @@ test('every code that is used is listed, even where a cast hides it from the com
     [...text.matchAll(/\bcode: '([A-Z][A-Z0-9_]+)'/g)].map(([, code = '']) => code),
   );
   expect(used.length).toBeGreaterThan(200);
-  expect(used.filter((code) => !Object.hasOwn(ERROR_CODES, code))).toEqual([]);
+  // ZSTD_* are zlib's own, caught where they are thrown.
+  const foreign = /^ZSTD_/;
+  expect(used.filter((code) => !foreign.test(code) && !Object.hasOwn(ERROR_CODES, code))).toEqual(
+    [],
+  );
 });
 
 test('docs/errors.md is up to date: run `npm run docs:errors` after a change', () => {

@@ -1,20 +1,25 @@
 import { join } from 'node:path';
 import type { Command } from '@commander-js/extra-typings';
 import { openBundle } from '../../bundle/read.ts';
+import { UsageError } from '../../core/errors.ts';
+import { type Sha256, sha256Of } from '../../core/io/digest.ts';
 import { readWhole } from '../../core/io/regular.ts';
 import { printable } from '../../core/text/printable.ts';
 import { audit } from '../../verbs/audit/audit.ts';
 import { mergeReports } from '../../verbs/audit/merge.ts';
+import { checkPlan, checkSigned, publicKey, readPart } from '../../verbs/audit/parts.ts';
 import { signingKeyOf } from '../../verbs/audit/render/statement.ts';
-import { type AuditReport, decodeAuditReport } from '../../verbs/audit/report.ts';
+import type { AuditReport } from '../../verbs/audit/report.ts';
 import { auditFailure } from '../../verbs/audit/verdict.ts';
 import { prepareReport, REPORT_FILES, writeReport } from '../../verbs/audit/write-report.ts';
+import { containersOf } from '../containers.ts';
 import { bundleOf, cacheFor, engineFor, existingFolder, toolsOf } from '../environment.ts';
 import type { CliIo } from '../io.ts';
 import {
   type OptionsOf,
   type OutputOptions,
   withBundle,
+  withContainers,
   withEngine,
   withIso,
   withJobs,
@@ -22,6 +27,7 @@ import {
   withSelection,
   withShard,
 } from '../option-groups.ts';
+import { collect } from '../options.ts';
 import { progressRenderer } from '../progress/choose.ts';
 
 function define(program: Command) {
@@ -29,12 +35,20 @@ function define(program: Command) {
     .command('audit')
     .description('make every image of a bundle, check each SHA-256, and write a report')
     .requiredOption('--report <dir>', 'folder for the report')
-    .option('--artifacts <dir>', 'folder with released files, to show where a wrong image differs')
-    .option('--merge <dirs...>', 'combine the reports of all shards into one, without an audit')
+    .option('--artifacts <dir>', 'released files, to locate where a wrong image differs')
+    .option(
+      '--merge <dirs...>',
+      'merge the reports of all shards into one, without auditing anything',
+    )
     .option('--sign-key <file>', 'sign the in-toto statement with this private key (PEM)')
+    .option(
+      '--part-key <file>',
+      'with --merge: public key of a shard’s --sign-key (default: as --sign-key; repeatable)',
+      collect,
+    )
     .addHelpText('after', HELP);
   const selected = withIso(withShard(withBundle(withSelection(command, { everything: true }))));
-  return withOutput(withJobs(withEngine(selected)));
+  return withOutput(withJobs(withEngine(withContainers(selected))));
 }
 
 type AuditCliOptions = OptionsOf<typeof define>;
@@ -44,31 +58,37 @@ export function addAudit(program: Command, io: CliIo): void {
 }
 
 const HELP = `
-Writes audit.json (schema: audit-report.schema.json in the package), audit.html, audit.md,
+Writes audit.json (its schema is audit-report.schema.json in the package), audit.html, audit.md,
 audit.junit.xml and audit.intoto.json, a SLSA verification summary. Images are hashed and
-discarded; those that are BAD and can be compared with a released file are kept in DIR/bad.
+discarded; only BAD images that could be compared are kept, in DIR/bad.
 
-  GOOD       made from the bundle, and its SHA-256 matches
-  BAD        came out wrong, or the bundle is damaged                     exit code 4
-  FAIL       could not be tried; this says nothing about the bundle       its own: 6, 7, 8, 5
-  UNCOVERED  the bundle says that it does not cover it                    exit code 5
-The worst result decides the exit code: BAD, then FAIL, then UNCOVERED.
+  GOOD       made from the bundle, with the promised SHA-256
+  BAD        came out wrong, or the bundle is damaged                    exit code 4
+  FAIL       could not be tried; says nothing about the bundle           its cause's: 5, 6, 7 or 8
+  UNCOVERED  the bundle says that it does not contain the image          exit code 5
+The exit code is that of the worst status: BAD, then FAIL, then UNCOVERED.
+
+With --bundle, --merge compares each part with the bundle's contents for its shard. A merged report is
+signed only if it is proved: --sign-key requires --bundle, and parts that were signed with
+--sign-key, by the same key or by one that --part-key names.
 
 Examples:
   iso-rehydrate audit --bundle bundle --report audit
   iso-rehydrate audit -b bundle --engine both --arch s390x --report audit
-  iso-rehydrate audit -b bundle --artifacts release/ --report audit    compare what is BAD
+  iso-rehydrate audit -b bundle --artifacts release/ --report audit    compare BAD images
   iso-rehydrate audit -b bundle --shard 2/4 --report part-2            one of four jobs
-  iso-rehydrate audit --merge part-1 part-2 part-3 part-4 --report audit`;
+  iso-rehydrate audit --merge part-1 part-2 part-3 part-4 --report audit
+  iso-rehydrate audit --merge part-1 part-2 --bundle bundle --sign-key key.pem --report audit`;
 
 async function run(options: AuditCliOptions, io: CliIo): Promise<void> {
-  // Before an hour of work, not after it.
+  // Fail before the work, not after it.
   const signingKey =
     options.signKey === undefined ? undefined : await readKey(options.signKey, io.signal);
-  const report = options.merge
-    ? await merged(options.merge, options.report, io)
-    : await audited(options, io);
-  await writeReport(options.report, report, { signingKey, signal: io.signal });
+  if (signingKey) signingKeyOf(signingKey);
+  const { report, inputs } = options.merge
+    ? await merged(options.merge, signingKey, options, io)
+    : { report: await audited(options, io) };
+  await writeReport(options.report, report, { signingKey, inputs, signal: io.signal });
   if (options.merge) for (const line of linesOf(report, options)) io.stdout.write(line);
   const failure = auditFailure(report, `see ${join(options.report, REPORT_FILES.html)}`);
   if (failure !== undefined) throw failure;
@@ -80,7 +100,7 @@ async function audited(options: AuditCliOptions, io: CliIo): Promise<AuditReport
   const engine = engineFor(options, io);
   await using cache = await cacheFor(options, io, await existingFolder(options.report));
   using progress = progressRenderer(options, io);
-  // Awaited: cache and progress go when this function returns.
+  // Awaited, because the cache and the progress display are disposed of when this function returns.
   return await audit({
     bundle,
     arches: options.arch ?? 'all',
@@ -90,6 +110,7 @@ async function audited(options: AuditCliOptions, io: CliIo): Promise<AuditReport
     cache,
     jobs: options.jobs,
     isoPaths: options.iso,
+    containers: containersOf(options, io),
     folder: options.artifacts,
     reportFolder: options.report,
     tools: toolsOf(io),
@@ -102,19 +123,43 @@ async function audited(options: AuditCliOptions, io: CliIo): Promise<AuditReport
   });
 }
 
+interface Merged {
+  readonly report: AuditReport;
+  /** Signed statements of the parts. */
+  readonly inputs?: readonly Sha256[];
+}
+
+/** Signs only what was proved: each part by the bundle's plan, and by the signature of the job that made it. */
 async function merged(
   folders: readonly string[],
-  into: string,
-  { signal }: CliIo,
-): Promise<AuditReport> {
-  const reports: { source: string; report: AuditReport }[] = [];
-  for (const source of folders) {
-    const path = join(source, REPORT_FILES.json);
-    const bytes = await readWhole(path, { limit: MAX_REPORT, what: 'an audit report', signal });
-    reports.push({ source, report: decodeAuditReport(bytes, path) });
+  signingKey: Buffer | undefined,
+  options: AuditCliOptions,
+  io: CliIo,
+): Promise<Merged> {
+  const { signal, env } = io;
+  const { bundle: path = signingKey && env.ISO_REHYDRATE_BUNDLE, partKey } = options;
+  if (signingKey && !path) {
+    throw new UsageError('a merged report is signed only if it is compared with its bundle', {
+      code: 'MERGE_BUNDLE',
+      hint: 'name the bundle with --bundle, or leave --sign-key out',
+    });
   }
-  await prepareReport(into);
-  return mergeReports(reports);
+  await prepareReport(options.report);
+  const parts = [];
+  for (const folder of folders) parts.push(await readPart(folder, signal));
+  const report = mergeReports(parts);
+  if (path) {
+    const bundle = await openBundle(path, signal);
+    for (const part of parts) checkPlan(part, bundle);
+  }
+  const pems = [];
+  for (const file of partKey ?? []) pems.push(await readKey(file, signal));
+  if (pems.length === 0 && signingKey) pems.push(signingKey);
+  if (pems.length === 0) return { report };
+  const keys = pems.map(publicKey);
+  for (const part of parts) checkSigned(part, keys);
+  const inputs = parts.flatMap(({ envelope }) => (envelope ? [sha256Of(envelope)] : []));
+  return { report, inputs };
 }
 
 function linesOf({ architectures }: AuditReport, options: OutputOptions): string[] {
@@ -133,14 +178,10 @@ function line(architecture: string, artifact: Artifact, { json }: OutputOptions)
   return printable(`${status.padEnd(9)}  ${name.padEnd(28)}  ${why}\n`);
 }
 
-/** Bytes; a report has some hundred for each image. */
-const MAX_REPORT = 64 << 20;
 const MAX_KEY = 1 << 20;
 
-/** Options that name files are read before any work. */
-async function readKey(path: string, signal: AbortSignal): Promise<Buffer> {
-  const hint = 'name a private key in PEM';
-  const pem = await readWhole(path, { limit: MAX_KEY, what: 'the private key', hint, signal });
-  signingKeyOf(pem);
-  return pem;
+/** Files named by options are read before any work starts. */
+function readKey(path: string, signal: AbortSignal): Promise<Buffer> {
+  const hint = 'name a key in PEM';
+  return readWhole(path, { limit: MAX_KEY, what: 'the key', hint, signal });
 }

@@ -3,18 +3,21 @@ import type { Command } from '@commander-js/extra-typings';
 import { UsageError } from '../../core/errors.ts';
 import { createHttp } from '../../core/http/client.ts';
 import { printable } from '../../core/text/printable.ts';
+import { parseFingerprint } from '../../release/download/signature.ts';
 import { type DehydrateReport, dehydrate } from '../../verbs/dehydrate/dehydrate.ts';
 import { renderArchitecture, reportArchitecture } from '../../verbs/inspect/bundle-report.ts';
+import { containersOf } from '../containers.ts';
 import { cacheFor, engineFor, existingFolder } from '../environment.ts';
 import type { CliIo } from '../io.ts';
 import {
   type OptionsOf,
   streamOption,
+  withContainers,
   withEngine,
   withJobs,
   withOutput,
 } from '../option-groups.ts';
-import { parseArches, parseJobs, parseList } from '../options.ts';
+import { oneOf, parseArches, parseJobs, parseList } from '../options.ts';
 import { progressRenderer } from '../progress/choose.ts';
 
 function define(program: Command) {
@@ -26,17 +29,31 @@ function define(program: Command) {
     .requiredOption('-o, --output <dir>', 'where to write the bundle')
     .option(
       '-a, --arch <names>',
-      'architectures, comma-separated, or `all` (default: those whose ISO is in the folder)',
+      'architectures, or `all` (default: those whose ISO is in the folder)',
       parseArches,
     )
     .option('--iso-external', 'leave the ISO out of the bundle')
-    .option('--allow-missing <names>', 'artifacts that the bundle may lack', parseList)
-    .option('--download', 'download files that are not in the folder, as the stream locates them')
-    .option('--downloads <n>', 'how many files to download at a time', parseJobs, 4)
+    .option(
+      '--base <kind>',
+      'what to make the metal disk from: osmet or files (default: see below)',
+      oneOf(['osmet', 'files']),
+    )
+    .option('--allow-missing <names>', 'artifacts that may be missing', parseList)
+    .option(
+      '--download',
+      'download files that are not in the folder, from their locations in the stream',
+    )
+    .option('--downloads <n>', 'files to download at a time', parseJobs, 4)
     .option('--keyring <file>', 'with --download: check the GPG signature of every file (gpgv)')
+    .option(
+      '--accept-key <fingerprint>',
+      'accept signatures by this key even if it is expired or revoked (repeatable)',
+      (text: string, previous: readonly string[] = []) => [...previous, parseFingerprint(text)],
+    )
     .option('--force', 'replace an existing bundle')
     .addHelpText('after', HELP);
-  return withOutput(withJobs(withEngine(command)));
+  const where = 'a container image, OSTree repository or folder that shall do instead of the ISO';
+  return withOutput(withJobs(withEngine(withContainers(command, where))));
 }
 
 type DehydrateCliOptions = OptionsOf<typeof define>;
@@ -46,25 +63,41 @@ export function addDehydrate(program: Command, io: CliIo): void {
 }
 
 const HELP = `
-Boots the ISO to regenerate its metal disk, makes a delta for every other image, and makes every
-image from the finished bundle once more before the bundle appears at its path. Compressed files
-(.xz, .gz, .zst, .zip) need not be unpacked. The same inputs give the same bundle.
-With --download, files that are missing from the folder are downloaded into it and hashed as they
-arrive; an interrupted download is resumed. Disks that the ISO unpacks to are not downloaded.
-Without --arch, --download covers all architectures of the stream.
+Boots the ISO to regenerate its metal disk, makes a delta for every other image, writes the
+bundle, and proves it by making every image from it before it appears at its final path.
+Released .xz, .gz and .zst files need not be unpacked. The same inputs give the same bytes.
+With --download, missing files are downloaded into the folder, several at a time, and hashed
+as they arrive; an interrupted run resumes where it stopped. Disks that the ISO unpacks to
+are not downloaded. --keyring takes keys in binary or ASCII-armored form; a key that has expired or
+was revoked proves nothing unless --accept-key names it. Without --arch, all architectures of
+the stream are covered.
+--base osmet, the default, relies on the osmet in the ISO. If the ISO has none, --base files is
+used: the bundle lists the files on the disk and holds a delta from their contents to the
+released metal image. With --container, either the ISO or one of the containers is enough to
+make the disk; the bundle holds the files that one of them lacks.
 
 Examples:
   iso-rehydrate dehydrate --stream stream.json --artifacts release/ -o bundle
   iso-rehydrate dehydrate --stream stable.json --arch x86_64 --download --artifacts dl/ \\
     --keyring fedora.gpg -o bundle
-  iso-rehydrate estimate --stream stable.json    preview what that would do`;
+  iso-rehydrate dehydrate --stream stable.json --artifacts dl/ -o bundle \\
+    --container quay.io/fedora/fedora-coreos:stable
+  iso-rehydrate estimate --stream stable.json    preview it`;
 
-function downloadOf({ download, downloads, keyring }: DehydrateCliOptions, { env }: CliIo) {
-  if (download) return { parallel: downloads, keyring, http: createHttp({ env }) };
+function downloadOf(options: DehydrateCliOptions, { env }: CliIo) {
+  const { download, downloads, keyring, acceptKey } = options;
+  if (acceptKey && keyring === undefined) {
+    throw new UsageError('--accept-key needs --keyring', {
+      code: 'KEYRING_ALONE',
+      hint: 'add --download and --keyring',
+    });
+  }
+  if (download)
+    return { parallel: downloads, keyring, acceptKeys: acceptKey, http: createHttp({ env }) };
   if (keyring === undefined) return undefined;
-  throw new UsageError('--keyring has no effect without --download', {
+  throw new UsageError('--keyring needs --download', {
     code: 'KEYRING_ALONE',
-    hint: 'add --download, which also checks the files that are already in the folder',
+    hint: 'add --download; it also checks the files that are in the folder already',
   });
 }
 
@@ -86,6 +119,8 @@ async function run(options: DehydrateCliOptions, io: CliIo): Promise<void> {
       allowMissing: options.allowMissing,
       download: downloadOf(options, io),
       force: options.force,
+      base: options.base,
+      containers: containersOf(options, io),
       jobs: options.jobs,
       engine: engineFor(options, io),
       cache,

@@ -13,8 +13,8 @@ function define(program: Command) {
     .command('estimate')
     .description('preview what dehydrate would download and cover')
     .addOption(streamOption())
-    .option('--artifacts <dir>', 'folder that may already have released files')
-    .option('-a, --arch <names>', 'architectures, comma-separated, or `all` (default)', parseArches)
+    .option('--artifacts <dir>', 'folder that may already hold released files')
+    .option('-a, --arch <names>', 'architectures, or `all`, the default', parseArches)
     .addHelpText('after', HELP);
   return withOutput(command);
 }
@@ -26,8 +26,8 @@ export function addEstimate(program: Command, io: CliIo): void {
 }
 
 const HELP = `
-Reads no image and downloads nothing. The exit code is 5 if an artifact cannot be covered, for
-example because it belongs to another release than the ISO. The schema of the JSON is
+Reads no image and downloads nothing. Exits with code 5 if an artifact could not be covered,
+for example because it is from another release than the ISO. The schema of the JSON is
 estimate.schema.json in the package.
 
 Examples:
@@ -51,10 +51,14 @@ function refuseUncovered({ architectures }: Estimate): void {
       .map(({ label, note }) => `${architecture} ${label}: ${note}`),
   );
   if (lines.length === 0) return;
-  throw new UnsupportedError(`some artifacts cannot be covered\n${lines.join('\n')}`, {
-    code: 'ESTIMATE_UNCOVERED',
-    hint: 'use a stream whose artifacts all come from one build, or pass dehydrate --allow-missing',
-  });
+  throw new UnsupportedError(
+    `some artifacts cannot be covered
+${lines.join('\n')}`,
+    {
+      code: 'ESTIMATE_UNCOVERED',
+      hint: 'use a stream whose artifacts come from one build, or let dehydrate skip them with --allow-missing',
+    },
+  );
 }
 
 function render({ stream, architectures, unknownArchitectures }: Estimate): string {
@@ -63,7 +67,10 @@ function render({ stream, architectures, unknownArchitectures }: Estimate): stri
     const total = `${covered} of ${artifacts.length} artifacts can be covered, ${fetch} files to download\n`;
     return `${head}\n${renderTable(COLUMNS, artifacts)}\n${total}`;
   });
-  const unknown = unknownArchitectures.map((name) => `skipped ${name}: unknown architecture\n`);
+  const unknown = unknownArchitectures.map(
+    (name) => `skipped ${name}: unknown architecture
+`,
+  );
   return [...sections, ...unknown].join('\n');
 }
 
@@ -73,7 +80,7 @@ const WORDS: Readonly<Record<EstimatedArtifact['how'], string>> = {
   delta: 'delta',
   container: 'delta + container',
   encrypted: 'delta as large as the image',
-  unknown: 'by its bytes',
+  unknown: 'decided by its contents',
   uncovered: 'NOT COVERED',
 };
 
@@ -83,6 +90,6 @@ const COLUMNS = [
   { title: 'HOW', cell: ({ how }: EstimatedArtifact) => WORDS[how] },
   { title: 'FROM', cell: ({ base }: EstimatedArtifact) => base ?? '-' },
   { title: 'CONTAINER', cell: ({ container }: EstimatedArtifact) => container ?? '-' },
-  { title: 'ITS FILE', cell: ({ fileAt }: EstimatedArtifact) => fileAt.replace('-', ' ') },
+  { title: 'FILE', cell: ({ fileAt }: EstimatedArtifact) => fileAt.replace('-', ' ') },
   { title: 'NOTE', cell: ({ note }: EstimatedArtifact) => note ?? '' },
 ];

@@ -7,7 +7,7 @@ import { withOutput } from '../option-groups.ts';
 export function addInspect(program: Command, io: CliIo): void {
   const command = program
     .command('inspect')
-    .description('show what a bundle or a live ISO contains and what can be made from it')
+    .description('show what is in a bundle or live ISO, and what can be made from it')
     .argument('<bundle|iso>', 'folder of a bundle, or an ISO file');
   withOutput(command).action(async (path, options) => {
     const inspection = await inspect(path, { signal: io.signal });

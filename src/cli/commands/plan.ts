@@ -3,6 +3,7 @@ import { openBundle } from '../../bundle/read.ts';
 import { formatBytes } from '../../core/text/bytes.ts';
 import { printable } from '../../core/text/printable.ts';
 import { renderTable } from '../../core/text/table.ts';
+import { ENGINES } from '../../engine/choose.ts';
 import { planWork, type WorkPlan } from '../../verbs/plan/plan.ts';
 import { bundleOf } from '../environment.ts';
 import type { CliIo } from '../io.ts';
@@ -12,9 +13,9 @@ import { parseShards } from '../options.ts';
 export function addPlan(program: Command, io: CliIo): void {
   const command = program
     .command('plan')
-    .description('preview how --shard would divide an audit or rehydrate into jobs')
+    .description('show how --shard would split audit or rehydrate into jobs')
     .option('-n, --shards <n>', 'number of jobs', parseShards, 1)
-    .addOption(engineOption('how the jobs will unpack the ISO'))
+    .addOption(engineOption(`engine that the jobs will use: ${ENGINES.join(', ')}`))
     .addHelpText('after', HELP);
   const selected = withBundle(withSelection(command, { everything: true }));
   withOutput(selected).action(async (options) => {
@@ -22,7 +23,7 @@ export function addPlan(program: Command, io: CliIo): void {
       bundle: await openBundle(bundleOf(options, io), io.signal),
       arches: options.arch ?? 'all',
       selection: { platforms: options.platform ?? ['all'], formats: options.format },
-      engine: options.engine,
+      engine: options.engine ?? 'qemu',
       shards: options.shards,
     });
     io.stdout.write(options.json ? `${JSON.stringify(plan)}\n` : printable(render(plan)));
@@ -30,10 +31,10 @@ export function addPlan(program: Command, io: CliIo): void {
 }
 
 const HELP = `
-Each artifact is in exactly one job, the same one on every host. EFFORT is the size of the released
-files; jobs have equal shares of it, to within about one artifact each. In the JSON, \`shards\` is a
-matrix for GitHub Actions; its schema is plan.schema.json in the package. Give the jobs the same
---arch, --platform and --format as the plan.
+Each artifact is in exactly one job, the same on every host. EFFORT is the size of the
+released files; jobs get equal shares of it, to within about one artifact.
+In the JSON, \`shards\` is a matrix for GitHub Actions; the schema is plan.schema.json in
+the package. Give the jobs the same --arch, --platform and --format as the plan.
 
 Examples:
   iso-rehydrate plan --bundle bundle --shards 4
@@ -57,7 +58,7 @@ function render({ units, shards }: WorkPlan): string {
     units,
   );
   if (shards.length === 1) return table;
-  // A job may have parts of several architectures: its own total is what was cut evenly.
+  // A job may have parts of several architectures, and only its total was balanced.
   const totals = renderTable(
     [
       { title: 'JOB', cell: ({ shard }) => shard },

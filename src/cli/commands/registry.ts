@@ -23,7 +23,7 @@ import { progressRenderer } from '../progress/choose.ts';
 function definePush(program: Command) {
   const command = program
     .command('push')
-    .description('push a bundle, or only what some of its images need, to an OCI registry')
+    .description('push a bundle, or the part that some images need, to an OCI registry')
     .argument('<reference>', 'registry/name:tag')
     .addHelpText('after', PUSH_HELP);
   const selected = withBundle(withSelection(command, { everything: true }));
@@ -33,18 +33,18 @@ function definePush(program: Command) {
 function definePull(program: Command) {
   const command = program
     .command('pull')
-    .description('pull a bundle, or only what some of its images need, from an OCI registry')
+    .description('pull a bundle, or the part that some images need, from an OCI registry')
     .argument('<reference>', 'registry/name:tag, or registry/name@sha256:…')
     .option('-o, --output <dir>', 'where to put the bundle', 'bundle')
-    .option('--without-iso', 'leave the ISOs out; pass yours to rehydrate with --iso')
-    .option('--force', 'replace a different bundle')
+    .option('--without-iso', 'skip the ISOs; name your copies with --iso later')
+    .option('--force', 'replace an existing bundle')
     .addHelpText('after', PULL_HELP);
   return withOutput(withRegistry(withSelection(command, { everything: true })));
 }
 
 type PushCliOptions = OptionsOf<typeof definePush>;
 type PullCliOptions = OptionsOf<typeof definePull>;
-/** What both have. */
+/** The options that both have. */
 type RegistryCliOptions = Pick<PushCliOptions, keyof PushCliOptions & keyof PullCliOptions>;
 
 export function addPush(program: Command, io: CliIo): void {
@@ -56,8 +56,8 @@ export function addPull(program: Command, io: CliIo): void {
 }
 
 const PUSH_HELP = `
-Blobs that the registry already has are not sent again. Prints the reference by digest; sign that.
-A part of a bundle is a bundle of its own: its index has another digest, and its recipes do not
+Blobs that the registry already has are not sent again. Prints the reference by digest: sign that
+one. A part of a bundle is a separate bundle: its index has another digest, and its recipes do not
 mention what was left out.
 
 Examples:
@@ -66,9 +66,8 @@ Examples:
   notation sign "$(iso-rehydrate push -b bundle registry.example.com/coreos/bundle:stable)"`;
 
 const PULL_HELP = `
-Blobs are hashed as they arrive, and an interrupted pull is resumed. A second pull into the same
-folder adds to it. The index keeps its digest, whatever part is pulled, so its signature remains
-valid.
+Interrupted downloads resume; blobs are hashed as they arrive. A second pull into the same folder
+adds to it. The index keeps its digest, whichever part is pulled, so its signature stays valid.
 
 Examples:
   iso-rehydrate pull registry.example.com/coreos/bundle:stable -o bundle
@@ -78,7 +77,7 @@ Examples:
 async function runPush(text: string, options: PushCliOptions, io: CliIo): Promise<void> {
   const reference = parseReference(text);
   if (reference.digest !== undefined) {
-    throw new UsageError('a digest cannot be chosen', {
+    throw new UsageError('a push cannot choose its digest', {
       code: 'REFERENCE',
       hint: 'name a tag: registry.example.com/name:tag',
     });
@@ -137,5 +136,6 @@ function tell(
   io.stdout.write(json ? `${JSON.stringify({ type, reference, ...made })}\n` : `${reference}\n`);
   if (json || quiet) return;
   const { blobs, bytes, present } = made;
-  io.stderr.write(`${type} ${blobs} blobs, ${formatBytes(bytes)}; ${present} already there\n`);
+  io.stderr.write(`${type} ${blobs} blobs, ${formatBytes(bytes)}; ${present} were already there
+`);
 }

@@ -4,14 +4,16 @@ import { parseArch } from '../../core/arch.ts';
 import { IoError, UsageError } from '../../core/errors.ts';
 import type { Rehydrated } from '../../verbs/rehydrate/arch.ts';
 import { failureOf } from '../../verbs/rehydrate/failure.ts';
-import { type Output, resolveOutput } from '../../verbs/rehydrate/output.ts';
+import { resolveOutput } from '../../verbs/rehydrate/output.ts';
 import { type RehydrateReport, rehydrate } from '../../verbs/rehydrate/rehydrate.ts';
+import { containersOf } from '../containers.ts';
 import { bundleOf, cacheFor, engineFor, existingFolder } from '../environment.ts';
 import type { CliIo } from '../io.ts';
 import {
   type OptionsOf,
   type OutputOptions,
   withBundle,
+  withContainers,
   withEngine,
   withIso,
   withJobs,
@@ -27,10 +29,10 @@ function define(program: Command) {
     .command('rehydrate', { isDefault: true })
     .description('make platform images from a bundle (the default command)')
     .option('-o, --output <path>', 'file, folder, or - for stdout (several files: a tar)', '.')
-    .option('--force', 'replace files with different content')
+    .option('--force', 'replace existing files with other content')
     .addHelpText('after', HELP);
   const selected = withIso(withShard(withBundle(withSelection(command, { everything: false }))));
-  return withOutput(withJobs(withEngine(selected)));
+  return withOutput(withJobs(withEngine(withContainers(selected))));
 }
 
 type RehydrateCliOptions = OptionsOf<typeof define>;
@@ -40,19 +42,19 @@ export function addRehydrate(program: Command, io: CliIo): void {
 }
 
 const HELP = `
-If a platform has several formats, metal means its raw disk and any other platform all of them;
-choose others with --format or with a longer name such as metal/4k.raw or metal/pxe/kernel.
+For a platform with several formats, makes its raw disk (metal) or all of them, unless --format
+or a longer name such as metal/4k.raw or metal/pxe/kernel selects some.
 With --arch all, architectures without a match are reported and skipped. An image or an
 architecture that fails does not stop the others.
-Prints a line for \`sha256sum -c\` for each file. Files that already exist are checked and kept.
-Images are not compressed: each is what the released file unpacks to, unless the stream attests
-only the compressed file (gcp).`;
+Prints a line for \`sha256sum -c\` for each file. Files that already exist are checked
+and kept. Images are not compressed: each file is the released one unpacked, unless
+the stream attests only the compressed file (gcp).`;
 
 async function run(options: RehydrateCliOptions, io: CliIo): Promise<void> {
   if (options.platform === undefined) {
     throw new UsageError('no platform is named', {
       code: 'PLATFORM_NONE',
-      hint: 'choose with --platform, such as --platform qemu, or all; `inspect` lists them',
+      hint: 'name platforms, such as --platform qemu, or --platform all; `inspect` lists them',
     });
   }
   const toStdout = options.output === '-';
@@ -62,27 +64,27 @@ async function run(options: RehydrateCliOptions, io: CliIo): Promise<void> {
   const beside = toStdout ? undefined : await existingFolder(options.output);
   await using cache = await cacheFor(options, io, beside);
   using progress = progressRenderer(options, io);
-  // Image bytes and lines about them do not share a stream.
+  // If images go to stdout, the lines about them go to stderr.
   const lines = toStdout ? io.stderr : io.stdout;
   const onResult = (result: Rehydrated) =>
     progress.aside(() => {
       lines.write(options.json ? `${JSON.stringify(resultEvent(result))}\n` : line(result));
     });
-  const output: Output | ((count: number) => Promise<Output>) = toStdout
-    ? { kind: 'stream', stream: io.stdout }
-    : (count) => resolveOutput(options.output, count);
 
   const report = await rehydrate({
     bundle,
     arches: options.arch ?? [parseArch(io.hostArch)],
     selection: { platforms: options.platform, formats: options.format },
     shard: options.shard,
-    output,
+    output: toStdout
+      ? { kind: 'stream', stream: io.stdout }
+      : (count) => resolveOutput(options.output, count),
     force: options.force,
     jobs: options.jobs,
     engine: engineFor(options, io),
     cache,
     isoPaths: options.iso,
+    containers: containersOf(options, io),
     signal,
     progress: progress.report,
     onResult,
@@ -93,32 +95,30 @@ async function run(options: RehydrateCliOptions, io: CliIo): Promise<void> {
 }
 
 function refuseUselessOutput({ stdoutIs }: CliIo): void {
+  const hint = 'redirect it to a file or a pipe, or name a file or folder with -o';
   if (stdoutIs === 'terminal') {
     throw new UsageError('standard output is a terminal, which cannot show images', {
       code: 'OUTPUT_TERMINAL',
-      hint: 'redirect it to a file or a pipe, or name a file or folder with -o',
+      hint,
     });
   }
   if (stdoutIs === 'closed') {
-    throw new IoError('cannot write to standard output: it is closed', {
-      code: 'IO',
-      hint: 'redirect it to a file or a pipe, or name a file or folder with -o',
-    });
+    throw new IoError('cannot write to standard output: it is closed', { code: 'IO', hint });
   }
 }
 
-function summarize(report: RehydrateReport, { json, quiet }: OutputOptions, io: CliIo): void {
-  if (json) io.stderr.write(`${JSON.stringify(summaryEvent(report))}\n`);
-  else if (!quiet) io.stderr.write(renderSummary(report));
+function summarize(report: RehydrateReport, options: OutputOptions, io: CliIo): void {
+  if (options.json) io.stderr.write(`${JSON.stringify(summaryEvent(report))}\n`);
+  else if (!options.quiet) io.stderr.write(renderSummary(report));
 }
 
-/** One artifact for machines. `reference` is its name as installers take it, with its digest. */
+/** One artifact for machines. `reference` is its name and digest, as installers accept them. */
 export function resultEvent(result: Rehydrated): Record<string, unknown> {
   const reference = `${encodeURIComponent(result.name)}?sha256=${result.sha256}`;
   return { type: 'result', ...result, reference };
 }
 
-/** As sha256sum prints it, including its escapes for odd paths. */
+/** The line that sha256sum prints, with its escapes for unusual paths. */
 export function line({ sha256, path, name }: Pick<Rehydrated, 'sha256' | 'path' | 'name'>): string {
   const text = path ?? name;
   if (!/[\\\n\r]/.test(text)) return `${sha256}  ${text}\n`;

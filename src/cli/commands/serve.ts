@@ -2,14 +2,17 @@ import { join } from 'node:path';
 import { type Command, Option } from '@commander-js/extra-typings';
 import { openBundle } from '../../bundle/read.ts';
 import { throwIfAborted } from '../../core/errors.ts';
-import { printable } from '../../core/text/printable.ts';
-import { parseListen, type RequestLine, serve } from '../../verbs/serve/serve.ts';
+import { printableLine } from '../../core/text/printable.ts';
+import { parseListen } from '../../verbs/serve/listen.ts';
+import { type RequestLine, serve } from '../../verbs/serve/serve.ts';
+import { containersOf } from '../containers.ts';
 import { bundleOf, cacheFolder, cacheFor, engineFor } from '../environment.ts';
 import type { CliIo } from '../io.ts';
 import {
   type OptionsOf,
   type OutputOptions,
   withBundle,
+  withContainers,
   withEngine,
   withIso,
   withOutput,
@@ -21,22 +24,22 @@ import { renderError } from '../render-error.ts';
 function define(program: Command) {
   const command = program
     .command('serve')
-    .description('serve the files of the release over HTTP, and make each on first request')
+    .description('serve the files of the release over HTTP, making each on first request')
     .option('--listen <address>', 'port, or host:port', '127.0.0.1:8080')
-    .option('--public-url <url>', 'URL for clients (default: from the Host header of each request)')
-    .option('--images <dir>', 'where to keep images (default: in the cache folder)')
+    .option('--public-url <url>', 'URL at which clients reach it (default: from their Host header)')
+    .option('--images <dir>', 'folder for finished images (default: in the cache folder)')
     .addOption(
-      new Option('--images-size <size>', 'how much disk space the images may use')
+      new Option('--images-size <size>', 'maximum size of that folder')
         .argParser(parseSize)
         .default(100 * 2 ** 30, '100GiB'),
     )
     .addOption(
-      new Option('--reserve <size>', 'how much disk space to leave free')
+      new Option('--reserve <size>', 'space to keep free on its disk')
         .argParser(parseSize)
         .default(2 ** 30, '1GiB'),
     )
     .addHelpText('after', HELP);
-  return withOutput(withEngine(withIso(withBundle(command))));
+  return withOutput(withEngine(withContainers(withIso(withBundle(command)))));
 }
 
 type ServeCliOptions = OptionsOf<typeof define>;
@@ -46,11 +49,11 @@ export function addServe(program: Command, io: CliIo): void {
 }
 
 const HELP = `
-Paths follow the locations in the stream, with the names of the uncompressed files. Point
-installers at /stream.json or /streams/NAME.json, the stream with locations on this server. An
-image is sent once it is made and verified, and kept for later requests; range requests work.
-While disk space is short, the server answers 503 with Retry-After. There is no TLS and no access
-control: put a proxy in front unless only this host connects.
+Paths are those of the release's locations, with the names of the uncompressed files.
+/stream.json and /streams/NAME.json are the stream JSON with this server's locations, for
+installers. An image is sent once it is made and proved, and kept for the next request; range
+requests work. While disk space is short, the answer is 503 with Retry-After. There is no TLS and
+no access control: put a proxy in front of it if other hosts are to reach it.
 
 Examples:
   iso-rehydrate serve --bundle /srv/bundle
@@ -76,8 +79,13 @@ async function run(options: ServeCliOptions, io: CliIo): Promise<void> {
     maxBytes: options.imagesSize,
     reserve: options.reserve,
     isoPaths: options.iso,
+    containers: containersOf(options, io),
     signal: io.signal,
     progress: progress.report,
+    onError: (error) =>
+      progress.aside(() => {
+        io.stderr.write(renderError(error, { debug: options.debug === true }));
+      }),
     onRequest: (line) =>
       progress.aside(() => {
         log(line, options, io);
@@ -93,18 +101,16 @@ async function run(options: ServeCliOptions, io: CliIo): Promise<void> {
   throwIfAborted(io.signal);
 }
 
-/** One line for each request, and more for one that failed. */
+/** One line for each request, and the error's lines after one that failed. */
 function log({ error, ...line }: RequestLine, { json, quiet, debug }: OutputOptions, io: CliIo) {
   if (json) {
     io.stdout.write(`${JSON.stringify({ type: 'request', ...line })}\n`);
   } else if (!quiet) {
     const { status, method, path, bytes, seconds } = line;
-    io.stdout.write(printable(`${status} ${method} ${path} ${bytes} B ${seconds.toFixed(1)} s\n`));
+    io.stdout.write(
+      `${printableLine(`${status} ${method} ${path} ${bytes} B ${seconds.toFixed(1)} s`)}\n`,
+    );
   }
-  if (error === undefined || io.signal.aborted || isLeaving(error)) return;
+  if (error === undefined || io.signal.aborted) return;
   io.stderr.write(renderError(error, { debug: debug === true }));
 }
-
-/** A client that hangs up is not worth a line. */
-const isLeaving = (error: unknown) =>
-  error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE';

@@ -12,8 +12,8 @@ import { parseArches } from '../options.ts';
 export function addStream(program: Command, io: CliIo): void {
   const command = program
     .command('stream')
-    .description('print the stream JSON in a bundle, byte for byte')
-    .option('-a, --arch <name>', "which architecture's, if they differ", parseArches)
+    .description('print the stream JSON that travels in a bundle, byte for byte')
+    .option('-a, --arch <name>', 'which architecture’s, if they differ', parseArches)
     .addHelpText('after', HELP);
   withOutput(withBundle(command)).action(async (options) => {
     const bundle = await openBundle(bundleOf(options, io), io.signal);
@@ -29,7 +29,7 @@ Examples:
   iso-rehydrate stream --bundle bundle >stream.json
   iso-rehydrate stream -b bundle | jq '.architectures.x86_64.artifacts.qemu'`;
 
-/** Most bundles have one stream for all architectures. */
+/** Usually all architectures have the same one. */
 function chooseRecipes(bundle: Bundle, arches: readonly Arch[] | 'all'): Recipes {
   const chosen = arches === 'all' ? bundle.recipes : arches.map((arch) => recipesFor(bundle, arch));
   const [first, ...others] = chosen;

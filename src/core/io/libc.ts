@@ -6,11 +6,13 @@ const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 const FALLOC_FL_KEEP_SIZE = 0x01;
 const FALLOC_FL_PUNCH_HOLE = 0x02;
+const F_DUPFD_CLOEXEC = 1030;
 const ENXIO = 6;
 
 // null = symbols of the running process, so glibc and musl both serve.
 const self = koffi.load(null);
 const lseek = self.func('int64_t lseek(int fd, int64_t offset, int whence)');
+const fcntl = self.func('int fcntl(int fd, int command, ...)');
 const exit = self.func('void _exit(int status)');
 const fallocate = self.func('int fallocate(int fd, int mode, int64_t offset, int64_t length)');
 
@@ -33,9 +35,14 @@ export function seekData(
   return { start, end: end < 0 ? size : Math.min(end, size) };
 }
 
+/** Another descriptor of the same open file, not inherited by children; -1 if none is left. */
+export function duplicate(fd: number): number {
+  return fcntl(fd, F_DUPFD_CLOEXEC, 'int', 0);
+}
+
 /**
- * Ends the process at once. Node's `process.exit` waits for reads of its thread pool, and one that is stuck in
- * the kernel (a FIFO, a dead network mount) never ends.
+ * Ends the process at once. Node's `process.exit` waits for reads in its thread pool, and a read that is
+ * stuck in the kernel (a FIFO, a dead network mount) never ends.
  */
 export function exitNow(code: number): never {
   exit(code);

@@ -27,22 +27,22 @@ const HINTS: Readonly<Record<string, { code: CodeOf<'io'>; what: string; hint: s
   EEXIST: { code: 'EXISTS', what: 'exists already', hint: 'choose another path or remove it' },
   EACCES: { code: 'PERMISSION', what: 'permission denied', hint: 'check owner and mode' },
   EPERM: { code: 'PERMISSION', what: 'operation not permitted', hint: 'check owner and mode' },
+  EMFILE: {
+    code: 'TOO_MANY_FILES',
+    what: 'too many open files',
+    hint: 'raise the limit of open files: ulimit -n 4096',
+  },
+  ENFILE: {
+    code: 'TOO_MANY_FILES',
+    what: 'too many open files in the whole system',
+    hint: 'end other programs, or raise fs.file-max',
+  },
+  EIO: { code: 'IO', what: 'input/output error', hint: 'check the disk: see dmesg' },
   EROFS: {
     code: 'PERMISSION',
     what: 'read-only file system',
     hint: 'choose another output folder',
   },
-  EMFILE: {
-    code: 'IO',
-    what: 'too many open files',
-    hint: 'raise the limit of open files (ulimit -n), or use a smaller --jobs',
-  },
-  ENFILE: {
-    code: 'IO',
-    what: 'too many open files on this host',
-    hint: 'end programs that keep many files open, then try again',
-  },
-  EIO: { code: 'IO', what: 'input/output error', hint: 'check the disk; `dmesg` may say more' },
   EBADF: { code: 'IO', what: 'it is closed', hint: 'do not close it' },
   EBUSY: { code: 'IO', what: 'it is in use', hint: 'end the program that uses it' },
   ENOMEM: { code: 'IO', what: 'memory ran out', hint: 'use a host with more memory' },
@@ -58,7 +58,7 @@ export function errnoOf(error: unknown): string | undefined {
   return typeof code === 'string' && /^E[A-Z0-9]+$/.test(code) ? code : undefined;
 }
 
-/** True if there is nothing at the path that was asked for. */
+/** True if nothing exists at the path. */
 export const isAbsent = (error: unknown): boolean => errnoOf(error) === 'ENOENT';
 
 /**

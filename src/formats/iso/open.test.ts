@@ -155,3 +155,14 @@ test('10,000 mutations: an answer or a RehydrateError', async () => {
   const rejected = await survive(bytes, 10_000, read);
   expect(rejected).toBeGreaterThan(1000);
 });
+
+test('an ISO that does not say its kernel arguments can be read: only a boot needs them', async () => {
+  const bytes = edited('KARGS.JSO', 'GONE.JSON');
+  for (const name of ['kargs.json', 'grub.cfg']) {
+    for (let at = bytes.indexOf(name); at !== -1; at = bytes.indexOf(name, at)) {
+      bytes.write('x'.repeat(name.length), at);
+    }
+  }
+  bytes.fill('x', bytes.indexOf('GRUB.CFG'), bytes.indexOf('GRUB.CFG') + 8);
+  expect((await read(bytes)).kargs).toBeUndefined();
+});

@@ -2,7 +2,8 @@ import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeAtomically } from '../../core/io/atomic.ts';
-import { makeFolder } from '../../core/io/folder.ts';
+import { type Sha256, sha256Of } from '../../core/io/digest.ts';
+import { makeFolder } from '../../core/io/folders.ts';
 import { osError } from '../../core/io/os-error.ts';
 import { renderHtml } from './render/html.ts';
 import { renderJunit } from './render/junit.ts';
@@ -23,6 +24,8 @@ export const REPORT_FILES = {
 export interface WriteReportOptions {
   /** Private key in PEM; without one there is no envelope. */
   readonly signingKey?: Buffer | undefined;
+  /** Hashes of the signed statements that a merged report is based on. */
+  readonly inputs?: readonly Sha256[] | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -40,11 +43,12 @@ export async function prepareReport(folder: string): Promise<void> {
 export async function writeReport(
   folder: string,
   report: AuditReport,
-  { signingKey, signal }: WriteReportOptions = {},
+  { signingKey, inputs, signal }: WriteReportOptions = {},
 ): Promise<void> {
-  const statement = statementOf(report);
+  const text = json(report);
+  const statement = statementOf(report, { report: sha256Of(Buffer.from(text)), inputs });
   const files: Record<string, string> = {
-    [REPORT_FILES.json]: json(report),
+    [REPORT_FILES.json]: text,
     [REPORT_FILES.junit]: renderJunit(report),
     [REPORT_FILES.markdown]: renderMarkdown(report),
     [REPORT_FILES.html]: renderHtml(report),

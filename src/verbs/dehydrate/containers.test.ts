@@ -305,13 +305,13 @@ describe('damaged and hostile bundles', () => {
       ...recipe,
       layers: (await containerOf(bundle, 'vmware')).layers,
     }));
-    await expectFailure(path, 3, 'do not fit into each other');
+    await expectFailure(path, 3, 'do not fit together');
   });
 
   test('layers in the wrong order', async () => {
     const turn = async (recipe: Container) => ({ ...recipe, layers: recipe.layers.toReversed() });
     const path = await copyOf('reversed', turn, 'vmware');
-    await expectFailure(path, 3, 'do not fit into each other', 'vmware');
+    await expectFailure(path, 3, 'do not fit together', 'vmware');
   });
 
   test('a codec and a deflater that this version does not know, without a boot', async () => {
@@ -355,7 +355,7 @@ describe('damaged and hostile bundles', () => {
       ...recipe,
       payload: { ...recipe.payload, size: recipe.payload.size - 512 },
     }));
-    await expectFailure(size, 3, 'do not fit into each other');
+    await expectFailure(size, 3, 'do not fit together');
   });
 
   test('another disk of the right size', async () => {

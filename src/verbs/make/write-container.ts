@@ -4,11 +4,12 @@ import { MAX_RECIPE_BYTES, readRecipe } from '../../codec/recipe-blob.ts';
 import { codecOf } from '../../codec/registry.ts';
 import { FormatError } from '../../core/errors.ts';
 import { hashingSink, type Sink } from '../../core/io/sink.ts';
+import { checkSize } from '../../core/plausible.ts';
 import { patch, type WriteArtifactOptions, wrongTarget } from './patch.ts';
 
 /**
  * Patches the payload straight into the encoders of its layers: one pass, no temporary file. Throws
- * IntegrityError `TARGET_MISMATCH`, FormatError for a recipe that makes no sense, UnsupportedError
+ * IntegrityError `TARGET_MISMATCH`, FormatError for an invalid recipe, UnsupportedError
  * `CODEC_UNKNOWN`.
  */
 export async function writeContainer(
@@ -51,12 +52,15 @@ async function readLayers(
   for (const layer of layers) {
     const codec = codecOf(layer, name);
     const blob = await bundle.readWholeBlob(layer.recipe, MAX_RECIPE_BYTES, signal);
-    parsed.push(codec.parse(readRecipe(blob, `the ${codec.name} recipe of ${name}`)));
+    const recipe = codec.parse(readRecipe(blob, `the ${codec.name} recipe of ${name}`));
+    checkSize(`a container in ${name}`, recipe.containerSize);
+    checkSize(`what is in a container of ${name}`, recipe.payloadSize);
+    parsed.push(recipe);
   }
   return parsed;
 }
 
-/** Each layer has to take what the one inside it gives. */
+/** Each layer must accept the output of the one inside it. */
 function checkSizes(
   { name, size }: RecipeArtifact,
   payloadSize: number,
@@ -66,7 +70,7 @@ function checkSizes(
   const given = [...parsed.map(({ containerSize }) => containerSize), payloadSize];
   const wrong = [size, ...wanted].findIndex((bytes, index) => bytes !== given[index]);
   if (wrong === -1) return;
-  throw new FormatError(`the layers of ${name} do not fit into each other`, {
+  throw new FormatError(`the layers of ${name} do not fit together`, {
     code: 'RECIPE_SIZES',
     context: {
       file: name,
@@ -74,6 +78,6 @@ function checkSizes(
       expected: [size, ...wanted][wrong],
       found: given[wrong],
     },
-    hint: 'fetch the bundle again; this recipe is damaged',
+    hint: 'this recipe is damaged: pull or copy the bundle again',
   });
 }

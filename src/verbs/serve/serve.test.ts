@@ -14,8 +14,9 @@ import { openBundle } from '../../bundle/read.ts';
 import type { ProgressEvent } from '../../core/progress/progress.ts';
 import { openMetalCache } from '../../engine/cache/metal-cache.ts';
 import { catalogueOf, pathOf, rewriteStream } from './catalogue.ts';
+import { parseListen } from './listen.ts';
 import { parseRange } from './range.ts';
-import { parseListen, type RequestLine, serve } from './serve.ts';
+import { type RequestLine, serve } from './serve.ts';
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 let synthetic: SyntheticBundle;

@@ -1,7 +1,17 @@
-import { readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import {
+  mkdir,
+  readdir,
+  readFile,
+  readlink,
+  rename,
+  rm,
+  symlink,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { cli } from '../../../test/support/cli.ts';
 import { type RegistryServer, registryServer } from '../../../test/support/registry-server.ts';
 import {
@@ -209,4 +219,123 @@ test('references', async () => {
   for (const bad of ['a', 'a/b', 'r.io/A', 'r.io/../x', 'r.io/a:', 'r.io/a@sha256:1', 'r.io//a']) {
     expect(() => parseReference(bad), bad).toThrow(expect.objectContaining({ code: 'REFERENCE' }));
   }
+});
+
+/** Everything below a folder, links as what they point to. */
+async function snapshot(path: string): Promise<Record<string, string>> {
+  const found: Record<string, string> = {};
+  for (const entry of await readdir(path, { recursive: true, withFileTypes: true })) {
+    const name = join(entry.parentPath, entry.name);
+    if (entry.isFile()) found[name] = sha256Of(await readFile(name));
+    else if (entry.isSymbolicLink()) found[name] = await readlink(name);
+  }
+  return found;
+}
+
+describe('what is at the target', () => {
+  let whole: string;
+  let other: string;
+  let broken: string;
+  beforeAll(async () => {
+    [whole, other, broken] = ['whole', 's390x', 'broken'].map(
+      (tag) => `${server.host}/coreos/targets:${tag}`,
+    ) as [string, string, string];
+    expect((await cli(['push', '-b', bundle.path, whole])).code).toBe(0);
+    const argv = ['push', '-b', bundle.path, '--arch', 's390x'];
+    expect((await cli([...argv, other])).code).toBe(0);
+    const lone = `${server.host}/coreos/lone:1`;
+    expect((await cli([...argv, '-p', 'qemu', lone])).code).toBe(0);
+    // A registry that has lost a blob.
+    const recipe = bundle.recipes.artifacts.find(({ platform }) => platform === 'qemu')?.recipe;
+    if (recipe?.kind !== 'delta') throw new Error('qemu has a delta');
+    const { sha256 } = recipe.delta;
+    const links = `data/docker/registry/v2/repositories/coreos/lone/_layers/sha256/${sha256}`;
+    await rm(join(folder.path, 'registry', links), { recursive: true });
+    broken = lone;
+  });
+
+  test('a good bundle stays until the new one is complete', async () => {
+    const target = join(folder.path, 'stays');
+    expect((await cli(['pull', whole, '-o', target, '-p', 'metal'])).code).toBe(0);
+    const before = await snapshot(folder.path);
+    const failed = await cli(['pull', broken, '-o', target, '--force']);
+    expect(failed.code, failed.stderr).toBe(7);
+    expect(await snapshot(folder.path)).toEqual(before);
+    expect((await cli(['pull', whole, '-o', target])).code).toBe(0);
+    const replaced = await cli(['pull', other, '-o', target, '--force', '--json']);
+    expect(replaced.code, replaced.stderr).toBe(0);
+    // What both have is taken over.
+    expect(JSON.parse(replaced.stdout.toString())).toMatchObject({ blobs: 0 });
+    expect((await openBundle(target)).recipes.map((one) => one.architecture)).toEqual(['s390x']);
+    expect(Object.keys(await snapshot(target))).not.toContainEqual(expect.stringContaining('old'));
+    expect(await readdir(folder.path)).not.toContainEqual(expect.stringMatching(/^\.iso-/));
+  });
+
+  test('files that are no part of a bundle are never removed', async () => {
+    const target = join(folder.path, 'mixed');
+    expect((await cli(['pull', whole, '-o', target])).code).toBe(0);
+    for (const place of ['notes.txt', 'blobs/notes.txt', 'blobs/sha256/notes.txt']) {
+      await writeFile(join(target, place), 'mine');
+      const before = await snapshot(target);
+      for (const argv of [
+        ['pull', other, '-o', target, '--force'],
+        ['pull', whole, '-o', target],
+        ['pull', whole, '-o', target, '--force'],
+      ]) {
+        const { code, stderr } = await cli(argv);
+        expect(code, stderr).toBe(2);
+        expect(stderr).toContain(place);
+        expect(await snapshot(target)).toEqual(before);
+      }
+      await rm(join(target, place));
+    }
+    const precious = join(folder.path, 'precious');
+    await mkdir(precious);
+    await writeFile(join(precious, 'thesis.txt'), 'x');
+    for (const force of [[], ['--force']]) {
+      for (const path of [precious, join(precious, 'thesis.txt')]) {
+        const refused = await cli(['pull', whole, '-o', path, ...force]);
+        expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('not a bundle') });
+      }
+    }
+    expect(await readdir(precious)).toEqual(['thesis.txt']);
+  });
+
+  test.each([
+    ['a blob', (path: string) => join(path, 'blobs/sha256', bundle.recipes.iso.sha256)],
+    ['its part', (path: string) => join(path, 'blobs/sha256', `${bundle.recipes.iso.sha256}.part`)],
+    ['the folder of blobs', (path: string) => join(path, 'blobs/sha256')],
+    ['the folder of folders', (path: string) => join(path, 'blobs')],
+  ])('links out of a carried bundle: %s', async (name, at) => {
+    const target = join(folder.path, `linked-${name.replaceAll(' ', '-')}`);
+    expect((await cli(['pull', whole, '-o', target])).code).toBe(0);
+    await rm(join(target, 'blobs/sha256', bundle.recipes.iso.sha256));
+    const isFolder = name.includes('folder');
+    const victim = join(folder.path, `victim-${name.replaceAll(' ', '-')}`);
+    if (isFolder) await rename(at(target), victim);
+    else await writeFile(victim, 'precious');
+    await symlink(victim, at(target));
+    const before = isFolder ? await readdir(victim, { recursive: true }) : await readFile(victim);
+    await cli(['pull', whole, '-o', target]);
+    const after = isFolder ? await readdir(victim, { recursive: true }) : await readFile(victim);
+    expect(after).toEqual(before);
+  });
+
+  test('a link to a folder stays a link', async () => {
+    const real = join(folder.path, 'real');
+    const target = join(folder.path, 'link');
+    expect((await cli(['pull', whole, '-o', real])).code).toBe(0);
+    await symlink(real, target);
+    const { code, stderr } = await cli(['pull', other, '-o', target, '--force']);
+    expect(code, stderr).toBe(0);
+    expect(await readlink(target)).toBe(real);
+    expect((await openBundle(real)).recipes).toHaveLength(1);
+  });
+
+  test('what is no bundle leaves nothing behind', async () => {
+    const target = join(folder.path, 'nothing');
+    const { code } = await cli(['pull', `${server.host}/other/image:1`, '-o', target]);
+    expect(code).toBe(3);
+    expect(await readdir(folder.path)).not.toContain('nothing');
+  });
 });

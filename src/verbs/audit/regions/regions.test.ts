@@ -80,7 +80,7 @@ test('a disk’s regions are told as mke2fs, mkfs.xfs, sgdisk and debugfs know t
   expect(at(1024)).toBe('GPT: primary partition entries');
   expect(at(SIZE - 1)).toBe('GPT: backup header');
   expect(at(SIZE - 513)).toBe('GPT: backup partition entries');
-  expect(at(MiB)).toBe('outside of all partitions');
+  expect(at(MiB)).toBe('outside all partitions');
   expect(at(BOOT + 1024 + 56)).toBe('boot ext4: superblock');
   expect(at(ROOT)).toBe('root XFS: superblock');
   expect(at(ROOT + 512)).toBe('root XFS: AGF (free space header)');
