@@ -182,6 +182,7 @@ export const ERROR_CODES = {
   KVM_FAILED: engine('KVM opens, but the guest does not run with it.'),
   KVM_UNAVAILABLE: tool('KVM was required, but cannot run this guest on this host.'),
   LAYER_ABSENT: format('The recipes of the bundle name a blob that its manifest does not list.'),
+  LAYER_COMPRESSED: unsupported('A container holds compressed data that no codec reproduces.'),
   LAYER_DAMAGED: format('A layer of a container image is damaged.'),
   LAYER_LINK: format('A hard link in a layer leads nowhere.'),
   LISTEN: io('The server cannot listen on this address.'),

@@ -96,7 +96,7 @@ test.each([
   else await expect(made).rejects.toMatchObject({ code: 'REGISTRY_LOGIN' });
 });
 
-test('a token is asked for all that was needed so far, and by the name of its user', async () => {
+test('a token is requested for all scopes so far, with the name of its user', async () => {
   const challenge = ({ method, headers }: IncomingMessage) => {
     const actions = method === 'POST' ? 'push' : 'pull';
     return `Bearer realm="http://${headers.host}/token",scope="repository:x:${actions}"`;
@@ -128,7 +128,7 @@ test('a token is asked for all that was needed so far, and by the name of its us
   ]);
 });
 
-test('a token that ends within a transfer is replaced, and the transfer goes on', async () => {
+test('a token that expires during a transfer is replaced, and the transfer continues', async () => {
   await using folder = await temporaryFolder();
   const bytes = noise(300_000, 'blob');
   const blob = { sha256: sha256Of(bytes), size: bytes.length };
@@ -188,7 +188,7 @@ test.each([429, 500, 502, 503, 504])('%i is tried again on the whole way', async
   await opened.pushManifest('latest', MANIFEST, 'application/json');
 });
 
-test('a small answer that breaks off is asked for again', async () => {
+test('a small answer that breaks off is requested again', async () => {
   await using registry = await mockRegistry((_request, response, count) => {
     if (count > 2) return give(response);
     response.writeHead(200, { 'content-length': MANIFEST.length });
@@ -197,7 +197,7 @@ test('a small answer that breaks off is asked for again', async () => {
   expect((await open(registry.host).manifest('latest')).sha256).toBe(DIGEST);
 });
 
-test('a registry that nobody has reached yet is not waited for, nor one that wants too long a time', async () => {
+test('no retries for a registry that was never reached, or that asks for too long a wait', async () => {
   const began = performance.now();
   await expect(open('127.0.0.1:1', { retry: {} }).manifest('x')).rejects.toMatchObject({
     code: 'REGISTRY',
@@ -255,7 +255,7 @@ async function withTls(folder: string, answer: Answer) {
   };
 }
 
-test('an upload that is sent on to http: refused, and neither login nor blob leaves', async () => {
+test('an upload that is redirected to http is refused without sending login or blob', async () => {
   await using folder = await temporaryFolder();
   const blob = { sha256: DIGEST, size: MANIFEST.length };
   // At the start, after a chunk, and by a redirect of what finishes it.
@@ -344,7 +344,7 @@ test('Docker Hub: its host, the library, and the login of docker and podman', as
   }
 });
 
-test('storage that is signed for GET refuses HEAD: the blob is there all the same', async () => {
+test('storage that is signed for GET refuses HEAD, but the blob is found', async () => {
   await using storage = await mockRegistry(({ method }, response) =>
     method === 'HEAD' ? response.writeHead(403).end() : give(response),
   );
@@ -377,7 +377,7 @@ test('an upload at another origin gets no login', async () => {
   expect(storage.seen).toEqual([`PUT /up?state=1&digest=sha256:${DIGEST} -`]);
 });
 
-test('a token server on the network without TLS gets no login, unless plain HTTP was asked for', async () => {
+test('a token server without TLS gets no login, unless plain HTTP was requested', async () => {
   const challenges = () => 'Bearer realm="http://tokens.invalid/token",service="s"';
   await using registry = await mockRegistry(guarded(challenges, isToken));
   await expect(

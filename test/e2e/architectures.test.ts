@@ -182,7 +182,7 @@ describe('rehydrate --arch all --platform all', () => {
     expect(steps.length).toBeGreaterThan(5);
   });
 
-  test('tells whose each event is if there are several, and all of them in one summary', () => {
+  test('names the architecture of each event if there are several, and ends with one summary', () => {
     const whose = ARCHES.length > 1 ? ARCHES : [undefined];
     for (const event of events.slice(0, -1)) expect(whose).toContain(event.architecture);
     expect(events.at(-1)).toMatchObject({

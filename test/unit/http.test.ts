@@ -31,7 +31,7 @@ describe('answers of HTTP', () => {
     );
   });
 
-  test('are asked for by src/core/http only', () => {
+  test('are requested only by src/core/http', () => {
     const others = files.filter(
       (file) => !file.startsWith(HOME) && CLIENT.test(textOf(file)) && !SERVERS.includes(file),
     );

@@ -17,7 +17,7 @@ export interface DeflateParams {
   readonly memLevel: number;
   /** Z_DEFAULT_STRATEGY (0) to Z_FIXED (4). */
   readonly strategy: number;
-  /** Bytes of contents after which klauspost/pgzip starts again; absent: a stream in one piece. */
+  /** Bytes of contents after which pgzip or pigz starts again; absent: a stream in one piece. */
   readonly blockSize?: number | undefined;
 }
 
@@ -55,13 +55,16 @@ export const deflateParamsField: v.GenericSchema<unknown, DeflateParams> = v.pip
     blockSize: v.optional(within(MIN_BLOCK, MAX_BLOCK)),
   }),
   v.check(
-    ({ implementation, format }) => !isGo(implementation) || format === 'raw',
-    'expected a raw stream of a deflater in Go',
+    ({ implementation, format }) =>
+      !(isGo(implementation) || implementation === 'pigz') || format === 'raw',
+    'expected a raw stream of pigz or of a deflater in Go',
   ),
   v.check(
     ({ implementation, blockSize }) =>
-      blockSize === undefined || implementation.startsWith('klauspost-'),
-    'expected blocks of klauspost/compress only',
+      implementation === 'pigz'
+        ? blockSize !== undefined
+        : blockSize === undefined || implementation.startsWith('klauspost-'),
+    'expected blocks of pigz and klauspost/compress only',
   ),
 );
 
@@ -78,7 +81,7 @@ export function implementationsOf(codecs: readonly DeflateParams[]): Implementat
 
 /**
  * The arguments of `start` in deflate.c: those of zlib's deflateInit2, whose windowBits carry the format
- * too; or of `start` in go/main.go.
+ * too; or of `start` in pigz.c or go/main.go.
  */
 export function startArguments(params: DeflateParams): [number, number, number, number] {
   const { implementation, format, level, windowBits, memLevel, strategy, blockSize = 0 } = params;
@@ -86,6 +89,11 @@ export function startArguments(params: DeflateParams): [number, number, number, 
     // Of what it cannot do, go/main.go knows nothing: an impossible level is refused.
     const possible = format === 'raw' ? level : -1;
     return [possible, implementation === 'go-1.26' ? 0 : 1, blockSize, 0];
+  }
+  if (implementation === 'pigz') {
+    // As above, of anything but a whole window.
+    const possible = format === 'raw' && windowBits === 15 ? level : -1;
+    return [possible, blockSize, memLevel, strategy];
   }
   const bits = format === 'raw' ? -windowBits : format === 'gzip' ? windowBits + 16 : windowBits;
   return [level, bits, memLevel, strategy];

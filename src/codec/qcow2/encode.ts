@@ -1,6 +1,7 @@
 import { throwIfAborted } from '../../core/errors.ts';
 import type { Sink } from '../../core/io/sink.ts';
 import type { CodecContext, Encoder } from '../codec.ts';
+import { orderedReader } from '../ordered-reader.ts';
 import type { CodecPool } from '../pool.ts';
 import {
   BATCH_BYTES,
@@ -14,7 +15,6 @@ import {
 import { type DiskReader, sequentialDisk } from '../sequential-disk.ts';
 import { clusterBytes } from './header.ts';
 import { computeLayout, type Layout } from './layout.ts';
-import { orderedReader } from './ordered-reader.ts';
 import { type PackClusters, packClusters } from './pack-clusters.ts';
 import type { Qcow2Recipe, Segment } from './recipe.ts';
 
@@ -30,7 +30,11 @@ export async function encodeQcow2(
   context: CodecContext,
 ): Promise<void> {
   const layout = computeLayout(recipe);
-  const read = orderedReader(disk, recipe, layout.ascending);
+  const read = orderedReader(
+    disk,
+    { size: clusterBytes(recipe), diskSize: recipe.diskSize },
+    layout.ascending,
+  );
   const plan: Plan = { recipe, layout, read, signal: context.signal, spare: [] };
   await writeSteps(steps(plan), (step) => carryOut(step, context.pool), plan.spare, sink, context);
 }

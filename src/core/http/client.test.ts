@@ -37,7 +37,7 @@ async function get(url: string, request: HttpRequest = {}, options = {}) {
   return { status: response.status, url: response.url, body: body.toString() };
 }
 
-test('a body is what the server stores, whatever content coding it names', async () => {
+test('a body is not decoded, whatever its content coding', async () => {
   for (const coding of ['gzip', 'x-gzip', 'br', 'zstd', 'nonsense']) {
     const stored = gzipSync('released file');
     const seen: (string | undefined)[] = [];
@@ -52,7 +52,7 @@ test('a body is what the server stores, whatever content coding it names', async
   }
 });
 
-test('a login goes to its origin only, wherever redirects lead', async () => {
+test('a login is sent only to its origin, wherever redirects lead', async () => {
   const seen: string[] = [];
   const note =
     (name: string) =>
@@ -213,7 +213,7 @@ test.each([
   [
     'an unfinished chunk',
     'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nab',
-    'broke off',
+    'was broken',
   ],
   ['no HTTP', 'SSH-2.0-OpenSSH_9.2\r\n\r\n', 'not valid HTTP'],
   ['two lengths', 'HTTP/1.1 200 OK\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\nabcd', 'HTTP'],
@@ -277,7 +277,7 @@ test('a body that drips: silence is an error, and so is a whole minute of next t
   ).rejects.toThrow('too slowly');
 });
 
-test('a reader who takes its time is not a server that is silent', async () => {
+test('a slow reader does not count as a silent server', async () => {
   const body = noise(400_000, 'slow reader');
   await using site = await server((_request, response) => response.end(body));
   using http = createHttp(QUICK);

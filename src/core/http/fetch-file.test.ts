@@ -110,7 +110,7 @@ test('a body without end and without a length: up to the limit, and nothing stay
   expect(left).toEqual([]);
 });
 
-test('an error without end is told at once', async () => {
+test('a permanent error is reported at once', async () => {
   await using flood = await rawServer((socket) =>
     endless(socket, 'HTTP/1.1 500 Oops\r\n\r\n', Buffer.alloc(1 << 20, 'x')),
   );
@@ -194,7 +194,7 @@ test.each([
   },
 );
 
-test('a changed file is not asked for its rest: If-Range', async () => {
+test('the rest of a changed file is not used: If-Range', async () => {
   const seen: unknown[] = [];
   await served(
     first({ etag: '"one"' }, (request) => {
@@ -211,7 +211,7 @@ test('a changed file is not asked for its rest: If-Range', async () => {
   expect(seen).toEqual(['"one"', undefined]);
 });
 
-test('a part stays if a server can continue it, and goes if it cannot', async () => {
+test('a part stays if a server can continue it, and is removed if not', async () => {
   const breaking =
     (headers: Record<string, string>): Fault =>
     (_request, response, body) => {
@@ -245,7 +245,7 @@ test('a part that leads elsewhere is not followed', async () => {
   }
 });
 
-test('a server that gives a few bytes for each connection is given up', async () => {
+test('gives up on a server that sends a few bytes per connection', async () => {
   let at = 0;
   const fault: Fault = ({ headers }, response, body) => {
     const start = Number(/\d+/.exec(headers.range ?? '')?.[0] ?? 0);
@@ -262,7 +262,7 @@ test('a server that gives a few bytes for each connection is given up', async ()
   expect(requests).toHaveLength(3);
 });
 
-test('Retry-After is waited for, and a long one is told', async () => {
+test('waits for Retry-After, and reports a long one', async () => {
   for (const status of [429, 503]) {
     const times: number[] = [];
     const { requests, ...made } = await served((_request, response) => {

@@ -9,10 +9,15 @@ const MAGICS = {
 
 export type CompressedKind = keyof typeof MAGICS;
 
+/** The kind of compression that data begins like. */
+export function kindOf(head: Uint8Array): CompressedKind | undefined {
+  const kinds = Object.keys(MAGICS) as CompressedKind[];
+  return kinds.find((kind) => MAGICS[kind].some((magic) => startsWith(head, magic)));
+}
+
 /** The problem if a file with this extension begins like another kind; undefined if there is none. */
 export function nameKind(head: Uint8Array, extension: CompressedKind): string | undefined {
-  const kinds = Object.keys(MAGICS) as CompressedKind[];
-  const found = kinds.find((kind) => MAGICS[kind].some((magic) => startsWith(head, magic)));
+  const found = kindOf(head);
   if (found === extension || extension === 'zip') return undefined;
   if (found === undefined) return `it does not begin like a .${extension} file`;
   return `it begins like a .${found} file, not like a .${extension} one`;

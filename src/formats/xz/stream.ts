@@ -47,12 +47,14 @@ export function decodeXz(
   if (header.readUInt8(6) !== 0 || check > 15) throw badLzma('unknown stream flags');
   if (crc32(header.subarray(6, 8)) !== header.readUInt32LE(8)) throw badLzma('bad stream header');
   const counted = counting(take);
+  let indexSize = 0;
   const records: { unpadded: number; unpacked: number }[] = [];
   for (;;) {
     const start = counted.count();
     const size = counted.take(1)[0] ?? 0;
     if (size === INDEX) {
       checkIndex(counted, records, start);
+      indexSize = counted.count() - start;
       break;
     }
     const { dictionary, packed, unpacked } = blockHeader(size, counted.take);
@@ -81,6 +83,7 @@ export function decodeXz(
     throw badLzma('no stream footer');
   }
   if (crc32(footer.subarray(4, 10)) !== footer.readUInt32LE(0)) throw badLzma('bad stream footer');
+  if ((footer.readUInt32LE(4) + 1) * 4 !== indexSize) throw badLzma('an index of another size');
 }
 
 /** Decodes a whole .xz file in memory to at most `limit` bytes. */

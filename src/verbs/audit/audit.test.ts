@@ -137,7 +137,7 @@ test('a sound bundle is GOOD, in every form of the report', async () => {
   expect(await readdir(folder)).not.toContain('bad');
 });
 
-test('BAD: where it differs, how much, in words, and a file to look at', async () => {
+test('BAD: where and how it differs, in words, with a file to inspect', async () => {
   await using root = await temporaryFolder();
   const stage = await setUp(root.path);
   const edits = new Map([
@@ -221,7 +221,7 @@ test('a damaged blob is BAD; a released file that is not the released one proves
   expect(stderr).toContain('cannot show where it differs');
 });
 
-test('FAIL: what could not be tried says nothing of the bundle, and spares the rest', async () => {
+test('FAIL: an artifact that could not be tried does not affect the others', async () => {
   await using root = await temporaryFolder();
   const stage = await setUp(root.path);
   await rm(join(root.path, 'cache'), { recursive: true });
@@ -240,7 +240,7 @@ test('FAIL: what could not be tried says nothing of the bundle, and spares the r
   expect(schemaErrors('audit-report', JSON.parse(JSON.stringify(report)))).toEqual([]);
 });
 
-test('UNCOVERED: what the bundle says that it lacks', async () => {
+test('UNCOVERED: artifacts that the bundle lists as missing', async () => {
   await using root = await temporaryFolder();
   const small = await writeSyntheticRelease(join(root.path, 'release'));
   await rm(join(small.folder, 'x-nutanix.qcow2'));

@@ -14,6 +14,9 @@ import { type CodecRefusal, type Inside, isRefusal, type TakenApart } from './ta
 /** A larger payload, mostly zeros, is not hashed: that would take long, and the artifact is proved anyway. */
 const MAX_HASHED_PAYLOAD = 16 * 2 ** 30;
 
+/** A recipe has a byte or two per piece of the container. A larger one stores pieces literally. */
+const LARGE_RECIPE = 1 << 20;
+
 export interface MatchOptions {
   readonly base: OpenBase;
   readonly writer: BundleWriter;
@@ -46,6 +49,10 @@ export async function matchPayload(
     const described: RecipeLayer[] = [];
     for (const { codec, requires, bytes } of result.recipes) {
       const { blob: recipe } = await writer.addStream((sink) => writeRecipe(bytes, sink));
+      if (recipe.size > LARGE_RECIPE) {
+        const message = `not all taken apart: ${recipe.size} bytes of its ${codec} recipe are bytes that no known deflater reproduces`;
+        options.progress({ type: 'note', subject: options.subject, message });
+      }
       described.push({ codec, requires, recipe });
     }
     return {

@@ -12,6 +12,7 @@ import type { DiskRun } from '../../core/io/disk-run.ts';
 import { runsToSink, sourceRuns } from '../../core/io/disk-run.ts';
 import type { Source } from '../../core/io/source.ts';
 import { checkSize } from '../../core/plausible.ts';
+import { kindOf } from '../../formats/compressed/kind.ts';
 
 /** A file without its containers. Dispose of it after reading the payload. */
 export interface TakenApart extends AsyncDisposable {
@@ -66,7 +67,10 @@ export async function takeApart(file: Source, options: TakeApartOptions): Promis
   try {
     while (peeled.length < options.maxLayers) {
       const codec = await codecFor(source, peeled.at(-1)?.opened.payload);
-      if (codec === undefined) break;
+      if (codec === undefined) {
+        if (peeled.length > 0) refusal = await compressedLayer(source, file.name);
+        break;
+      }
       const layer = await peel(codec, source, { ...options, name: file.name });
       if (isRefusal(layer)) {
         refusal = layer;
@@ -93,9 +97,23 @@ export async function takeApart(file: Source, options: TakeApartOptions): Promis
 /** The codec named by the container around it, else judged by its first bytes. */
 async function codecFor(source: Source, from: Payload | undefined): Promise<Codec | undefined> {
   if (from?.kind === 'source' && from.next !== undefined) return codecNamed(from.next);
+  return detectCodec(await headOf(source));
+}
+
+async function headOf(source: Source): Promise<Uint8Array> {
   const head = new Uint8Array(Math.min(HEAD_BYTES, source.size));
   await source.read(head, 0);
-  return detectCodec(head);
+  return head;
+}
+
+/** Compressed contents that no codec reproduces, such as a zstd layer: nothing of a base is found in them. */
+async function compressedLayer(source: Source, name: string): Promise<CodecRefusal | undefined> {
+  const kind = kindOf(await headOf(source));
+  if (kind === undefined) return undefined;
+  return new UnsupportedError(`${name} contains .${kind} data, which no codec reproduces`, {
+    code: 'LAYER_COMPRESSED',
+    context: { file: name, kind },
+  });
 }
 
 interface Peeled {

@@ -143,7 +143,7 @@ describe('kept images', () => {
 });
 
 describe('requests', () => {
-  test('the log has one line for each, with what was really sent', async () => {
+  test('the log has one line for each request, with the bytes that were sent', async () => {
     await using server = await start('log');
     const path = `/x%0d%0a200%20GET%20/live-kernel`;
     await raw(server.url, `GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`);
@@ -162,7 +162,7 @@ describe('requests', () => {
     );
   });
 
-  test('what is malformed, too long or without a sound Host', async () => {
+  test('requests that are malformed, too long or without a valid Host', async () => {
     await using server = await start('malformed');
     const ask = (line: string, ...headers: string[]) =>
       raw(server.url, `${[line, ...headers, 'Connection: close'].join('\r\n')}\r\n\r\n`);
@@ -184,7 +184,7 @@ describe('requests', () => {
     }
   });
 
-  test('only what stays true is told to caches', async () => {
+  test('caches may keep only permanent answers', async () => {
     await using server = await start('caches');
     const url = `${server.url}/live-kernel`;
     const ask = (headers: Record<string, string>, method = 'GET') =>
@@ -288,7 +288,7 @@ describe('clients that do not go away', () => {
     expect(await server.count()).toBeLessThanOrEqual(21);
   });
 
-  test('who takes nothing is cut off in time', async () => {
+  test('a client that reads nothing is disconnected in time', async () => {
     using server = await endless({ max: 100, stall: 300 });
     for (let i = 0; i < 10; i++) await server.slow();
     expect(await server.count()).toBeGreaterThan(0);

@@ -1,4 +1,5 @@
 import { FormatError, RehydrateError } from '../../../core/errors.ts';
+import { isZero } from '../../../core/io/zero.ts';
 import { decodeXz } from '../../../formats/xz/stream.ts';
 import { type DiskWriter, openDiskWriter } from './disk-writer.ts';
 import { type FileReader, openFileReader } from './file-reader.ts';
@@ -70,6 +71,10 @@ export function fillRanges(
     });
     if (ranges[index] !== undefined) {
       throw new Error(`the stream ends at ${position} of the disk, too early`);
+    }
+    // As xz has it, zeros may fill up the file; another stream would be more of the disk.
+    for (let left = end - read + buffer.length - at; left > 0; left -= CHUNK) {
+      if (!isZero(take(Math.min(left, CHUNK)))) throw new Error('there are bytes behind its end');
     }
   } catch (error) {
     if (error instanceof RehydrateError && error.kind !== 'format') throw error;
