@@ -1,6 +1,6 @@
 import { chmod, type FileHandle, mkdtemp, open, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import { IntegrityError } from '../../core/errors.ts';
+import { IntegrityError, IoError } from '../../core/errors.ts';
 import { syncFolder } from '../../core/io/atomic.ts';
 import { copyBuffers, copyRange } from '../../core/io/copy.ts';
 import type { BlobRef } from '../../core/io/digest.ts';
@@ -63,7 +63,7 @@ export async function openMetalCache({ dir, maxBytes }: MetalCacheOptions): Prom
     await makeFolder(disks);
     await removeStaleScratch(dir);
   } catch (error) {
-    throw osError(error, 'use the cache folder', dir);
+    throw cacheError(error, 'use the cache folder', dir);
   }
 
   const evict = async (sha256: Sha256) => rm(pathOf(sha256), { force: true });
@@ -76,7 +76,7 @@ export async function openMetalCache({ dir, maxBytes }: MetalCacheOptions): Prom
         scratchDir ??= mkdtemp(join(dir, SCRATCH_PREFIX)); // before any await, because calls may overlap
         return await scratchDir;
       } catch (error) {
-        throw osError(error, 'write to the cache folder', dir);
+        throw cacheError(error, 'write to the cache folder', dir);
       }
     },
     async lookup({ sha256, size }) {
@@ -103,7 +103,7 @@ export async function openMetalCache({ dir, maxBytes }: MetalCacheOptions): Prom
         await rename(path, final);
         await syncFolder(disks);
       } catch (error) {
-        throw osError(error, 'store in the cache', final);
+        throw cacheError(error, 'store in the cache', final);
       }
       const source = await openSource(final);
       await trim(disks, maxBytes, `${base.sha256}.raw`);
@@ -114,6 +114,16 @@ export async function openMetalCache({ dir, maxBytes }: MetalCacheOptions): Prom
       if (made !== undefined) await rm(made, { recursive: true, force: true });
     },
   };
+}
+
+/** As {@link osError}: whatever the reason, another folder is a way out. */
+function cacheError(error: unknown, doing: string, path: string): unknown {
+  const cause = error instanceof IoError && error.cause !== undefined ? error.cause : error;
+  const known = osError(cause, doing, path);
+  if (!(known instanceof IoError)) return error;
+  const { code, context } = known;
+  const hint = 'name another cache folder with --cache-dir, or go without one: --no-cache';
+  return new IoError(known.message, { code, context, hint, cause });
 }
 
 /** The one read that proves a regenerated disk before it is used. */
