@@ -14,6 +14,8 @@ export interface Places {
 
 export interface Scenario {
   readonly name: string;
+  /** A run takes seconds. */
+  readonly heavy?: boolean;
   argv(places: Places): string[];
   /** The same once more, where the first way is refused when its output is there. */
   again?(places: Places): string[];
@@ -30,6 +32,7 @@ const dehydrate = (places: Places) => [
 export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'dehydrate',
+    heavy: true,
     argv: dehydrate,
     again: (places) => [...dehydrate(places), '--force'],
   },
