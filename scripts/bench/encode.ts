@@ -48,7 +48,7 @@ const encoded = await encodeFile({
   attested: { name: target, path: target, file: undefined, target: undefined },
   ...{ writer, pool, progress: silent, subject: target },
 });
-if (encoded === undefined) throw new Error('any file can be taken as it is');
+if (encoded === undefined) throw new Error('any file can be stored unchanged');
 console.log(blobsOf(encoded.recipe).reduce((sum, { size }) => sum + size, 0));
 
 function notHashing(): ReturnType<typeof threads.hashing> {

@@ -159,7 +159,7 @@ test('tools may drop annotations and platforms', async () => {
   await openBundle(path);
 });
 
-test('what neither recipes nor the list of missing artifacts mention is told', async () => {
+test('artifacts in neither the recipes nor the list of missing ones are reported', async () => {
   const path = await forged('recipes', (json) => {
     json.artifacts = json.artifacts.filter(({ platform }: Json) => platform !== 'qemu');
     json.missing = [];

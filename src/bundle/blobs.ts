@@ -52,7 +52,7 @@ export async function checkBlob(bundle: string, ref: BlobRef): Promise<string> {
   return path;
 }
 
-/** Reads a small blob whole and hashes it before anyone parses it. */
+/** Reads a small blob whole and hashes it before it is parsed. */
 export async function readWholeBlob(
   bundle: string,
   ref: BlobRef,
@@ -91,7 +91,7 @@ export async function* readBlob(
       throwIfAborted(signal);
       const buffer = Buffer.allocUnsafe(Math.min(CHUNK, ref.size - hasher.bytes));
       const { bytesRead } = await handle.read(buffer, 0, buffer.length, hasher.bytes);
-      if (bytesRead === 0) break; // shrunk since checkBlob; the digest below tells
+      if (bytesRead === 0) break; // shrunk since checkBlob; the digest below will differ
       const chunk = buffer.subarray(0, bytesRead);
       hasher.update(chunk);
       yield chunk;

@@ -35,7 +35,7 @@ export interface Bundle {
   readonly recipes: readonly Recipes[];
   /** Artifacts of the stream that an architecture's recipes neither make nor list as missing. */
   readonly unlisted: ReadonlyMap<Arch, readonly StreamArtifact[]>;
-  /** Where a blob lies; its content is not proven. */
+  /** Path of a blob; its content is not proved. */
   blobPath(ref: BlobRef): string;
   /** Streams a blob; throws IntegrityError at the end if it is not what its name says. */
   readBlob(ref: BlobRef, signal?: AbortSignal): AsyncIterable<Uint8Array>;
@@ -54,7 +54,7 @@ export async function isBundle(path: string): Promise<boolean> {
 
 /**
  * Opens a bundle. Takes the index that `dehydrate` writes (one image index over the architectures)
- * as well as what registry tools leave after copying one architecture (a manifest alone). Throws
+ * and the single manifest that registry tools leave after copying one architecture. Throws
  * IoError `NOT_FOUND`, FormatError (`NOT_A_BUNDLE`…) or IntegrityError (`STREAM_DIFFERS`, `MANIFEST_DIFFERS`…).
  */
 export async function openBundle(path: string, signal?: AbortSignal): Promise<Bundle> {
@@ -103,7 +103,7 @@ export async function openBundle(path: string, signal?: AbortSignal): Promise<Bu
     throw new FormatError(`${path} is an OCI image layout, but not a bundle of iso-rehydrate`, {
       code: 'NO_RECIPES',
       context: { bundle: path },
-      hint: 'check that the right folder is named',
+      hint: 'check that this is the right folder',
     });
   }
   const unlisted = await checkStreams(path, recipes, signal);

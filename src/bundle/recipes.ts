@@ -25,9 +25,9 @@ import {
 import { COMPRESSIONS, type Compression } from '../release/stream/names.ts';
 
 /**
- * The recipe manifest: one architecture's config blob. It says how every artifact is made from the
- * ISO, and what its bytes must hash to. Unknown members are ignored, another version is refused: 2
- * has containers, which a reader of 1 could not skip.
+ * The recipe manifest: one architecture's config blob. It describes how every artifact is made from the
+ * ISO, with the SHA-256 of the result. Unknown members are ignored, another version is refused: 2 has
+ * containers, which a reader of 1 could not skip.
  */
 export const RECIPES_VERSION = 2;
 /** Used where the metal disks are made from the base `files`, which a reader of 2 knows nothing of. */
@@ -37,7 +37,7 @@ export const FILES_VERSION = 3;
 export type Recipe =
   /** The artifact is the ISO itself. */
   | { readonly kind: 'iso' }
-  /** The artifact is a regenerated disk as it is. */
+  /** The artifact is identical to a regenerated disk. */
   | { readonly kind: 'base'; readonly base: Exclude<BaseName, 'iso'> }
   /** Patch `base` with the delta blob. */
   | { readonly kind: 'delta'; readonly base: BaseName; readonly delta: BlobRef }
@@ -51,7 +51,7 @@ export type Recipe =
       readonly layers: readonly RecipeLayer[];
     };
 
-/** What the innermost container holds, mostly a raw disk. */
+/** The contents of the innermost container, usually a raw disk. */
 export interface RecipePayload {
   /** Bytes. */
   readonly size: number;
@@ -68,7 +68,7 @@ export interface RecipeLayer {
   readonly recipe: BlobRef;
 }
 
-/** The blobs that it takes to make a base, besides the ISO. */
+/** The blobs besides the ISO that are needed to make a base. */
 export function blobsOfBase({ bases, files }: Recipes, base: BaseName): readonly BlobRef[] {
   const delta = base === 'iso' ? undefined : bases[base]?.delta;
   return delta && files ? [files.contents, delta] : [];
@@ -81,7 +81,7 @@ export function blobsOf(recipe: Recipe): readonly BlobRef[] {
   return [recipe.delta, ...recipe.layers.map((layer) => layer.recipe)];
 }
 
-/** A metal disk: what an osmet of the ISO unpacks to, or a patch of the base `files`. */
+/** A metal disk: unpacked from an osmet of the ISO, or patched from the base `files`. */
 export type MetalBase = BlobRef & {
   /** From `files`; undefined if the ISO's osmet has the disk. */
   readonly delta?: BlobRef | undefined;
@@ -95,7 +95,7 @@ export type FilesBase = BlobRef & {
   readonly count: number;
   /** Whether the root image of the ISO has them all. */
   readonly iso: boolean;
-  /** Container images that have them all, as they were named. */
+  /** Container images that have them all, as named by the user. */
   readonly containers: readonly string[];
   /** Files of the disk that not every source has; they are in the deltas. */
   readonly lacking: {

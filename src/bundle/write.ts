@@ -24,7 +24,7 @@ export interface BundleWriter extends AsyncDisposable {
   /** Where the unfinished bundle lies: it can be opened for verification once the index is there. */
   readonly path: string;
   addBytes(bytes: Uint8Array): Promise<BlobRef>;
-  /** Adds what `body` writes. */
+  /** Adds a blob that `body` writes. */
   addStream<T>(body: (sink: Sink) => Promise<T>): Promise<{ blob: BlobRef; result: T }>;
   /**
    * Writes a file that is in no folder: it takes room beside the bundle until it is closed, or the

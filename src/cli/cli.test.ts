@@ -36,7 +36,7 @@ test('exit codes', () => {
   for (const [error, code] of codes) expect(exitCodeOf(error)).toBe(code);
 });
 
-test('help tells commands, examples and exit codes', async () => {
+test('help lists commands, examples and exit codes', async () => {
   const { code, stdout, stderr } = await cli(['--help']);
   expect(code).toBe(0);
   expect(stderr).toBe('');
@@ -76,7 +76,7 @@ test('errors as JSON', async () => {
   expect(await cli(['-p', 'qemu', '-b', '/tmp'])).toMatchObject({ code: 3 });
 });
 
-test('inspect tells a bundle apart and lists what it makes', async () => {
+test('inspect recognizes a bundle and lists its artifacts', async () => {
   await using folder = await temporaryFolder();
   const bundle = await writeSyntheticBundle(folder.path);
   const text = await cli(['inspect', bundle.path]);
@@ -112,7 +112,7 @@ test('sizes, factors, lists and architectures', () => {
   expect(() => parseArches('all,vax')).toThrow(InvalidArgumentError);
 });
 
-test('an error is told as what, where, cause and fix; hostile text is defused', () => {
+test('an error shows what, where, cause and fix; hostile text is escaped', () => {
   const error = new errors.FormatError('bad \x1b[31mthing\nlast lines', {
     code: 'GZIP',
     context: { file: '/x', gone: undefined, offset: 7 },

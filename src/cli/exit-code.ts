@@ -9,15 +9,15 @@ import {
 
 interface ExitCode {
   readonly code: number;
-  /** The kind of errors that end with it. */
+  /** The kind of errors that exit with it. */
   readonly kind?: Exclude<ErrorKind, 'cancelled'>;
   readonly signal?: 'SIGHUP' | 'SIGINT' | 'SIGPIPE' | 'SIGTERM';
   readonly meaning: string;
 }
 
 /**
- * Exit codes are part of the interface: they tell scripts whether it makes sense to try again. Those of
- * signals are 128 + the signal's number, as shells count. `--help` and `docs/errors.md` list this table.
+ * Exit codes are part of the interface: scripts use them to decide whether to try again. For signals they
+ * are 128 + the signal's number, as in shells. `--help` and `docs/errors.md` list this table.
  */
 export const EXIT_CODES = [
   { code: 0, meaning: 'done; every file that was written matches its SHA-256' },
@@ -32,7 +32,7 @@ export const EXIT_CODES = [
   {
     code: 5,
     kind: 'unsupported',
-    meaning: 'not possible: unknown platform, uncovered artifact, other ISO layout',
+    meaning: 'not possible: unknown platform, uncovered artifact, unsupported ISO layout',
   },
   { code: 6, kind: 'engine', meaning: 'the virtual machine failed' },
   {
@@ -47,7 +47,7 @@ export const EXIT_CODES = [
   { code: 143, signal: 'SIGTERM', meaning: 'stopped by SIGTERM' },
 ] as const satisfies readonly ExitCode[];
 
-/** The reader of a pipe has left, as with `| head`. */
+/** The reader of a pipe has gone, as with `| head`. */
 export const PIPE_CLOSED = 141;
 
 const BUG = 1;
@@ -70,10 +70,10 @@ export const EXIT_CODE_HELP = [
   'Exit codes:',
   ...EXIT_CODES.map(({ code, meaning }) => `  ${String(code).padEnd(3)}  ${meaning}`),
   `If several architectures fail, the first of these codes: ${EXIT_CODES_WORST_FIRST.join(', ')}.`,
-  'audit: 4 if anything is BAD, else the code of why something is FAIL, else 5 if anything is UNCOVERED.',
+  'audit: 4 if anything is BAD, else the code of the worst FAIL, else 5 if anything is UNCOVERED.',
 ].join('\n');
 
-/** The exit codes that an error with this code can end with. */
+/** The exit codes that an error with this code can lead to. */
 export function exitCodesOf(code: ErrorCode): readonly number[] {
   if (code === 'INTERNAL') return [BUG];
   if (code === 'PIPE_CLOSED') return [PIPE_CLOSED];

@@ -7,10 +7,10 @@ import { renderError } from './render-error.ts';
 import { runCommand } from './run.ts';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-/** Milliseconds that leftover handles may keep the process after its work is done. */
+/** Milliseconds for which leftover handles may keep the process alive after its work is done. */
 const LINGER_MS = 5000;
 
-/** The program: the only place that knows the process, its signals and its exit code. */
+/** The program: the only place that touches the process, its signals and its exit code. */
 export async function runMain(): Promise<void> {
   const controller = new AbortController();
   for (const signal of SIGNALS) {
@@ -19,12 +19,12 @@ export async function runMain(): Promise<void> {
         code: 'CANCELLED',
         context: { signal },
       });
-      // The first asks for an orderly end, which removes partial files; the second insists.
+      // The first signal ends the work and removes partial files; the second exits at once.
       if (controller.signal.aborted) leave(exitCodeOf(cancelled));
       controller.abort(cancelled);
     });
   }
-  // The reader of a pipe may leave (`| head`): stop.
+  // The reader of a pipe may go away (`| head`): stop.
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
       const code = error.code === 'EPIPE' ? 'PIPE_CLOSED' : 'OUTPUT_FAILED';
@@ -43,14 +43,14 @@ export async function runMain(): Promise<void> {
     hostArch: process.arch,
     versions: process.versions,
     isTerminal: process.stderr.isTTY === true && process.env.TERM !== 'dumb',
-    columns: () => process.stderr.columns || 80, // some terminals say 0
+    columns: () => process.stderr.columns || 80, // some terminals report 0
     signal: controller.signal,
     createEngine,
   });
   setTimeout(() => leave(Number(process.exitCode ?? 0)), LINGER_MS).unref();
 }
 
-/** Without waiting for reads that never end. What is to be done at the exit, as ending children, is done. */
+/** Exits without waiting for reads that never end. Exit handlers, which end children, still run. */
 function leave(code: number): never {
   process.emit('exit', code);
   exitNow(code);

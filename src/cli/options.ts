@@ -15,6 +15,8 @@ export interface OutputOptions {
 /** Options of the commands that run the engine. */
 export interface EngineOptions extends OutputOptions {
   readonly engine: EngineChoice;
+  /** Whether the engine was chosen, and is not the default. */
+  readonly engineNamed?: boolean;
   readonly accel: 'auto' | 'kvm' | 'tcg';
   readonly timeoutScale?: number;
   readonly logDir?: string;
@@ -33,15 +35,15 @@ export function addOutputOptions(command: Command): Command {
 }
 
 interface SelectionUse {
-  /** All of the bundle unless told otherwise; else the platforms named, of this host's architecture. */
+  /** Selects the whole bundle by default; otherwise nothing, for this host's architecture. */
   readonly everything: boolean;
-  /** Without the options of commands that make something. */
+  /** Leaves out the options of commands that make something. */
   readonly plain?: boolean;
-  /** Without --bundle, too. */
+  /** Leaves out --bundle too. */
   readonly elsewhere?: boolean;
 }
 
-/** What a command is about: which bundle, and what of it. */
+/** The bundle that a command works on, and which part of it. */
 export function addSelectionOptions(
   command: Command,
   { everything, plain = false, elsewhere = false }: SelectionUse,
@@ -56,7 +58,7 @@ export function addSelectionOptions(
   command.option('-b, --bundle <dir>', 'bundle (default: $ISO_REHYDRATE_BUNDLE, else ./bundle)');
   if (plain) return command;
   return command
-    .option('--shard <i/n>', 'only the i-th of n equal parts of it', parseShard)
+    .option('--shard <i/n>', 'do only the i-th of n equal parts', parseShard)
     .option(
       '--iso <file>',
       'use this copy of the ISO, not the bundle’s (repeat per arch)',
@@ -85,22 +87,32 @@ export function parseShards(text: string): number {
 export function addEngineOptions(command: Command): Command {
   command
     .addOption(
-      new Option('--engine <kind>', 'what unpacks the ISO: itself in a VM, this program, …')
+      new Option(
+        '--engine <kind>',
+        '`qemu` boots the ISO; `native` reads it directly; `both` compares them',
+      )
         .choices(ENGINES)
         .default('qemu'),
     )
     .addOption(
-      new Option('--accel <kind>', 'accelerator of the virtual machine')
+      new Option('--accel <kind>', 'virtual machine accelerator')
         .choices(['auto', 'kvm', 'tcg'])
         .default('auto'),
     )
     .option('-j, --jobs <n>', 'architectures to work on at a time', parseJobs, defaultJobs())
-    .option('--timeout-scale <factor>', 'multiply all time limits of the machine', parseFactor)
-    .option('--log-dir <dir>', 'where console logs of failed machines are kept')
-    .option('--cache-dir <dir>', 'where regenerated disks are kept')
-    .option('--cache-size <size>', 'how much of them is kept', parseSize, 20 * 2 ** 30)
-    .option('--no-cache', 'keep none and use none');
-  // The default of --cache-size reads better as text than as a number.
+    .option(
+      '--timeout-scale <factor>',
+      'multiply all time limits of the virtual machine',
+      parseFactor,
+    )
+    .option('--log-dir <dir>', 'folder for console logs of failed virtual machines')
+    .option('--cache-dir <dir>', 'folder for regenerated disks')
+    .option('--cache-size <size>', 'maximum size of the cache', parseSize, 20 * 2 ** 30)
+    .option('--no-cache', 'disable the cache')
+    .hook('preAction', (self) => {
+      self.setOptionValue('engineNamed', self.getOptionValueSource('engine') === 'cli');
+    });
+  // The default of --cache-size reads better as text than as a number of bytes.
   const cacheSize = command.options.find(({ long }) => long === '--cache-size');
   cacheSize?.default(20 * 2 ** 30, '20GiB');
   return addOutputOptions(command);
@@ -114,7 +126,7 @@ const UNITS: Readonly<Record<string, number>> = {
   t: 2 ** 40,
 };
 
-/** `500M`, `20GiB`, `0`: binary units, as the files' own sizes are told. */
+/** `500M`, `20GiB`, `0`: binary units, the ones that sizes are shown in. */
 export function parseSize(text: string): number {
   const match = /^(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?$/i.exec(text.trim());
   const unit = UNITS[match?.[2]?.toLowerCase() ?? ''];
@@ -133,7 +145,7 @@ export function parseFactor(text: string): number {
   return factor;
 }
 
-/** `qemu,aws` or the option several times. */
+/** `qemu,aws`, or the option several times. */
 export function parseList(text: string, previous: readonly string[] = []): string[] {
   const names = text.split(',').map((name) => name.trim());
   if (names.includes('')) throw new InvalidArgumentError('Give names separated by commas.');
@@ -148,7 +160,7 @@ export function parseJobs(text: string): number {
   return jobs;
 }
 
-/** `s390x,arm64`, the option several times, or `all`, which any other name adds nothing to. */
+/** `s390x,arm64`, the option several times, or `all`, which overrides other names. */
 export function parseArches(text: string, previous: readonly Arch[] | 'all' = []): Arch[] | 'all' {
   const names = parseList(text);
   const arches = names.filter((name) => name !== 'all').map(parseArchOption);

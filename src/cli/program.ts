@@ -12,7 +12,7 @@ import { EXIT_CODE_HELP } from './exit-code.ts';
 import type { CliIo } from './io.ts';
 import { version } from './version.ts';
 
-/** The command line's grammar. Throws CommanderError instead of exiting, after saying why. */
+/** The grammar of the command line. Prints what is wrong and throws CommanderError instead of exiting. */
 export function createProgram(io: CliIo): Command {
   const program = new Command('iso-rehydrate')
     .description(
@@ -28,7 +28,7 @@ export function createProgram(io: CliIo): Command {
       getOutHelpWidth: () => 90,
       getErrHelpWidth: () => 90,
     });
-  // Before the commands are added: they inherit these settings.
+  // Set before the commands are added, because they inherit it.
   addRehydrate(program, io);
   addDehydrate(program, io);
   addInspect(program, io);

@@ -112,7 +112,7 @@ test('one artifact on stdout is raw, several are a tar', async () => {
   expect(await readFile(join(folder.path, 'x', 'metal.raw'))).toEqual(bundle.metal);
 });
 
-test('all: everything that there is, then exit code 5 for what is not', async () => {
+test('all: makes everything covered, then exits with code 5 for the rest', async () => {
   await using folder = await temporaryFolder();
   const bundle = await writeSyntheticBundle(folder.path);
   const cache = await fillCache(folder.path, bundle);
@@ -182,7 +182,7 @@ test('a bad artifact does not stop the others; the error names each bad one', as
   });
 });
 
-test('a cached disk that cannot be made anew fails all that need it, and nothing else', async () => {
+test('a damaged disk that cannot be remade fails only the images that need it', async () => {
   await using folder = await temporaryFolder();
   const bundle = await writeSyntheticBundle(folder.path);
   const cache = await fillCache(folder.path, bundle);
@@ -200,7 +200,7 @@ test('a cached disk that cannot be made anew fails all that need it, and nothing
   expect(stderr).not.toContain('internal error');
 });
 
-test('a damaged ISO in the bundle is found through what is made of it', async () => {
+test('a damaged ISO in the bundle is found by the hash of an image', async () => {
   await using folder = await temporaryFolder();
   const bundle = await writeSyntheticBundle(folder.path);
   await flip(blobPath(bundle.path, bundle.recipes.iso.sha256), 5000);

@@ -8,9 +8,9 @@ export interface RenderErrorOptions {
 }
 
 /**
- * What went wrong, where, and how to mend it, in lines that begin with `error:`, `where:`, `cause:`
- * and `fix:`; if several architectures or artifacts failed, such lines for each of them. Texts may come from
- * hostile input: control characters are made visible.
+ * What went wrong, where, and how to fix it, in lines that begin with `error:`, `where:`, `cause:` and
+ * `fix:`, for each architecture or artifact that failed. The texts may come from hostile input, so control
+ * characters are made visible.
  */
 export function renderError(error: unknown, options: RenderErrorOptions): string {
   const parts = partsOf(error).map((part) => renderError(part, options));
@@ -51,7 +51,7 @@ export function errorEvent(error: unknown): Record<string, unknown> {
   return { type: 'error', kind, code, message, context, hint, ...known };
 }
 
-/** Messages of the causes, outermost first; those that only repeat what was said are left out. */
+/** Messages of the causes, outermost first, without those that only repeat earlier ones. */
 function causes(cause: unknown, depth = 0): string[] {
   if (cause === undefined || cause === null || depth > 8) return [];
   if (cause instanceof AggregateError) return cause.errors.flatMap((one) => causes(one, depth + 1));

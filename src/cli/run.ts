@@ -19,9 +19,9 @@ export async function runCommand(argv: readonly string[], io: CliIo): Promise<nu
     return 0;
   } catch (thrown) {
     const error = systemError(thrown);
-    if (error instanceof CommanderError) return exitCodeOf(error); // it has said what it had to say
-    if (isClosedPipe(error, io)) return PIPE_CLOSED; // the reader has what it wanted, as with `| head`
-    // Whether the options could be parsed or not, these two words mean the same.
+    if (error instanceof CommanderError) return exitCodeOf(error); // commander has printed it
+    if (isClosedPipe(error, io)) return PIPE_CLOSED; // the reader has read enough, as with `| head`
+    // Looked up in the arguments, because the options may be what failed to parse.
     const text = argv.includes('--json')
       ? `${JSON.stringify(errorEvent(error))}\n`
       : renderError(error, { debug: argv.includes('--debug') });

@@ -7,7 +7,7 @@ export type ErrorContext = Readonly<Record<string, string | number | boolean | u
 export interface ErrorOptionsWithContext<Code extends ErrorCode = ErrorCode> {
   readonly code: Code;
   readonly context?: ErrorContext;
-  /** One sentence in the imperative: how the user can fix it. */
+  /** How the user can fix it: one sentence in the imperative. */
   readonly hint?: string;
   readonly cause?: unknown;
 }
@@ -87,7 +87,7 @@ type AnyClass = new (message: string, options: ErrorOptionsWithContext) => Rehyd
 
 export const KINDS_WORST_FIRST = Object.keys(CLASSES) as ErrorKind[];
 
-/** A new error of a kind known only at run time: here no type checks that the code is of that kind. */
+/** A new error whose kind is known only at run time, so no type checks that the code belongs to it. */
 export function kindError(
   kind: ErrorKind,
   message: string,
@@ -111,7 +111,7 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw cancelled(signal);
 }
 
-/** The error that an aborted `signal` stands for. */
+/** The error for an aborted `signal`. */
 export function cancelled(signal: AbortSignal): CancelledError {
   if (signal.reason instanceof CancelledError) return signal.reason;
   return new CancelledError('cancelled', { code: 'CANCELLED', cause: signal.reason });

@@ -64,7 +64,7 @@ test('each keeps its own message, place, cause and hint', () => {
   });
 });
 
-test('a bug among them is told as one, with its stack', () => {
+test('a bug among them is reported as one, with its stack', () => {
   const error = failed(new TypeError('undefined is not'), engine);
   expect(partsOf(error)).toHaveLength(2);
   const text = renderError(error, { debug: true });

@@ -2,7 +2,7 @@ import type { Arch } from './arch.ts';
 import { type ErrorContext, KINDS_WORST_FIRST, kindError, RehydrateError } from './errors.ts';
 import { systemError } from './io/os-error.ts';
 
-/** An architecture that did not come out, and why. */
+/** An architecture that failed, and why. */
 export interface ArchFailure {
   readonly architecture: Arch;
   readonly error: unknown;
@@ -79,7 +79,7 @@ function summary(
   });
 }
 
-/** The same error once more, with what it is about in front and in its context. */
+/** A copy of the error with its subject in front of the message and in its context. */
 function again(
   thrown: unknown,
   { label, context: more }: { readonly label?: string; readonly context: ErrorContext },
@@ -100,7 +100,7 @@ function again(
   return same;
 }
 
-/** The message of an error without what follows its first line: console excerpts, for example. */
+/** The first line of an error's message, without console excerpts and the like. */
 export function headline(error: unknown): string {
   const [first = ''] = (error instanceof Error ? error.message : String(error)).split('\n', 1);
   return first;

@@ -14,7 +14,7 @@ test('a size that no image has is refused, unless the limit is raised', () => {
   checkSize('the disk', 16 * 2 ** 40);
 });
 
-test('what does not fit onto the disk is refused', async () => {
+test('a file that does not fit on the disk is refused', async () => {
   await checkRoom('/tmp', 1, 'a byte');
   await expect(checkRoom('/tmp', 2 ** 60, 'the disk')).rejects.toMatchObject({
     kind: 'io',

@@ -3,7 +3,7 @@ import { IoError, UnsupportedError } from './errors.ts';
 import { osError } from './io/os-error.ts';
 
 /**
- * Sizes that a foreign file merely declares: a few bytes can promise 16 TiB of zeros, and making, hashing or
+ * Sizes that an untrusted file declares: a few bytes can promise terabytes of zeros, and making, hashing or
  * even skipping them takes hours. They are checked before work begins.
  */
 
@@ -32,14 +32,14 @@ export function checkSize(what: string, size: number): void {
 }
 
 /**
- * Throws IoError `DISK_FULL` if the file system of a folder lacks room for `bytes`: what will be allocated at least,
- * holes not counted.
+ * Throws IoError `DISK_FULL` if the file system of a folder lacks room for `bytes`, the least that will be
+ * allocated, not counting holes.
  */
 export async function checkRoom(folder: string, bytes: number, what: string): Promise<void> {
   let free: number;
   try {
     const { bavail, bsize, blocks } = await statfs(folder);
-    if (blocks === 0) return; // a file system that does not say
+    if (blocks === 0) return; // the file system does not report it
     free = bavail * bsize;
   } catch (error) {
     throw osError(error, 'look at', folder);

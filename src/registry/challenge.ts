@@ -1,4 +1,4 @@
-/** One way in that a server offers. */
+/** One login method that a server offers. */
 export interface Challenge {
   /** In lower case: `basic`, `bearer`… */
   readonly scheme: string;

@@ -114,7 +114,7 @@ export function openRegistry(
         },
         patience: COMMIT,
       } as const;
-      // Whatever was lost on the way: it is the same manifest under the same name.
+      // Can be repeated safely: it is the same manifest under the same name.
       await send(`${root}/manifests/${name}`, request, (response) =>
         expectOk(response, `take manifest ${name}`),
       );
@@ -123,9 +123,9 @@ export function openRegistry(
 }
 
 function wrong(name: string, found: string): IntegrityError {
-  return new IntegrityError(`the registry gives other bytes for ${name}`, {
+  return new IntegrityError(`the registry sends different bytes for ${name}`, {
     code: 'REGISTRY_DIGEST',
     context: { found },
-    hint: 'check the registry and what is between you and it',
+    hint: 'check the registry and any proxy in front of it',
   });
 }

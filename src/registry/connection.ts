@@ -20,7 +20,7 @@ import { endpointOf, isLoopback, type Reference } from './reference.ts';
 export interface RegistryOptions {
   /** Undefined: anonymous. */
   readonly credentials?: Credentials | undefined;
-  /** HTTP instead of HTTPS; registries on loopback addresses have it anyway. */
+  /** HTTP instead of HTTPS, the default for registries on loopback addresses. */
   readonly plainHttp?: boolean | undefined;
   /** Carries the requests, with the proxies and certificates of the environment that it was made with. */
   readonly http?: Http | undefined;
@@ -87,7 +87,7 @@ export function connect(
     }
   };
 
-  /** A host that was never reached is likelier a typing mistake than a registry that is down. */
+  /** An unreachable host is more likely a typo than a registry that is down. */
   const isWorthIt = (error: unknown) =>
     isTransient(error) && (reached || !(error instanceof TransportError && error.unreached));
 
@@ -112,7 +112,7 @@ export function connect(
     throw new Refused(await reasonIn(refused), refused.status, retryAfterOf(refused));
   }
 
-  /** Tries the ways in that a refusal offers, one after the other. Resolves to the last answer. */
+  /** Tries the login methods that a refusal offers, one after the other. Resolves to the last answer. */
   async function enter(
     refusal: HttpResponse,
     once: () => Promise<HttpResponse>,
@@ -159,7 +159,7 @@ export function connect(
     return new IoError(`the registry refuses to ${doing}: ${text}${later}`, {
       code: 'REGISTRY',
       context: { url, status },
-      hint: HINTS[status] ?? 'look into the log of the registry',
+      hint: HINTS[status] ?? 'see the log of the registry',
     });
   }
 
@@ -185,7 +185,7 @@ export function connect(
   function explain(error: unknown): unknown {
     if (error instanceof RehydrateError) return error;
     if (error instanceof BodyError) {
-      // What is sent comes from a file, and that may be what failed.
+      // The data comes from a file, whose read may have failed.
       const { cause } = error;
       const path = cause instanceof Error && 'path' in cause ? String(cause.path) : '';
       return osError(cause, 'read', path);
@@ -202,7 +202,9 @@ export function connect(
     return new IoError(`cannot reach the registry ${reference.host}: ${error.message}`, {
       code: 'REGISTRY',
       context: { registry: reference.host },
-      hint: 'check the name of the registry, the proxy, and --plain-http if it has no TLS',
+      hint:
+        error.hint ??
+        'check the name of the registry, the proxy, and --plain-http if it has no TLS',
       cause: error.cause,
     });
   }

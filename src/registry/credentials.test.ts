@@ -126,7 +126,7 @@ test('which login is taken', async () => {
   expect(await findCredentials({ host: 'r.io', name: 'a' }, env)).toEqual({ basic: BASIC });
 });
 
-test('what is wrong with a login is told, and the login is not', async () => {
+test('the error for a malformed login does not show the login', async () => {
   const failing = async (config: unknown) => {
     const { code, stderr } = await push('127.0.0.1:1', [], await home(config));
     return { code, stderr };

@@ -7,7 +7,7 @@ import { parseJson } from '../core/json/parse.ts';
 import { askHelper, type Environment, helperSchema } from './credential-helper.ts';
 import { HUB_NAMES, type Reference } from './reference.ts';
 
-/** What a registry knows a user by. */
+/** The credentials of a user at a registry. */
 export type Credentials =
   /** `user:password` in base64, as HTTP has it. */
   | { readonly basic: string }
@@ -15,12 +15,12 @@ export type Credentials =
   | { readonly identityToken: string };
 
 export interface FindCredentialsOptions {
-  /** The only file to look into. */
+  /** The only file to read. */
   readonly authFile?: string | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Bytes; a login is some hundred. */
+/** In bytes, far more than a login takes. */
 const MAX_AUTH_FILE = 4 << 20;
 
 /** containers-auth.json(5) and Docker's config.json: `auth` is base64 of `user:password`. */
@@ -102,7 +102,7 @@ async function fromHelper(
   return undefined;
 }
 
-/** What `docker login` calls Docker Hub. */
+/** The name of Docker Hub for `docker login`. */
 const HUB_LOGIN = 'https://index.docker.io/v1/';
 
 const isHub = (host: string) => HUB_NAMES.includes(host);

@@ -10,7 +10,7 @@ import { type Challenge, parseChallenges } from './challenge.ts';
 import type { Credentials } from './credentials.ts';
 import { mergeScopes } from './scope.ts';
 
-/** What a request is let in with. */
+/** The authorization of a request. */
 export interface Pass {
   /** The value of `Authorization`. */
   readonly authorization: string;
@@ -24,9 +24,9 @@ export interface LoginOptions {
   readonly credentials: Credentials | undefined;
   /** Of the repository: `https://registry.example.com/v2/name`. */
   readonly root: URL;
-  /** What a token is for if the registry does not say. */
+  /** The scope of a token if the registry does not name one. */
   readonly scope: string;
-  /** The user has said that plain HTTP will do. */
+  /** The user has allowed plain HTTP. */
   readonly plainHttp: boolean;
   readonly trustAs: string;
 }

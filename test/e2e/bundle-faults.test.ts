@@ -141,7 +141,7 @@ describe('the wrong ISO', () => {
 });
 
 describe('not covered', () => {
-  test('an unknown platform is named, with those that are there', async () => {
+  test('the error for an unknown platform lists the available ones', async () => {
     const result = await run('-p', 'qemu,digitalsea');
     await expectFailure(result, [5]);
     expect(result.stderr).toContain('digitalsea');

@@ -106,7 +106,7 @@ describe('faults of an ISO', () => {
     expect(stderr).toMatch(/the xz stream of .*-metal\.x86_64\.osmet is damaged/);
   });
 
-  test('a layout that only the VM knows: auto falls back and says so', async () => {
+  test('a layout that only the VM understands: auto falls back with a note', async () => {
     const lzo = Buffer.of(3, 0);
     const release = await changedRelease(folder, ({ rootImage }, write) =>
       write(lzo, rootImage.offset + 20),

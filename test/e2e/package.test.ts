@@ -16,7 +16,7 @@ const linesOf = (page: string, start: RegExp) => {
   return lines;
 };
 
-test('as the README says: npm pack, npm install --global, and the command is there', async () => {
+test('npm pack and npm install --global, as in the README, install the command', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'global-'));
   try {
     const [packs = '', ...installs] = linesOf('README.md', /^npm (pack|install)/);
@@ -33,7 +33,7 @@ test('as the README says: npm pack, npm install --global, and the command is the
   }
 });
 
-test('from a checkout: the command is there, whatever the system has for Node', async () => {
+test('from a checkout: the command is installed, whichever Node the system has', async () => {
   const prefix = await mkdtemp(join(tmpdir(), 'prefix-'));
   try {
     await execa('bash', ['scripts/setup.sh', '--command'], { env: { PREFIX: prefix } });

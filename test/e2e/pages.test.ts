@@ -3,10 +3,11 @@ import { tmpdir } from 'node:os';
 import { basename, delimiter, join, resolve } from 'node:path';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { blocksOf, commandsOf, elsewhere, PAGES, readPage } from '../support/pages.ts';
+import { commandsOfPage, elsewhere, PAGES, readPage } from '../support/pages.ts';
 import { type RegistryServer, registryServer } from '../support/registry-server.ts';
 import { cli } from './support/cli.ts';
 import { fixtureArches, fixtureDir, promised } from './support/fixture.ts';
+import { sha256sum } from './support/judge.ts';
 import { inspected, RESTING, releaseBundle } from './support/release-bundle.ts';
 
 /**
@@ -42,6 +43,10 @@ beforeAll(async () => {
   ]);
   expect(exitCode, stderr).toBe(0);
   await writeCommand(join(folder, 'bin'));
+  // A page that pulls begins with what another has pushed.
+  const reference = localised('registry.example.com/coreos/bundle:stable');
+  const pushed = await cli(['push', '-b', join(folder, 'bundle'), reference, '--quiet']);
+  expect(pushed.exitCode, pushed.stderr).toBe(0);
 });
 afterAll(async () => {
   await registry?.[Symbol.asyncDispose]();
@@ -94,6 +99,10 @@ async function startPage(page: string): Promise<string> {
   await symlink(join(folder, 'release'), join(cwd, 'release'));
   await copyFile(join(folder, 'release/stream.json'), join(cwd, 'stream.json'));
   await copyFile('/usr/share/keyrings/debian-archive-keyring.gpg', join(cwd, 'keys.gpg'));
+  // For rdiff, which knows of no cache.
+  const { artifacts } = await inspected(join(folder, 'bundle'));
+  const metal = artifacts.find(({ recipe }) => recipe.kind === 'base' && recipe.base === 'metal');
+  await symlink(join(cache, 'metal', `${metal?.sha256}.raw`), join(cwd, 'metal.raw'));
   // A page that makes a bundle, or pulls one, begins without.
   if (!/ -o bundle$/m.test(readPage(page))) {
     await execa('cp', ['-al', join(folder, 'bundle'), join(cwd, 'bundle')]);
@@ -122,12 +131,12 @@ const localised = (line: string) =>
 const concerned = (line: string) =>
   ARCHES.includes('s390x') || !/--arch s390x|--arch all/.test(line);
 
-describe.each(PAGES)('%s', (page) => {
-  const lines = blocksOf(readPage(page), 'sh')
-    .flatMap(commandsOf)
-    .filter((line) => elsewhere(page, line) === undefined && concerned(line));
+const linesOf = (page: string) =>
+  commandsOfPage(page).filter((line) => elsewhere(page, line) === undefined && concerned(line));
 
-  test.runIf(lines.length > 0)('each command line works', async () => {
+describe.each(PAGES.filter((page) => linesOf(page).length > 0))('%s', (page) => {
+  test('each command line works', async () => {
+    const lines = linesOf(page);
     const cwd = await startPage(page);
     const env = await environment(cwd);
     for (const line of lines) {
@@ -143,6 +152,10 @@ describe.each(PAGES)('%s', (page) => {
       }
       const { exitCode, all } = await run;
       expect(exitCode, `${line}\n${all}`).toBe(serving ? 130 : 0);
+      if (!line.includes('rdiff patch')) continue;
+      const { artifacts } = await inspected(join(folder, 'bundle'));
+      const qemu = artifacts.find(({ platform }) => platform === 'qemu');
+      expect(await sha256sum(join(cwd, 'target'))).toBe(qemu?.recipe.payload?.sha256);
     }
   });
 });

@@ -105,7 +105,7 @@ describe('audit', () => {
     expect(await readdir(report)).not.toContain('bad');
   });
 
-  test('by both engines: the ISO boots, and what it unpacks is what we unpack', async () => {
+  test('both engines: the ISO boots and unpacks the same disks as our code', async () => {
     const arch = auditedArch();
     const report = join(folder, 'both');
     const { exitCode, stderr } = await cli([
@@ -351,7 +351,7 @@ test('dehydrate --download: a release on a web server becomes a bundle', async (
   );
 });
 
-test('push, sign, verify, pull: what one image needs goes through a registry, and makes it', async () => {
+test('push, sign, verify and pull the part for one image, then make it', async () => {
   const arch = ARCHES[1] ?? ARCHES[0] ?? 'x86_64';
   await using registry = await registryServer(join(folder, 'registry'));
   // notation speaks plain HTTP to this name only.

@@ -108,6 +108,18 @@ export const ELSEWHERE: readonly Elsewhere[] = [
     by: 'test/unit/pages/signing.test.ts',
   },
   {
+    page: 'docs/mirror-admin.md',
+    command: /^iso-rehydrate .* --container /,
+    by: 'src/cli/files-road.test.ts',
+    but: 'from the CNCF registry and from archives of a release that has a container image',
+  },
+  {
+    page: 'docs/release-job.md',
+    command: /^iso-rehydrate dehydrate .* (--base files|--container)/s,
+    by: 'src/cli/files-road.test.ts',
+    but: 'with a container image in the CNCF registry',
+  },
+  {
     page: 'docs/release-job.md',
     command: /^(notation |reference=)/,
     by: 'test/unit/pages/signing.test.ts',

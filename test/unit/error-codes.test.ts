@@ -58,7 +58,7 @@ test.each(['SIGHUP', 'SIGINT', 'SIGTERM'] as const)('the exit code of %s', (sign
   expect(exitCodeOf(stopped)).toBe(known?.code);
 });
 
-test('--help and the page have the same exit codes, and 141 for a reader who leaves', async () => {
+test('--help and the page list the same exit codes, including 141 for a closed pipe', async () => {
   const help = (await cli(['--help'])).stdout.toString();
   const helped = [...help.matchAll(/^ {2}(\d+) +(.*)$/gm)].map(([, code, text]) => [code, text]);
   const paged = [...PAGE.matchAll(/^\| (\d+) \| (.*) \|$/gm)].map(([, code, text]) => [code, text]);

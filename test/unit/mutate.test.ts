@@ -25,7 +25,7 @@ test('a decoder that needs much for a moment fails', async () => {
   );
 });
 
-test('a decoder that frees what it takes passes', async () => {
+test('a decoder that frees its memory passes', async () => {
   const frugal = async () => void Buffer.alloc(MIB, 1);
   expect(await survive(DATA, 80, frugal, 0, { maxLeft: 40 * MIB })).toBe(0);
 });

@@ -13,12 +13,13 @@ import { checkPlan, checkSigned, publicKey, readPart } from '../../verbs/audit/p
 import type { AuditReport } from '../../verbs/audit/report.ts';
 import { auditFailure } from '../../verbs/audit/verdict.ts';
 import { REPORT_FILES, writeReport } from '../../verbs/audit/write-report.ts';
+import { addContainerOptions, type ContainerOptions, containersOf } from '../containers.ts';
 import { bundleOf, cacheFor, engineFor, existingFolder, toolsOf } from '../environment.ts';
 import type { CliIo } from '../io.ts';
 import { addEngineOptions, addSelectionOptions, collect, type EngineOptions } from '../options.ts';
 import { progressRenderer } from '../progress/choose.ts';
 
-interface AuditCliOptions extends EngineOptions {
+interface AuditCliOptions extends EngineOptions, ContainerOptions {
   readonly bundle?: string;
   readonly arch?: Arch[] | 'all';
   readonly platform?: string[];
@@ -35,10 +36,13 @@ interface AuditCliOptions extends EngineOptions {
 export function addAudit(program: Command, io: CliIo): void {
   const command = program
     .command('audit')
-    .description('make every image of a bundle, judge each by its SHA-256, and report')
+    .description('make every image of a bundle, check each SHA-256, and write a report')
     .requiredOption('--report <dir>', 'folder for the report')
-    .option('--artifacts <dir>', 'released files, to tell where a wrong image differs')
-    .option('--merge <dirs...>', 'merge the reports of all shards into one; audits nothing itself')
+    .option('--artifacts <dir>', 'released files, to locate where a wrong image differs')
+    .option(
+      '--merge <dirs...>',
+      'merge the reports of all shards into one, without auditing anything',
+    )
     .option('--sign-key <file>', 'sign the in-toto statement with this private key (PEM)')
     .option(
       '--part-key <file>',
@@ -47,34 +51,38 @@ export function addAudit(program: Command, io: CliIo): void {
     )
     .addHelpText('after', HELP);
   addSelectionOptions(command, { everything: true });
+  addContainerOptions(
+    command,
+    'take files from this container image, OSTree repository or folder, not the ISO',
+  );
   addEngineOptions(command).action((options: AuditCliOptions) => run(options, io));
 }
 
 const HELP = `
-Writes audit.json (its schema: audit-report.schema.json of the package), audit.html, audit.md,
-audit.junit.xml and audit.intoto.json, a SLSA verification summary. Images are made into
-nowhere: only those that are BAD and could be compared are kept, in DIR/bad.
+Writes audit.json (its schema is audit-report.schema.json in the package), audit.html, audit.md,
+audit.junit.xml and audit.intoto.json, a SLSA verification summary. Images are hashed and
+discarded; only BAD images that could be compared are kept, in DIR/bad.
 
   GOOD       made from the bundle, with the promised SHA-256
-  BAD        came out wrong, or the bundle is damaged                     exit code 4
-  FAIL       could not be tried; says nothing of the bundle               its own: 6, 7, 8, 5
-  UNCOVERED  the bundle itself says that it has not got it                exit code 5
-The worst of all decides: BAD, then FAIL, then UNCOVERED.
+  BAD        came out wrong, or the bundle is damaged                    exit code 4
+  FAIL       could not be tried; says nothing about the bundle           its cause's: 5, 6, 7 or 8
+  UNCOVERED  the bundle says that it does not contain the image          exit code 5
+The exit code is that of the worst status: BAD, then FAIL, then UNCOVERED.
 
-With --bundle, --merge compares each part with what the bundle has for its shard. A merged report is
-signed only if it is proved: --sign-key asks for --bundle, and for parts that were signed with
---sign-key themselves, by the same key or by one that --part-key names.
+With --bundle, --merge compares each part with the bundle's contents for its shard. A merged report is
+signed only if it is proved: --sign-key requires --bundle, and parts that were signed with
+--sign-key, by the same key or by one that --part-key names.
 
 Examples:
   iso-rehydrate audit --bundle bundle --report audit
   iso-rehydrate audit -b bundle --engine both --arch s390x --report audit
-  iso-rehydrate audit -b bundle --artifacts release/ --report audit    compares what is BAD
+  iso-rehydrate audit -b bundle --artifacts release/ --report audit    compare BAD images
   iso-rehydrate audit -b bundle --shard 2/4 --report part-2            one of four jobs
   iso-rehydrate audit --merge part-1 part-2 part-3 part-4 --report audit
   iso-rehydrate audit --merge part-1 part-2 --bundle bundle --sign-key key.pem --report audit`;
 
 async function run(options: AuditCliOptions, io: CliIo): Promise<void> {
-  // Before an hour of work, not after it.
+  // Fail before the work, not after it.
   const signingKey =
     options.signKey === undefined ? undefined : await readKey(options.signKey, io.signal);
   const { report, inputs } = options.merge
@@ -91,7 +99,7 @@ async function audited(options: AuditCliOptions, io: CliIo): Promise<AuditReport
   const engine = engineFor(options, io);
   await using cache = await cacheFor(options, io, await existingFolder(options.report));
   using progress = progressRenderer(options, io);
-  // Awaited: cache and progress go when this function returns.
+  // Awaited, because the cache and the progress display are disposed of when this function returns.
   return await audit({
     bundle,
     arches: options.arch ?? 'all',
@@ -101,6 +109,7 @@ async function audited(options: AuditCliOptions, io: CliIo): Promise<AuditReport
     cache,
     jobs: options.jobs,
     isoPaths: options.iso,
+    containers: containersOf(options, io),
     folder: options.artifacts,
     reportFolder: options.report,
     tools: toolsOf(io),
@@ -119,7 +128,7 @@ interface Merged {
   readonly inputs?: readonly Sha256[];
 }
 
-/** What is signed was proved: each part by the bundle's plan, and by a signature of whoever made it. */
+/** Signs only what was proved: each part by the bundle's plan, and by the signature of the job that made it. */
 async function merged(
   folders: readonly string[],
   signingKey: Buffer | undefined,
@@ -169,7 +178,7 @@ function line(architecture: string, artifact: Artifact, { json }: AuditCliOption
 
 const MAX_KEY = 1 << 20;
 
-/** Options that name files are read before any work. */
+/** Files named by options are read before any work starts. */
 function readKey(path: string, signal: AbortSignal): Promise<Buffer> {
   const hint = 'name a key in PEM';
   return readWhole(path, { limit: MAX_KEY, what: 'the key', hint, signal });

@@ -7,7 +7,7 @@ import { addOutputOptions, type OutputOptions } from '../options.ts';
 export function addInspect(program: Command, io: CliIo): void {
   const command = program
     .command('inspect')
-    .description('tell what is in a bundle or live ISO, and what can be made from it')
+    .description('show what is in a bundle or live ISO, and what can be made from it')
     .argument('<bundle|iso>', 'folder of a bundle, or an ISO file');
   addOutputOptions(command).action(async (path: string, options: OutputOptions) => {
     const inspection = await inspect(path, { signal: io.signal });

@@ -27,10 +27,10 @@ interface PlanCliOptions extends OutputOptions {
 export function addPlan(program: Command, io: CliIo): void {
   const command = program
     .command('plan')
-    .description('tell how audit or rehydrate would be cut into jobs with --shard')
+    .description('show how --shard would split audit or rehydrate into jobs')
     .option('-n, --shards <n>', 'number of jobs', parseShards, 1)
     .addOption(
-      new Option('--engine <kind>', 'what the jobs unpack the ISO with')
+      new Option('--engine <kind>', 'engine that the jobs will use')
         .choices(ENGINES)
         .default('qemu'),
     )
@@ -49,10 +49,10 @@ export function addPlan(program: Command, io: CliIo): void {
 }
 
 const HELP = `
-Each artifact is in exactly one job, the same on every host. EFFORT is the
-size of the released files. Jobs take equal shares of it, to within about one artifact each.
-\`shards\` of the JSON is a matrix as GitHub Actions takes it; its schema is plan.schema.json
-of the package. Give the jobs the same --arch, --platform and --format as the plan.
+Each artifact is in exactly one job, the same on every host. EFFORT is the size of the
+released files; jobs get equal shares of it, to within about one artifact.
+In the JSON, \`shards\` is a matrix for GitHub Actions; the schema is plan.schema.json in
+the package. Give the jobs the same --arch, --platform and --format as the plan.
 
 Examples:
   iso-rehydrate plan --bundle bundle --shards 4
@@ -76,7 +76,7 @@ function render({ units, shards }: WorkPlan): string {
     units,
   );
   if (shards.length === 1) return table;
-  // A job may have parts of several architectures: its own total is what was cut evenly.
+  // A job may have parts of several architectures, and only its total was balanced.
   const totals = renderTable(
     [
       { title: 'JOB', cell: ({ shard }) => shard },

@@ -35,7 +35,7 @@ interface PullCliOptions extends RegistryCliOptions {
 export function addPush(program: Command, io: CliIo): void {
   const command = program
     .command('push')
-    .description('push a bundle, or what some images of it need, to an OCI registry')
+    .description('push a bundle, or the part that some images need, to an OCI registry')
     .argument('<reference>', 'registry/name:tag')
     .addHelpText('after', PUSH_HELP);
   addSelectionOptions(command, { everything: true, plain: true });
@@ -47,11 +47,11 @@ export function addPush(program: Command, io: CliIo): void {
 export function addPull(program: Command, io: CliIo): void {
   const command = program
     .command('pull')
-    .description('pull a bundle, or what some images of it need, from an OCI registry')
+    .description('pull a bundle, or the part that some images need, from an OCI registry')
     .argument('<reference>', 'registry/name:tag, or registry/name@sha256:…')
     .option('-o, --output <dir>', 'where to put the bundle', 'bundle')
-    .option('--without-iso', 'leave the ISOs out; name yours with --iso later')
-    .option('--force', 'replace another bundle that is there')
+    .option('--without-iso', 'skip the ISOs; name your copies with --iso later')
+    .option('--force', 'replace an existing bundle')
     .addHelpText('after', PULL_HELP);
   addSelectionOptions(command, { everything: true, elsewhere: true });
   addRegistryOptions(command).action((reference: string, options: PullCliOptions) =>
@@ -61,15 +61,15 @@ export function addPull(program: Command, io: CliIo): void {
 
 function addRegistryOptions(command: Command): Command {
   command
-    .option('--plain-http', 'HTTP instead of HTTPS (loopback addresses have it anyway)')
-    .option('--authfile <file>', 'login, as skopeo, podman and docker write it');
+    .option('--plain-http', 'use HTTP instead of HTTPS (the default for loopback addresses)')
+    .option('--authfile <file>', 'login file, as written by skopeo, podman and docker');
   return addOutputOptions(command);
 }
 
 const PUSH_HELP = `
-What the registry has is not sent again. Prints the reference by digest, which is what to sign. A
-part of a bundle is a bundle of its own: its index has another digest, and what was left out is not
-in its recipes.
+Blobs that the registry already has are not sent again. Prints the reference by digest: sign that
+one. A part of a bundle is a separate bundle: its index has another digest, and its recipes do not
+mention what was left out.
 
 Examples:
   iso-rehydrate push --bundle bundle registry.example.com/coreos/bundle:42.20250101.3.0
@@ -77,8 +77,8 @@ Examples:
   notation sign "$(iso-rehydrate push -b bundle registry.example.com/coreos/bundle:stable)"`;
 
 const PULL_HELP = `
-Blobs are resumed, and hashed as they arrive. A second pull into the same folder adds to it. The
-index keeps its digest, whatever part is pulled, so a signature of it still holds.
+Interrupted downloads resume; blobs are hashed as they arrive. A second pull into the same folder
+adds to it. The index keeps its digest, whichever part is pulled, so its signature stays valid.
 
 Examples:
   iso-rehydrate pull registry.example.com/coreos/bundle:stable -o bundle
@@ -88,7 +88,7 @@ Examples:
 async function runPush(text: string, options: PushCliOptions, io: CliIo): Promise<void> {
   const reference = parseReference(text);
   if (reference.digest !== undefined) {
-    throw new UsageError('a digest cannot be chosen', {
+    throw new UsageError('a push cannot choose its digest', {
       code: 'REFERENCE',
       hint: 'name a tag: registry.example.com/name:tag',
     });
@@ -147,5 +147,6 @@ function tell(
   io.stdout.write(json ? `${JSON.stringify({ type, reference, ...made })}\n` : `${reference}\n`);
   if (json || quiet) return;
   const { blobs, bytes, present } = made;
-  io.stderr.write(`${type} ${blobs} blobs, ${formatBytes(bytes)}; ${present} were there already\n`);
+  io.stderr.write(`${type} ${blobs} blobs, ${formatBytes(bytes)}; ${present} were already there
+`);
 }

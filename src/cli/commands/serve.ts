@@ -2,15 +2,17 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { openBundle } from '../../bundle/read.ts';
 import { throwIfAborted } from '../../core/errors.ts';
-import { printable } from '../../core/text/printable.ts';
-import { parseListen, type RequestLine, serve } from '../../verbs/serve/serve.ts';
+import { printableLine } from '../../core/text/printable.ts';
+import { parseListen } from '../../verbs/serve/listen.ts';
+import { type RequestLine, serve } from '../../verbs/serve/serve.ts';
+import { addContainerOptions, type ContainerOptions, containersOf } from '../containers.ts';
 import { bundleOf, cacheFolder, cacheFor, engineFor } from '../environment.ts';
 import type { CliIo } from '../io.ts';
 import { addEngineOptions, collect, type EngineOptions, parseSize } from '../options.ts';
 import { progressRenderer } from '../progress/choose.ts';
 import { renderError } from '../render-error.ts';
 
-interface ServeCliOptions extends EngineOptions {
+interface ServeCliOptions extends EngineOptions, ContainerOptions {
   readonly bundle?: string;
   readonly iso?: string[];
   readonly listen: string;
@@ -23,14 +25,14 @@ interface ServeCliOptions extends EngineOptions {
 export function addServe(program: Command, io: CliIo): void {
   const command = program
     .command('serve')
-    .description('serve the release’s files by HTTP, making each when first asked for')
+    .description('serve the files of the release over HTTP, making each on first request')
     .option('-b, --bundle <dir>', 'bundle (default: $ISO_REHYDRATE_BUNDLE, else ./bundle)')
     .option('--iso <file>', 'use this copy of the ISO, not the bundle’s (repeat per arch)', collect)
     .option('--listen <address>', 'port, or host:port', '127.0.0.1:8080')
-    .option('--public-url <url>', 'how clients reach it (default: the Host that they say)')
-    .option('--images <dir>', 'where made images are kept (default: in the cache folder)')
-    .option('--images-size <size>', 'how much of them is kept', parseSize, 100 * 2 ** 30)
-    .option('--reserve <size>', 'what has to stay free on the disk', parseSize, 2 ** 30)
+    .option('--public-url <url>', 'URL at which clients reach it (default: from their Host header)')
+    .option('--images <dir>', 'folder for finished images (default: in the cache folder)')
+    .option('--images-size <size>', 'maximum size of that folder', parseSize, 100 * 2 ** 30)
+    .option('--reserve <size>', 'space to keep free on its disk', parseSize, 2 ** 30)
     .addHelpText('after', HELP);
   const defaults: Readonly<Record<string, string>> = {
     '--images-size': '100GiB',
@@ -40,15 +42,19 @@ export function addServe(program: Command, io: CliIo): void {
     const text = defaults[option.long ?? ''];
     if (text !== undefined) option.default(option.defaultValue, text);
   }
+  addContainerOptions(
+    command,
+    'take files from this container image, OSTree repository or folder, not the ISO',
+  );
   addEngineOptions(command).action((options: ServeCliOptions) => run(options, io));
 }
 
 const HELP = `
-Paths are those of the release's locations, with the names of the uncompressed files;
-/stream.json and /streams/NAME.json are the stream with locations here, for installers to be
-pointed at. An image is sent once it is made and proved, and kept for the next request;
-ranges work. While the disk is short, the answer is 503 with Retry-After. There is no TLS and no
-access control: put a proxy in front of what is not for this host alone.
+Paths are those of the release's locations, with the names of the uncompressed files.
+/stream.json and /streams/NAME.json are the stream JSON with this server's locations, for
+installers. An image is sent once it is made and proved, and kept for the next request; range
+requests work. While disk space is short, the answer is 503 with Retry-After. There is no TLS and
+no access control: put a proxy in front of it if other hosts are to reach it.
 
 Examples:
   iso-rehydrate serve --bundle /srv/bundle
@@ -74,8 +80,13 @@ async function run(options: ServeCliOptions, io: CliIo): Promise<void> {
     maxBytes: options.imagesSize,
     reserve: options.reserve,
     isoPaths: options.iso,
+    containers: containersOf(options, io),
     signal: io.signal,
     progress: progress.report,
+    onError: (error) =>
+      progress.aside(() => {
+        io.stderr.write(renderError(error, { debug: options.debug === true }));
+      }),
     onRequest: (line) =>
       progress.aside(() => {
         log(line, options, io);
@@ -91,18 +102,16 @@ async function run(options: ServeCliOptions, io: CliIo): Promise<void> {
   throwIfAborted(io.signal);
 }
 
-/** One line for a request, and an error's own for one that failed. */
+/** One line for each request, and the error's lines after one that failed. */
 function log({ error, ...line }: RequestLine, { json, quiet, debug }: ServeCliOptions, io: CliIo) {
   if (json) {
     io.stdout.write(`${JSON.stringify({ type: 'request', ...line })}\n`);
   } else if (!quiet) {
     const { status, method, path, bytes, seconds } = line;
-    io.stdout.write(printable(`${status} ${method} ${path} ${bytes} B ${seconds.toFixed(1)} s\n`));
+    io.stdout.write(
+      `${printableLine(`${status} ${method} ${path} ${bytes} B ${seconds.toFixed(1)} s`)}\n`,
+    );
   }
-  if (error === undefined || io.signal.aborted || isLeaving(error)) return;
+  if (error === undefined || io.signal.aborted) return;
   io.stderr.write(renderError(error, { debug: debug === true }));
 }
-
-/** A client that hangs up is nothing to tell of. */
-const isLeaving = (error: unknown) =>
-  error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE';

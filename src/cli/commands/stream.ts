@@ -18,7 +18,7 @@ export function addStream(program: Command, io: CliIo): void {
     .command('stream')
     .description('print the stream JSON that travels in a bundle, byte for byte')
     .option('-b, --bundle <dir>', 'bundle (default: $ISO_REHYDRATE_BUNDLE, else ./bundle)')
-    .option('-a, --arch <name>', 'of this architecture, should they have several', parseArches)
+    .option('-a, --arch <name>', 'which architecture’s, if they differ', parseArches)
     .addHelpText('after', HELP);
   addOutputOptions(command).action(async (options: StreamCliOptions) => {
     const bundle = await openBundle(bundleOf(options, io), io.signal);
@@ -28,18 +28,18 @@ export function addStream(program: Command, io: CliIo): void {
 }
 
 const HELP = `
-Its SHA-256 is checked. It is JSON whether --json is given or not.
+Its SHA-256 is checked. The output is JSON with or without --json.
 
 Examples:
   iso-rehydrate stream --bundle bundle >stream.json
   iso-rehydrate stream -b bundle | jq '.architectures.x86_64.artifacts.qemu'`;
 
-/** All architectures mostly have the same. */
+/** Usually all architectures have the same one. */
 function chooseRecipes(bundle: Bundle, arches: readonly Arch[] | 'all'): Recipes {
   const chosen = arches === 'all' ? bundle.recipes : arches.map((arch) => recipesFor(bundle, arch));
   const [first, ...others] = chosen;
   if (first && others.every(({ stream }) => stream.sha256 === first.stream.sha256)) return first;
-  throw new UsageError('the architectures of the bundle have streams of their own', {
+  throw new UsageError('the architectures of the bundle have different streams', {
     code: 'STREAM_SEVERAL',
     context: { architectures: chosen.map(({ architecture }) => architecture).join(', ') },
     hint: 'choose one with --arch',

@@ -5,7 +5,7 @@ import { plainLines } from './plain-lines.ts';
 import type { ProgressRenderer } from './renderer.ts';
 import { statusLines } from './status-lines.ts';
 
-/** JSON lines, status lines on a terminal, plain lines elsewhere, or nothing but notes. */
+/** JSON lines, status lines on a terminal, plain lines elsewhere, or notes only. */
 export function progressRenderer(options: OutputOptions, io: CliIo): ProgressRenderer {
   const write = (text: string) => {
     io.stderr.write(text);

@@ -3,10 +3,10 @@ import type { DeflateStream } from './deflater.ts';
 import type { DeflateParams } from './params.ts';
 import { sharedDeflater } from './shared.ts';
 
-/** Streams that are worth following to the end: neighbouring levels may part late. */
+/** Candidates that are followed to the end, because neighbouring levels may diverge late. */
 const MAX_SURVIVORS = 3;
 
-/** Of the contents, between two looks: most are found out by their first block. */
+/** Bytes of contents between two comparisons: most candidates fail within their first block. */
 const STEP = 128 << 10;
 
 /** The usual levels first; the window is always the whole. */
@@ -30,7 +30,7 @@ const GROUPS: readonly (readonly DeflateParams[])[] = [
 const BLOCK_SIZES = [1 << 20, 256 << 10] as const;
 const KLAUSPOST = ['klauspost-1.17.11', 'klauspost-1.18.6'] as const;
 
-/** What makes layers of containers. klauspost/compress takes level 5 by default, Go's own library 6. */
+/** Deflaters of container layers. The default level is 5 in klauspost/compress, 6 in Go's own library. */
 const GO_GROUPS: readonly (readonly DeflateParams[])[] = [
   ...BLOCK_SIZES.map((blockSize) =>
     KLAUSPOST.map((implementation) => ({ ...RAW, implementation, level: 5, blockSize })),
@@ -44,14 +44,14 @@ const GO_GROUPS: readonly (readonly DeflateParams[])[] = [
 ];
 
 /**
- * How zlib and gzip never end a stream, and Go's deflaters do: with an empty stored block, behind which
- * pgzip has an empty fixed one too.
+ * An end of a stream that Go's deflaters write, but zlib and gzip never do: an empty stored block, which
+ * pgzip follows with an empty fixed one.
  */
 const GO_ENDS = [Buffer.of(0, 0, 0xff, 0xff), Buffer.of(0, 0, 0xff, 0xff, 3, 0)];
-/** As much of the end as tells. */
+/** Bytes of the end that decide. */
 export const END_BYTES = 6;
 
-/** A deflater that has made the very bytes of a stream up to now. */
+/** A deflater whose output has matched a stream so far. */
 export interface Follower {
   readonly params: DeflateParams;
   readonly stream: DeflateStream;

@@ -31,7 +31,7 @@ export async function openDeflate(
   await source.read(end, source.size - end.length);
   const found = await findDeflaters({ raw, deflated, whole, end });
   const unknown = () =>
-    new UnsupportedError(`${source.name} is deflated by none of the deflaters that are known`, {
+    new UnsupportedError(`${source.name} is not deflated by any known deflater`, {
       code: 'DEFLATE_UNKNOWN',
       context: { file: source.name },
     });
@@ -73,7 +73,7 @@ export async function openDeflate(
   };
 }
 
-/** Whether the next pieces of a stream are what the file goes on with. */
+/** Whether the file continues with the next pieces of a stream. */
 async function agrees(
   source: Source,
   follower: { made: number },

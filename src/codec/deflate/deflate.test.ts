@@ -62,7 +62,7 @@ function nativeDigests(): NativeDigest[] {
     });
 }
 
-describe('byte for byte what native builds with all their SIMD make', () => {
+describe('same bytes as native builds with all their SIMD', () => {
   test.each(LIBRARIES)('%s', async (implementation) => {
     const sample = await contentsOf('vmdk/zlib-ng-2.2.4.vmdk');
     const deflater = await loadDeflate(implementation);
@@ -110,7 +110,7 @@ const input = fc
     Buffer.concat(runs.map(({ byte, length }) => Buffer.alloc(length, byte % 7 ? byte : 'text '))),
   );
 
-test('what is deflated inflates, at once or in pieces', async () => {
+test('deflated data inflates again, at once or in pieces', async () => {
   const deflaters = new Map(
     await Promise.all(
       IMPLEMENTATIONS.map(async (name) => [name, await loadDeflate(name)] as const),

@@ -5,7 +5,7 @@ import { IMPLEMENTATIONS, type Implementation, isGo } from './implementations.ts
 export const FORMATS = ['zlib', 'raw', 'gzip'] as const;
 export type DeflateFormat = (typeof FORMATS)[number];
 
-/** All that the bytes of a deflate stream depend on, besides its input. */
+/** Everything besides its input that determines the bytes of a deflate stream. */
 export interface DeflateParams {
   readonly implementation: Implementation;
   readonly format: DeflateFormat;
@@ -71,7 +71,7 @@ export const deflateParamsList = v.pipe(
   v.maxLength(16, 'expected at most 16 codecs'),
 );
 
-/** The deflaters that a recipe takes. */
+/** The deflaters that a recipe requires. */
 export function implementationsOf(codecs: readonly DeflateParams[]): Implementation[] {
   return [...new Set(codecs.map(({ implementation }) => implementation))].sort();
 }

@@ -20,9 +20,9 @@ export function chooseSamples<T>(all: readonly T[], telling: readonly T[]): T[] 
 }
 
 /**
- * What may have deflated the pieces of an image, best first, found by trying on samples. Behind what fits
- * come its neighbours: releases that differ in one piece of a hundred cannot be told apart by a sample.
- * Empty if nothing that we carry reproduces any of it.
+ * The likely deflaters of an image's pieces, best first, found by trying them on samples. Neighbours follow
+ * the best matches, because a sample cannot distinguish releases that rarely differ. Empty if no known
+ * deflater reproduces any piece.
  *
  * @param groups candidates, likeliest first; once one of a group is right in part, no other group is tried
  */

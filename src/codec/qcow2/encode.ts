@@ -19,9 +19,9 @@ import { type PackClusters, packClusters } from './pack-clusters.ts';
 import type { Qcow2Recipe, Segment } from './recipe.ts';
 
 /**
- * Writes the qcow2 of `recipe` front to back, reading the disk front to back. Throws FormatError for a
- * recipe that makes no sense, IntegrityError `QCOW2_OTHER_DISK` if the disk is not the one that the
- * recipe was made with (as far as the lengths tell: the caller checks the hash).
+ * Writes the qcow2 of `recipe` front to back, reading the disk front to back. Throws FormatError for a an
+ * invalid recipe, IntegrityError `QCOW2_OTHER_DISK` if the lengths show that the recipe is for another disk
+ * (the caller checks the hash).
  */
 export async function encodeQcow2(
   recipe: Qcow2Recipe,
@@ -35,7 +35,7 @@ export async function encodeQcow2(
   await writeSteps(steps(plan), (step) => carryOut(step, context.pool), plan.spare, sink, context);
 }
 
-/** As {@link encodeQcow2}, for a disk that is written into the returned sink. */
+/** Like {@link encodeQcow2}, for a disk that is written into the returned sink. */
 export function qcow2Encoder(recipe: Qcow2Recipe, sink: Sink, context: CodecContext): Encoder {
   return sequentialDisk(recipe.diskSize, (disk) => encodeQcow2(recipe, disk, sink, context));
 }

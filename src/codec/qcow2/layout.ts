@@ -3,7 +3,7 @@ import { clusterEntry, compressedEntry } from './entry.ts';
 import { clusterBytes, tableEntries } from './header.ts';
 import { bad, type Qcow2Recipe } from './recipe.ts';
 
-/** Where everything of a recipe comes to lie; what its tables must hold. */
+/** The positions of all segments of a recipe, and the contents of its tables. */
 export interface Layout {
   /** Bytes of an L2 table. */
   table(index: number): Uint8Array;
@@ -80,7 +80,7 @@ export function computeLayout(recipe: Qcow2Recipe): Layout {
 
 /**
  * Clusters that do not deflate lie apart from the others, and these go on filling an older cluster: the
- * order of the file is that of the disk but for little things, which memory can make up for.
+ * order of the file is that of the disk except for small deviations, which are buffered in memory.
  */
 function checkOrder(numbers: readonly number[], ascending: Uint32Array, most: number): void {
   let passed = 0;
@@ -89,6 +89,6 @@ function checkOrder(numbers: readonly number[], ascending: Uint32Array, most: nu
     if (passed - taken > most) throw bad('clusters too far from the order of the disk');
   }
   if (ascending.some((number, i) => i > 0 && number === ascending[i - 1])) {
-    throw bad('a cluster that is there twice');
+    throw bad('a cluster that occurs twice');
   }
 }

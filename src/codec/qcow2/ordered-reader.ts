@@ -3,8 +3,8 @@ import { clusterBytes, type Geometry } from './header.ts';
 import { lengthOnDisk } from './metadata.ts';
 
 /**
- * Reads clusters in the order of the file off a disk that comes front to back: what is passed on the way
- * and wanted later is held. `computeLayout` has seen to it that this is not much.
+ * Reads clusters in the order of the file from a disk that arrives front to back: clusters that are needed
+ * later are buffered. `computeLayout` has checked that these are few.
  *
  * @param ascending numbers of all clusters that will be asked for, each once
  */

@@ -77,7 +77,7 @@ describe('tars of GNU tar', () => {
     }
   });
 
-  test('a sparse member is what is stored of it, map blocks left out', async () => {
+  test('a sparse member is its stored data without the map blocks', async () => {
     const holey = Buffer.alloc(4 << 20);
     for (let i = 0; i < 60; i++) holey.write(`data ${i}`, i * 65_536);
     for (const format of ['oldgnu', 'gnu', 'pax']) {
@@ -153,7 +153,7 @@ describe('hostile input', () => {
   });
 });
 
-test('what is too large around the payload is left alone', async () => {
+test('a file with too much around its payload is refused', async () => {
   const file = tar(['--format=ustar'], {
     'a.bin': Buffer.alloc(5 << 20, 'x'),
     'b.bin': Buffer.alloc(6 << 20, 'y'),

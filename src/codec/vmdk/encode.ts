@@ -21,9 +21,8 @@ const TABLES_AT_ONCE = 256;
 
 /**
  * Writes the VMDK of `recipe` from its raw disk, front to back. `disk` is read grain by grain in file
- * order. Throws FormatError for a recipe that makes no sense, IntegrityError `VMDK_OTHER_DISK` if
- * the disk is not the one that the recipe was made with (as far as the sizes tell: the caller checks
- * the hash).
+ * order. Throws FormatError for an invalid recipe, IntegrityError `VMDK_OTHER_DISK` if the sizes show that
+ * the recipe is for another disk (the caller checks the hash).
  */
 export async function encodeVmdk(
   recipe: VmdkRecipe,

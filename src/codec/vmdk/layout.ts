@@ -4,7 +4,7 @@ import { grainCount, SECTOR, tableCount } from './header.ts';
 import { directoryBytes } from './metadata.ts';
 import type { Segment, VmdkRecipe } from './recipe.ts';
 
-/** Where everything of a recipe comes to lie; what its tables must hold. */
+/** The positions of all segments of a recipe, and the contents of its tables. */
 export interface Layout {
   /** Bytes of a grain directory or of tables `first` to `first + count - 1`. */
   directory(copy: number): Uint8Array;
@@ -29,7 +29,7 @@ export function computeLayout(recipe: VmdkRecipe): Layout {
 
   const sector = () => {
     if (cursor.at % SECTOR !== 0 || cursor.at / SECTOR > 0xffff_ffff)
-      throw bad('a table or grain off the grid');
+      throw bad('an unaligned table or grain');
     return cursor.at / SECTOR;
   };
   const placeGrains = (segment: Segment & { first: number; count: number }) => {

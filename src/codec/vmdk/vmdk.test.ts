@@ -130,7 +130,7 @@ describe('files with footer, markers and tables behind the grains', () => {
   });
 });
 
-describe('what a recipe keeps literally', () => {
+describe('data that a recipe keeps literally', () => {
   const original = golden('vmdk/aws.vmdk');
 
   test('a grain that nothing reproduces, zeroed table entries, junk in gaps', async () => {
@@ -150,7 +150,7 @@ describe('what a recipe keeps literally', () => {
     expect(disk.equals((await decode(original)).disk)).toBe(true);
   });
 
-  test('a file of nothing else is refused once it is large', async () => {
+  test('a large file of only literals is refused', async () => {
     const raw = Buffer.alloc(20 << 20, 'incompressible enough? ');
     for (let i = 0; i < raw.length; i += 4) raw.writeUInt32LE((i * 2654435761) >>> 0, i);
     const file = await writeFootedVmdk(raw, 'ascending', { strategy: 2, memLevel: 1 });
@@ -161,7 +161,7 @@ describe('what a recipe keeps literally', () => {
   });
 });
 
-test('any disk comes back, as its VMDK does', async () => {
+test('any disk and its VMDK round-trip', async () => {
   const pieces = fc.array(
     fc.record({
       kind: fc.constantFrom('zeros', 'text', 'noise'),
@@ -236,7 +236,7 @@ describe('hostile input', () => {
     });
   });
 
-  test('other kinds of VMDK are told apart from damage', async () => {
+  test('other kinds of VMDK are distinguished from damage', async () => {
     const path = join(folder, 'sparse.vmdk');
     qemuImg('create', '-f', 'vmdk', path, '1M');
     await expect(decode(readFileSync(path))).rejects.toMatchObject({ code: 'VMDK_KIND' });

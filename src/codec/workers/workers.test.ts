@@ -38,7 +38,7 @@ test('the first failure in order wins, and nothing is under way after it', async
   expect(underWay).toBe(0);
 });
 
-test('a thread gives what the calling thread gives, and takes its buffers along', async () => {
+test('a thread gives the same result as the calling thread, and takes over its buffers', async () => {
   await using threads = workerPool(2);
   await using inline = inlinePool();
   const task = () => ({

@@ -7,14 +7,14 @@ import { type Environment, type ProxyServer, proxyFor } from './proxy.ts';
 import { TransportError } from './transport-error.ts';
 import type { Trust } from './trust.ts';
 
-/** How a URL is reached: what `http.request` is given. */
+/** The options of `http.request` for reaching a URL. */
 export interface Route {
   readonly tls: boolean;
   readonly options: http.RequestOptions;
 }
 
 export interface Agents extends Disposable {
-  /** `trustAs`: another host whose authorities hold for this one, if it has none of its own. */
+  /** `trustAs`: another host whose authorities apply if this one has none of its own. */
   route(url: URL, trustAs?: string): Promise<Route>;
 }
 
@@ -145,7 +145,7 @@ function openTunnel(
 
 function refused(status: number): TransportError {
   if (status === 407) {
-    return new TransportError('the proxy asks for a login: put it into the URL of the proxy', {
+    return new TransportError('the proxy requires a login: add it to the URL of the proxy', {
       transient: false,
     });
   }

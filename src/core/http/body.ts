@@ -2,57 +2,125 @@ import type { IncomingMessage } from 'node:http';
 import { FormatError } from '../errors.ts';
 import { TransportError, transportError } from './transport-error.ts';
 
-/** Bytes that a server has to send for each minute that it is waited for; less is a server that plays for time. */
+/** Bytes that a server must send per minute of waiting; a slower server may be stalling on purpose. */
 const SLOWEST = 64 << 10;
-const MINUTE = 60_000;
-/** For a body that is read whole, from its first byte to its last, in milliseconds. */
+/** Limit in milliseconds for reading a whole body, from its first byte to its last. */
 const WHOLE = 180_000;
 
 export interface BodyOptions {
   /** Milliseconds without a byte. */
   readonly idle: number;
-  /** What time `SLOWEST` is for. */
-  readonly minute?: number | undefined;
+  /** Milliseconds that {@link SLOWEST} is for. */
+  readonly minute: number;
   readonly signal?: AbortSignal | undefined;
 }
 
+export interface Body {
+  /**
+   * The bytes as they come, and as the server sent them: nothing is decoded but the transfer coding. Ends normally only
+   * if the answer is whole. Time that the reader takes does not count against the server. May be read once.
+   */
+  readonly bytes: AsyncIterable<Buffer>;
+  /** Ends it, wherever it is. */
+  discard(): void;
+}
+
+/** Limit of buffered bytes of an answer. */
+const AHEAD = 256 << 10;
+const SMALL = 64 << 10;
+/** Milliseconds for reading an unused small rest. */
+const SOON = 2000;
+
 /**
- * The bytes of an answer as they come, and as the server sent them: nothing is decoded but the transfer coding. Ends
- * normally only if the answer is whole. Time that the reader takes does not count against the server.
+ * Takes a body over as soon as its headers are there: what has arrived of it stays when the connection breaks off
+ * before it is read, which a stream of Node's would drop.
  */
-export async function* bodyOf(
-  response: IncomingMessage,
-  { idle, minute = MINUTE, signal }: BodyOptions,
-): AsyncGenerator<Buffer, void, undefined> {
-  const iterator = response[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
-  const silent = () => response.destroy(new TransportError('the server went silent'));
-  const abort = () => response.destroy(signal?.reason);
-  signal?.addEventListener('abort', abort, { once: true });
-  let waited = 0;
-  let bytes = 0;
-  try {
-    if (signal?.aborted) throw signal.reason;
-    for (;;) {
-      const timer = setTimeout(silent, idle);
-      const since = performance.now();
-      const { value, done } = await iterator.next().finally(() => clearTimeout(timer));
-      if (done) break;
-      waited += performance.now() - since;
-      bytes += value.length;
-      if (waited >= minute) {
-        if (bytes < SLOWEST) throw new TransportError('the server sends too slowly');
-        waited = 0;
-        bytes = 0;
+export function openBody(message: IncomingMessage, options: BodyOptions): Body {
+  const { idle, minute, signal } = options;
+  const queue: Buffer[] = [];
+  let queued = 0;
+  let end: 'whole' | Error | undefined;
+  let wake: () => void = () => {};
+  let unwanted = false;
+  const finish = (how: 'whole' | Error) => {
+    end ??= how;
+    wake();
+  };
+  message.on('data', (bytes: Buffer) => {
+    if (unwanted) return;
+    queue.push(bytes);
+    queued += bytes.length;
+    if (queued >= AHEAD) message.pause();
+    wake();
+  });
+  const early = () => new TransportError('the connection ended early');
+  message.on('end', () => finish(message.complete ? 'whole' : early()));
+  message.on('error', (error) => finish(transportError(error)));
+  message.on('close', () => finish(early()));
+
+  async function* bytes(): AsyncGenerator<Buffer, void, undefined> {
+    const abort = () => message.destroy(signal?.reason);
+    signal?.addEventListener('abort', abort, { once: true });
+    let waited = 0;
+    let got = 0;
+    try {
+      for (;;) {
+        if (signal?.aborted) throw signal.reason;
+        const next = queue.shift();
+        if (next) {
+          queued -= next.length;
+          got += next.length;
+          if (queued < AHEAD) message.resume();
+          yield next;
+        } else if (end === 'whole') {
+          return;
+        } else if (end !== undefined) {
+          throw end;
+        } else {
+          waited += await arrival();
+          if (waited < minute) continue;
+          if (got < SLOWEST) throw new TransportError('the server sends too slowly');
+          waited = 0;
+          got = 0;
+        }
       }
-      yield value;
+    } finally {
+      signal?.removeEventListener('abort', abort);
+      discard();
     }
-    if (!response.complete) throw new TransportError('the connection ended early');
-  } catch (error) {
-    throw signal?.aborted ? signal.reason : transportError(error);
-  } finally {
-    signal?.removeEventListener('abort', abort);
-    response.destroy();
   }
+
+  /** Resolves to the milliseconds until something has come. */
+  async function arrival(): Promise<number> {
+    const since = performance.now();
+    const late = new TransportError('the server went silent');
+    const timer = setTimeout(() => message.destroy(late), idle);
+    await new Promise<void>((resolve) => {
+      wake = resolve;
+    });
+    clearTimeout(timer);
+    return performance.now() - since;
+  }
+
+  /**
+   * Reads a small rest, so that the connection can be reused; reading a large one costs more than a new
+   * connection.
+   */
+  function discard(): void {
+    unwanted = true;
+    queue.length = 0;
+    if (message.readableEnded || message.destroyed) return;
+    if (!message.complete && !(Number(message.headers['content-length']) <= SMALL)) {
+      message.destroy();
+      return;
+    }
+    message.resume();
+    const timer = setTimeout(() => message.destroy(), SOON);
+    timer.unref();
+    message.once('close', () => clearTimeout(timer));
+  }
+
+  return { bytes: bytes(), discard };
 }
 
 /** A source of bytes with a limit: an answer of HTTP. */
@@ -109,7 +177,7 @@ export async function readExcerpt({ body }: Readable): Promise<string> {
       length += next.value.length;
     }
   } catch {
-    // What came before it broke off will do.
+    // The part that arrived is enough.
   } finally {
     clearTimeout(timer);
   }

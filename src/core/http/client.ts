@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { createAgents } from './agents.ts';
-import { bodyOf } from './body.ts';
+import { type BodyOptions, openBody } from './body.ts';
 import { type ExchangeOptions, exchange, StaleConnection, type Timeouts } from './exchange.ts';
 import { isDowngrade, sameOrigin, shown } from './origin.ts';
 import type { Environment } from './proxy.ts';
@@ -58,8 +58,8 @@ export interface Http extends Disposable {
   request(url: string | URL, request?: HttpRequest): Promise<HttpResponse>;
 }
 
-const TIMEOUTS: Timeouts = { connect: 30_000, headers: 60_000, idle: 60_000 };
-/** As many as browsers' and Go's clients follow. */
+const TIMEOUTS: Timeouts = { connect: 30_000, headers: 60_000, idle: 60_000, minute: 60_000 };
+/** The limit of redirects of curl-like clients and Go. */
 const MAX_REDIRECTS = 10;
 
 export function createHttp({ env = {}, timeouts: given, trust }: HttpOptions = {}): Http {
@@ -84,16 +84,16 @@ export function createHttp({ env = {}, timeouts: given, trust }: HttpOptions = {
       };
       const route = () => agents.route(url, trustAs);
       const message = await exchange(await route(), sending).catch(async (error: unknown) => {
-        // Only what may be repeated; the next connection is a new one, or another stale one.
+        // Only for requests that may be repeated; the next connection is new, or stale too.
         if (!(error instanceof StaleConnection) || !REPEATABLE.has(method)) throw error;
         return exchange(await route(), sending);
       });
       const location = message.headers.location;
       const status = message.statusCode ?? 0;
       if (!REDIRECTS.has(status) || location === undefined) {
-        return responseOf(message, url, redirects > 0, timeouts.idle, signal);
+        return responseOf(message, url, redirects > 0, { ...timeouts, signal });
       }
-      discard(message);
+      openBody(message, { ...timeouts, signal }).discard();
       if (redirects === MAX_REDIRECTS) {
         throw new TransportError('the server redirects in circles', { transient: false });
       }
@@ -143,33 +143,17 @@ function responseOf(
   message: IncomingMessage,
   url: URL,
   redirected: boolean,
-  idle: number,
-  signal: AbortSignal | undefined,
+  options: BodyOptions,
 ): HttpResponse {
   const { statusCode: status = 0, statusMessage: statusText = '' } = message;
+  const { bytes, discard } = openBody(message, options);
   const headers = (name: string) => message.headersDistinct[name] ?? [];
   return {
     ...{ status, statusText, redirected, headers },
     ok: status >= 200 && status < 300,
     url: shown(url),
     header: (name) => headers(name)[0],
-    body: bodyOf(message, { idle, signal }),
-    [Symbol.dispose]: () => discard(message),
+    body: bytes,
+    [Symbol.dispose]: discard,
   };
-}
-
-const SMALL = 64 << 10;
-const SOON = 2000;
-
-/** Reads a small rest, so that the connection can be used again; a large one costs more than a new connection. */
-function discard(message: IncomingMessage): void {
-  if (message.readableEnded || message.destroyed) return;
-  if (!message.complete && !(Number(message.headers['content-length']) <= SMALL)) {
-    message.destroy();
-    return;
-  }
-  message.resume();
-  const timer = setTimeout(() => message.destroy(), SOON);
-  timer.unref();
-  message.once('close', () => clearTimeout(timer));
 }

@@ -11,9 +11,11 @@ export interface Timeouts {
   readonly headers: number;
   /** Without any byte, in either direction. */
   readonly idle: number;
+  /** The period in which a server must make progress; see `SLOWEST`. */
+  readonly minute: number;
 }
 
-/** A body is asked for anew each time that a request is sent. */
+/** Called for a new body each time that a request is sent. */
 export type MakeBody = () => AsyncIterable<Uint8Array>;
 
 export interface ExchangeOptions {
@@ -24,7 +26,7 @@ export interface ExchangeOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What was to be sent could not be read; `cause` says why. */
+/** The request body could not be read; `cause` says why. */
 export class BodyError extends Error {}
 
 /**
@@ -139,11 +141,14 @@ async function* pieces(make: MakeBody): AsyncGenerator<Uint8Array> {
       for (let at = 0; at < bytes.length; at += PIECE) yield bytes.subarray(at, at + PIECE);
     }
   } catch (error) {
-    throw new BodyError('what is to be sent cannot be read', { cause: error });
+    throw new BodyError('the data to send cannot be read', { cause: error });
   }
 }
 
-/** A kept connection that the server has closed meanwhile: nothing is wrong, and nothing was seen. */
+/**
+ * A kept-alive connection that the server has closed: not a failure, since the server has not seen the
+ * request.
+ */
 export class StaleConnection extends TransportError {}
 
 function staleOr(error: Error, reused: boolean): Error {

@@ -28,12 +28,12 @@ export interface FetchFileOptions {
   /** How it is asked for; by a plain request unless given. */
   readonly get?: Get | undefined;
   readonly http?: Http | undefined;
-  /** Where the file goes; meanwhile its bytes lie beside it, in `<path>.part`. */
+  /** Path of the file; while it is incomplete, its bytes are in `<path>.part`. */
   readonly path: string;
   readonly sha256: Sha256;
   /** If it is known, a file of another size is refused. */
   readonly size?: number | undefined;
-  /** Bytes that are too many, if the size is not known. */
+  /** Maximum size in bytes, if the size is not known. */
   readonly limit?: number | undefined;
   /** Attempts without any progress before giving up. */
   readonly attempts?: number | undefined;
@@ -43,9 +43,12 @@ export interface FetchFileOptions {
   readonly onBytes?: ((done: number, total: number | undefined) => void) | undefined;
 }
 
-/** No released file is anywhere near. */
+/** Far larger than any released file. */
 const LIMIT = 256 * 2 ** 30;
-/** Bytes that count as progress: a server that sends a few for each connection would hold us for ever. */
+/**
+ * Fewer bytes do not count as progress, or a server could keep us busy forever with a few bytes per
+ * connection.
+ */
 const PROGRESS = 64 << 10;
 /** Bytes between two looks at the free space. */
 const LOOK = 64 << 20;
@@ -108,10 +111,10 @@ export async function fetchFile(options: FetchFileOptions): Promise<void> {
   }
 }
 
-/** Whether a part is of no use to a later run. */
+/** Whether a part is useless for a later run. */
 function isUseless(error: unknown, { noRanges, total }: State): boolean {
   if (error instanceof FormatError || error instanceof IntegrityError || noRanges) return true;
-  // It would take all space that there is, for what may never end.
+  // It may never end, and would take all free space.
   return error instanceof IoError && error.code === 'DISK_FULL' && total === undefined;
 }
 
@@ -177,7 +180,7 @@ async function fetchOnce(
   return hash.digest('hex');
 }
 
-/** A link there would lead the bytes elsewhere; what is not a file of ours is dropped. */
+/** A link there could redirect the bytes, so anything that is not our regular file is removed. */
 async function openPart(part: string): Promise<FileHandle> {
   const flags = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
   for (let tries = 0; ; tries++) {
@@ -267,7 +270,9 @@ function asOurs(error: unknown, url: string, path: string): unknown {
   return new IoError(`cannot fetch ${shown(url)}: ${error.message}${later}`, {
     code: 'DOWNLOAD',
     context: { url: shown(url) },
-    hint: 'check the network and try again: what has arrived is kept if the server can continue it',
+    hint:
+      error.hint ??
+      'check the network and try again: what has arrived is kept if the server can continue it',
     cause: error.cause,
   });
 }

@@ -3,13 +3,13 @@ import { dirname } from 'node:path';
 import { IoError } from '../errors.ts';
 import { formatBytes } from '../text/bytes.ts';
 
-/** Left free on the file system that a download goes to, in bytes: others write there, too. */
+/** Bytes to leave free on the file system of a download, for other writers. */
 export const RESERVE = 128 << 20;
 
 /** Bytes that may be written beside `path`, or undefined where the file system does not say. */
 export async function freeBeside(path: string): Promise<number | undefined> {
   const found = await statfs(dirname(path)).catch(() => undefined);
-  // Some network file systems report nothing but zeros.
+  // Some network file systems report only zeros.
   if (found === undefined || found.blocks === 0) return undefined;
   return found.bavail * found.bsize - RESERVE;
 }

@@ -1,6 +1,6 @@
 /**
- * What decides who may see a login: the origin, which is scheme, host and port together (RFC 6454). A host alone
- * does not, because another port or plain HTTP may lead to somebody else.
+ * A login is sent only to its origin, which is scheme, host and port together (RFC 6454). The host alone is
+ * not enough, because another port or plain HTTP may be someone else's.
  */
 export const sameOrigin = (a: URL, b: URL): boolean => a.origin === b.origin;
 

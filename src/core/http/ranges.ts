@@ -1,6 +1,6 @@
 import type { HttpResponse } from './client.ts';
 
-/** What a server sends to a request for a file, or for the rest of it. */
+/** A server's answer to a request for a file, or for the rest of it. */
 export type Answer =
   /** Bytes from `start` to the end. */
   | {
@@ -10,12 +10,12 @@ export type Answer =
       readonly total: number | undefined;
       /** A strong one; a weak one says nothing about bytes (RFC 9110, 8.8.1). */
       readonly etag: string | undefined;
-      /** It says that it cannot do ranges. */
+      /** The server does not support ranges. */
       readonly noRanges: boolean;
     }
   /** Nothing is left to send. */
   | { readonly kind: 'complete' }
-  /** Neither the whole nor what was asked for, or of a file that has changed meanwhile. */
+  /** Neither the whole file nor the requested range, or the file has changed. */
   | { readonly kind: 'other' };
 
 /** Reads the status and headers of RFC 9110, 14, as far as a request for `bytes=FROM-` may be answered. */

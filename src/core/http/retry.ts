@@ -16,7 +16,7 @@ export const PAUSE = 1000;
 /** Milliseconds. A server that asks for a longer wait is an error that says so. */
 const LONGEST = 120_000;
 
-/** An answer that may be another one later: RFC 9110, 15.5.9 and 15.6; RFC 6585, 4. */
+/** A status that may change later: RFC 9110, 15.5.9 and 15.6; RFC 6585, 4. */
 export const isTransientStatus = (status: number): boolean =>
   [408, 425, 429, 500, 502, 503, 504].includes(status);
 
@@ -75,7 +75,7 @@ export async function backOff(
 export const isTransient = (error: unknown): boolean =>
   error instanceof TransportError && !(error instanceof BodyError) && error.transient;
 
-/** For what may be repeated: tries until it succeeds, or fails for good. */
+/** Repeats until it succeeds, or fails permanently. */
 export async function withRetries<T>(
   options: RetryOptions,
   attempt: () => Promise<T>,

@@ -5,21 +5,25 @@
 export class TransportError extends Error {
   /** Whether the same request may succeed later. */
   readonly transient: boolean;
-  /** The peer was never reached: nothing of the request was seen. */
+  /** The peer was never reached and has not seen the request. */
   readonly unreached: boolean;
+  /** How to fix it, if known. */
+  readonly hint: string | undefined;
 
   constructor(
     message: string,
     {
       transient = true,
       unreached = false,
+      hint,
       cause,
-    }: { transient?: boolean; unreached?: boolean; cause?: unknown } = {},
+    }: { transient?: boolean; unreached?: boolean; hint?: string; cause?: unknown } = {},
   ) {
     super(message, cause === undefined ? undefined : { cause });
     this.name = 'TransportError';
     this.transient = transient;
     this.unreached = unreached;
+    this.hint = hint;
   }
 }
 
@@ -35,9 +39,9 @@ const KNOWN: Readonly<Record<string, Known>> = {
   EAI_AGAIN: { text: 'the name server does not answer' },
   EHOSTUNREACH: { text: 'no route to the host', unreached: true },
   ENETUNREACH: { text: 'no route to the network', unreached: true },
-  ECONNRESET: { text: 'the connection broke off' },
-  EPIPE: { text: 'the connection broke off' },
-  ERR_STREAM_PREMATURE_CLOSE: { text: 'the connection broke off' },
+  ECONNRESET: { text: 'the connection was broken' },
+  EPIPE: { text: 'the connection was broken' },
+  ERR_STREAM_PREMATURE_CLOSE: { text: 'the connection was broken' },
   ETIMEDOUT: { text: 'no answer in time', unreached: true },
   HPE_HEADER_OVERFLOW: { text: 'the headers of the answer are too long', transient: false },
   EPROTO: { text: 'the server does not speak TLS', transient: false, unreached: true },
@@ -65,8 +69,11 @@ export function transportError(error: unknown): Error {
     return new TransportError(text, { ...rest, cause: error });
   }
   if (CERTIFICATE.test(code)) {
-    return new TransportError(`its certificate is not trusted: ${error.message}`, {
-      ...{ transient: false, unreached: true, cause: error },
+    // Node's advice after the semicolon is for Node's command line.
+    const [why] = error.message.split(';');
+    return new TransportError(`its certificate is not trusted: ${why}`, {
+      ...{ transient: false, unreached: true },
+      hint: 'add its CA to the system, to SSL_CERT_FILE or NODE_EXTRA_CA_CERTS, or as /etc/containers/certs.d/HOST/ca.crt',
     });
   }
   if (code.startsWith('HPE_')) {

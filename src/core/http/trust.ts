@@ -18,7 +18,7 @@ const BUNDLES = [
 ];
 const MAX_PEM = 8 << 20;
 
-/** Whom TLS trusts. */
+/** The certificate authorities that TLS trusts. */
 export interface Trust {
   /**
    * For the first of these hosts, each `host` or `host:port`, that has authorities and a client certificate of its
@@ -68,7 +68,7 @@ async function registryFolder(
   for (const host of hosts.filter((one) => /^[\w[][\w.:[\]-]*$/.test(one))) {
     for (const root of roots) {
       const folder = join(root, 'certs.d', host);
-      // What cannot be looked at is not there for us.
+      // A folder that cannot be read counts as missing.
       if ((await found(folder))?.isDirectory()) return folder;
     }
   }

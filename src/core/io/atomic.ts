@@ -9,7 +9,7 @@ import { fileSink, type Sink } from './sink.ts';
 
 export interface AtomicOptions {
   readonly signal?: AbortSignal | undefined;
-  /** Replace a file that is there (default true). If false, an existing file is an IoError `EXISTS`. */
+  /** Replace an existing file (default true). If false, an existing file is an IoError `EXISTS`. */
   readonly overwrite?: boolean;
   /** Of the file, where it is known: a file system that cannot hold it says so before the work. */
   readonly size?: number;
@@ -23,9 +23,9 @@ export function temporaryBeside(path: string): string {
 }
 
 /**
- * Writes a file that appears at `path` only once `body` resolved, its bytes are on disk and nobody
- * aborted: temporary file beside it, fsync, rename, fsync of the folder. On any failure nothing is
- * left and an older file at `path` is untouched.
+ * Writes a file that appears at `path` only after `body` has resolved without an abort and its bytes are on
+ * disk: temporary file beside it, fsync, rename, fsync of the folder. On failure nothing is left behind,
+ * and an older file at `path` is untouched.
  */
 export async function writeAtomically<T>(
   path: string,

@@ -20,7 +20,7 @@ export interface Hasher {
   readonly bytes: number;
 }
 
-/** An open file, and what to call it in messages. */
+/** An open file and its name for messages. */
 export interface OpenFile {
   readonly fd: number;
   readonly name: string;

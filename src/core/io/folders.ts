@@ -4,8 +4,8 @@ import { IoError } from '../errors.ts';
 import { isAbsent, osError } from './os-error.ts';
 
 /**
- * Makes a folder and those above it that are missing. Node's own recursive mkdir(2) spins for ever where a folder
- * exists in which nothing can be made, and says ENOENT (`/proc/x`). Throws IoError.
+ * Makes a folder and its missing parents. Node's recursive mkdir loops forever in an existing folder whose
+ * mkdir(2) says ENOENT (`/proc/x`). Throws IoError.
  */
 export async function makeFolder(path: string): Promise<void> {
   const missing: string[] = [];

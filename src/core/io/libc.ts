@@ -35,14 +35,14 @@ export function seekData(
   return { start, end: end < 0 ? size : Math.min(end, size) };
 }
 
-/** Another descriptor of the same open file, which children do not get; -1 if there is none left. */
+/** Another descriptor of the same open file, not inherited by children; -1 if none is left. */
 export function duplicate(fd: number): number {
   return fcntl(fd, F_DUPFD_CLOEXEC, 'int', 0);
 }
 
 /**
- * Ends the process at once. Node's `process.exit` waits for reads of its thread pool, and one that is stuck in
- * the kernel (a FIFO, a dead network mount) never ends.
+ * Ends the process at once. Node's `process.exit` waits for reads in its thread pool, and a read that is
+ * stuck in the kernel (a FIFO, a dead network mount) never ends.
  */
 export function exitNow(code: number): never {
   exit(code);

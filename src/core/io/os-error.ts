@@ -28,12 +28,12 @@ const HINTS: Readonly<Record<string, { code: CodeOf<'io'>; what: string; hint: s
   EACCES: { code: 'PERMISSION', what: 'permission denied', hint: 'check owner and mode' },
   EPERM: { code: 'PERMISSION', what: 'operation not permitted', hint: 'check owner and mode' },
   EMFILE: {
-    code: 'IO',
+    code: 'TOO_MANY_FILES',
     what: 'too many open files',
     hint: 'raise the limit of open files: ulimit -n 4096',
   },
   ENFILE: {
-    code: 'IO',
+    code: 'TOO_MANY_FILES',
     what: 'too many open files in the whole system',
     hint: 'end other programs, or raise fs.file-max',
   },
@@ -51,7 +51,7 @@ export function errnoOf(error: unknown): string | undefined {
   return typeof code === 'string' && /^E[A-Z0-9]+$/.test(code) ? code : undefined;
 }
 
-/** True if there is nothing at the path that was asked for. */
+/** True if nothing exists at the path. */
 export const isAbsent = (error: unknown): boolean => errnoOf(error) === 'ENOENT';
 
 /**
@@ -72,8 +72,8 @@ export function osError(error: unknown, doing: string, path: string): unknown {
 }
 
 /**
- * The net below {@link osError}: an errno exception that nobody has wrapped is no bug either. Node says which
- * call failed, and mostly on which path. All other errors pass through unchanged.
+ * A safety net for errno exceptions that were not wrapped by {@link osError}: they are not bugs either.
+ * Node reports the failed call and usually its path. All other errors pass through unchanged.
  */
 export function systemError(error: unknown): unknown {
   if (error instanceof RehydrateError || errnoOf(error) === undefined) return error;

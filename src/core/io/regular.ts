@@ -4,9 +4,9 @@ import { cancelled, FormatError, throwIfAborted } from '../errors.ts';
 import { osError } from './os-error.ts';
 
 /**
- * Files that somebody else made or named. A FIFO's open(2) waits for a writer, in a thread that no
- * signal ends; a device may never end, or act when it is opened. So every such file is opened here
- * (test/unit/foreign-files.test.ts sees to it), and read whole here up to a limit.
+ * Files that the user or another program named. open(2) of a FIFO waits for a writer, in a thread that no
+ * signal ends; a device may never end, or react when it is opened. So all such files are opened, and read
+ * whole up to a limit, only here (enforced by test/unit/foreign-files.test.ts).
  */
 export interface OpenRegularOptions {
   readonly signal?: AbortSignal | undefined;
@@ -21,7 +21,7 @@ export async function openRegular(
   try {
     // Before open(2): opening a device can have an effect.
     refuseOthers(await abortable(stat(path), signal), path);
-    // Without O_NONBLOCK a FIFO that took the file's place meanwhile would block.
+    // Without O_NONBLOCK, open(2) would block if a FIFO has replaced the file since.
     const flags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
     const opening = open(path, flags);
     const handle = await abortable(opening, signal, () => {
@@ -40,7 +40,7 @@ export async function openRegular(
 }
 
 export interface ReadWholeOptions extends OpenRegularOptions {
-  /** Bytes. More is a FormatError `TOO_LARGE`. */
+  /** In bytes. A larger file is a FormatError `TOO_LARGE`. */
   readonly limit: number;
   /** What the file is, for messages: `the stream JSON`. */
   readonly what: string;
@@ -64,7 +64,7 @@ export async function readWhole(
     const { size } = await handle.stat();
     if (size > limit) throw tooLarge(size);
     const pieces: Buffer[] = [];
-    // The size is a guess only: files of /proc have none, and a file may grow meanwhile.
+    // The size is only a hint: files in /proc have none, and a file may grow.
     for (let length = 0, room = size + 1; ; room = CHUNK) {
       const piece = Buffer.allocUnsafe(Math.min(room, limit + 1 - length));
       const { bytesRead } = await abortable(handle.read(piece, 0, piece.length, length), signal);
@@ -115,7 +115,7 @@ function kindOf(found: Stats): string {
   return 'device';
 }
 
-/** Settles as `work`, or rejects as soon as `signal` is aborted; `late` then cares for the result. */
+/** Settles like `work`, or rejects as soon as `signal` is aborted; `late` then receives the result. */
 async function abortable<T>(
   work: Promise<T>,
   signal: AbortSignal | undefined,

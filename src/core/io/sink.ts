@@ -11,7 +11,7 @@ import { HOLE_BLOCK, zeroChunks, zeroRuns } from './zero.ts';
  */
 export interface Sink {
   write(chunk: Uint8Array): Promise<void>;
-  /** `length` zero bytes: a hole where the sink can have one. */
+  /** Writes `length` zero bytes, as a hole where the sink supports holes. */
   zeros(length: number): Promise<void>;
 }
 
@@ -77,7 +77,7 @@ export function streamSink(stream: Writable): Sink {
 
 export type HashingSink = Sink & Disposable & Pick<Hashing, 'digest' | 'bytes'>;
 
-/** Passes everything on to `inner` and hashes it meanwhile. */
+/** Passes everything on to `inner` and hashes it on the way. */
 export function hashingSink(inner: Sink, hashing = hashingHere()): HashingSink {
   return {
     async write(chunk) {

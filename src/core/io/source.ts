@@ -13,7 +13,7 @@ export interface Range {
 
 /** Random access to a file whose holes are known. */
 export interface Source {
-  /** For messages: the path, or what else the bytes are. */
+  /** For messages: the path, or a description of the bytes. */
   readonly name: string;
   /** Bytes. */
   readonly size: number;
@@ -21,7 +21,10 @@ export interface Source {
   readonly fd?: number;
   /** Fills all of `buffer` from `position`. Throws FormatError `SHORT_READ` past the end. */
   read(buffer: Uint8Array, position: number): Promise<void>;
-  /** As `read`, blocking: for loops over the page cache in which a promise each would cost more. */
+  /**
+   * Like `read`, but blocking: for loops over the page cache, where a promise would cost more than the
+   * read.
+   */
   readSync(buffer: Uint8Array, position: number): void;
   /** The next data region at or after `position`; `undefined` if only a hole is left. */
   nextData(position: number): Range | undefined;
@@ -45,7 +48,7 @@ function fileSource(handle: FileHandle, path: string, size: number): Source {
   const checkRange = (length: number, position: number) => {
     if (position < 0 || position + length > size) throw shortRead(path, size, position, length);
   };
-  // Neighbouring calls mostly ask for the same region: remember the last answer.
+  // Consecutive calls usually ask for the same region, so the last answer is kept.
   let known: { from: number; range: Range | undefined } | undefined;
   return {
     name: path,

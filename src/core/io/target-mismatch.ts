@@ -1,9 +1,9 @@
 import { type ErrorContext, IntegrityError } from '../errors.ts';
 import type { Sha256 } from './digest.ts';
 
-/** Code `TARGET_MISMATCH`: what was made is complete, but is not what was promised. */
+/** Code `TARGET_MISMATCH`: the result is complete, but does not match the promised size or SHA-256. */
 export class TargetMismatchError extends IntegrityError {
-  /** What came out instead; its SHA-256 only if it was hashed. */
+  /** The actual size, and the actual SHA-256 if it was hashed. */
   readonly found: { readonly sha256: Sha256 | undefined; readonly size: number };
 
   constructor(message: string, { expected, found, context, hint }: TargetMismatchOptions) {

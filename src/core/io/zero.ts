@@ -10,7 +10,7 @@ export function* zeroChunks(length: number): Generator<Buffer> {
 
 /** True if `chunk[start, end)` is all zero bytes; memcmp speed. */
 export function isZero(chunk: Uint8Array, start = 0, end = chunk.length): boolean {
-  // Most data betrays itself in its first byte; spare it the call.
+  // Most data differs in its first byte; skip the call then.
   if (start < end && chunk[start] !== 0) return false;
   const buffer = asBuffer(chunk);
   for (let at = start; at < end; at += ZEROS.length) {

@@ -27,7 +27,7 @@ export async function step<T>(
   return { result, seconds };
 }
 
-/** As {@link step}, for those who need the result only. */
+/** Like {@link step}, for callers that need only the result. */
 export async function inPhase<T>(
   progress: Progress,
   what: Step,

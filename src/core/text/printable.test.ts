@@ -13,7 +13,7 @@ test.each([
   expect(rule(HOSTILE)).toBe(text);
 });
 
-test('what is kept in files is bounded', () => {
+test('data in files is bounded', () => {
   expect(reportable('x'.repeat(1 << 20))).toHaveLength(20_000);
   expect(oneLine('x'.repeat(1 << 20))).toHaveLength(1000);
 });

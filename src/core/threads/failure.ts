@@ -1,6 +1,6 @@
 import { type ErrorKind, kindError, RehydrateError } from '../errors.ts';
 
-/** An error on its way out of a worker: structured clone would lose the class. */
+/** An error as sent from a worker, because structured clone would lose its class. */
 export type Failure = Known | Bug;
 
 interface Known {
@@ -20,7 +20,7 @@ interface Bug {
   readonly stack: string | undefined;
 }
 
-/** Causes of causes that go along; an error may be in a circle of causes. */
+/** Depth of causes that are sent along, because causes may form a circle. */
 const MAX_DEPTH = 8;
 
 export function toFailure(error: unknown, depth = 0): Failure {
@@ -35,7 +35,7 @@ export function toFailure(error: unknown, depth = 0): Failure {
   return { kind, message, code, context, hint, cause, stack };
 }
 
-/** The error again, of its class, with its causes and the stack that it had in the worker. */
+/** Rebuilds the error with its class, its causes and its stack in the worker. */
 export function fromFailure(failure: Failure): Error {
   const { message, stack } = failure;
   const cause = failure.cause && fromFailure(failure.cause);

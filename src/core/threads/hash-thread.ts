@@ -19,7 +19,7 @@ export type HashRequest =
   | { readonly kind: 'open'; readonly id: number; readonly slots: SharedArrayBuffer }
   | { readonly kind: 'data'; readonly id: number; readonly slot: number; readonly length: number }
   | { readonly kind: 'zeros'; readonly id: number; readonly slot: number; readonly length: number }
-  /** The slot is the thread's to read into. */
+  /** The thread reads into the slot. */
   | {
       readonly kind: 'file';
       readonly id: number;
@@ -36,7 +36,7 @@ export type HashReply =
   | { readonly id: number; readonly free: number; readonly unread?: Failure }
   | { readonly id: number; readonly sha256: Sha256 };
 
-/** Threads that hash, so that the caller's can do something else. They start with the first hashing. */
+/** Threads that hash, so that the caller's thread is free. They start on first use. */
 export interface HashThreads {
   hashing(signal?: AbortSignal): Hashing;
   [Symbol.asyncDispose](): Promise<void>;
@@ -76,7 +76,7 @@ function openStream(lane: Lane, id: number, signal: AbortSignal | undefined): Ha
   const memory = new SharedArrayBuffer(SLOTS * HASH_SLOT);
   const slots = new Uint8Array(memory);
   const free = Array.from({ length: SLOTS }, (_, slot) => slot);
-  /** The slot in filling, and how full it is. */
+  /** The slot that is being filled, and its fill level. */
   let current: number | undefined;
   let filled = 0;
   let bytes = 0;
@@ -101,7 +101,7 @@ function openStream(lane: Lane, id: number, signal: AbortSignal | undefined): Ha
   lane.worker.ref();
   post({ kind: 'open', id, slots: memory });
 
-  /** Until the thread answers something. */
+  /** Waits for the thread's next answer. */
   const answer = () =>
     new Promise<void>((resolve, reject) => {
       if (lane.failed) reject(lane.failed);
@@ -150,7 +150,7 @@ function openStream(lane: Lane, id: number, signal: AbortSignal | undefined): Ha
         flush();
         for (let at = start; at < start + length; ) {
           throwIfAborted(signal);
-          if (unread) return; // told by `done`
+          if (unread) return; // `done` reports it
           const part = Math.min(start + length - at, FILE_STRIDE);
           post({ kind: 'file', id, slot: await freeSlot(), ...openFile, start: at, length: part });
           bytes += part;

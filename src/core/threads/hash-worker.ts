@@ -4,7 +4,7 @@ import { readFully } from '../io/read-fully.ts';
 import { type Failure, toFailure } from './failure.ts';
 import { HASH_SLOT, type HashReply, type HashRequest } from './hash-thread.ts';
 
-/** The entry of a thread that hashes what {@link hashThreads} tells it. */
+/** The entry point of a thread that hashes for {@link hashThreads}. */
 const port = parentPort;
 if (port === null) throw new TypeError('hash-worker.ts runs in a worker thread only');
 

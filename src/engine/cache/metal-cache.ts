@@ -16,11 +16,11 @@ import { removeStaleScratch, SCRATCH_PREFIX, trim } from './housekeeping.ts';
  * Regenerated metal disks, by content: `<dir>/metal/<sha256>.raw`.
  *
  * - Nothing enters unproven: `admit` hashes the disk once and renames it into place.
- * - A sealed disk is read-only and carries a fixed modification time. Any later write moves that
- *   time, so a touched or half-copied disk is noticed for the price of a stat. Rot that moves no
- *   time is noticed by the hash that every output gets; `evict` then drops the disk.
- * - No locks: users hold an open file, which outlives unlinking, and all changes are renames. Two
- *   processes that miss the same disk both make it; the later rename wins, with equal bytes.
+ * - A sealed disk is read-only and has a fixed modification time. Any later write changes that time, so a
+ *   modified or half-copied disk is detected by a stat. Corruption that leaves the time alone is detected
+ *   by the hash of every output; `evict` then drops the disk.
+ * - No locks: users hold an open file, which outlives unlinking, and all changes are renames. Two processes
+ *   that miss the same disk both make it; the later rename wins, with equal bytes.
  * - Least recently used disks go first once the disks take more than `maxBytes` on disk.
  */
 export interface MetalCache extends AsyncDisposable {
@@ -30,15 +30,16 @@ export interface MetalCache extends AsyncDisposable {
   /** The sealed disk, open, or undefined. */
   lookup(base: BlobRef): Promise<Source | undefined>;
   /**
-   * Proves a freshly written disk with one read (unless its `digest` is known from one), digs holes
-   * meanwhile, takes the file over and opens it. Throws IntegrityError `BASE_DIGEST` or `BASE_SIZE`.
+   * Proves a freshly written disk with one read (unless its `digest` is known from one), punches holes on
+   * the way, moves the file into the cache and opens it. Throws IntegrityError `BASE_DIGEST` or
+   * `BASE_SIZE`.
    */
   admit(path: string, base: BlobRef, options?: AdmitOptions): Promise<Source>;
   evict(sha256: Sha256): Promise<void>;
 }
 
 export interface AdmitOptions {
-  /** SHA-256 of the file as this process has read it back already; saves the read. */
+  /** SHA-256 of the file if this process has already read it back, which saves the read. */
   readonly digest?: Sha256 | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onBytes?: ((done: number) => void) | undefined;
@@ -46,11 +47,11 @@ export interface AdmitOptions {
 
 export interface MetalCacheOptions {
   readonly dir: string;
-  /** Bytes on disk (allocated blocks) that the cached disks may take together. */
+  /** Limit for the allocated bytes on disk of all cached disks. */
   readonly maxBytes: number;
 }
 
-/** Bears no meaning but "sealed by us": 2000-01-01T00:00:00Z. */
+/** An arbitrary time that marks sealed disks: 2000-01-01T00:00:00Z. */
 const SEAL = new Date(Date.UTC(2000, 0, 1));
 
 /** Opens (and makes) a cache folder. Throws IoError if it cannot be used. */
@@ -72,7 +73,7 @@ export async function openMetalCache({ dir, maxBytes }: MetalCacheOptions): Prom
     evict,
     async scratch() {
       try {
-        scratchDir ??= mkdtemp(join(dir, SCRATCH_PREFIX)); // before any await: many may ask at once
+        scratchDir ??= mkdtemp(join(dir, SCRATCH_PREFIX)); // before any await, because calls may overlap
         return await scratchDir;
       } catch (error) {
         throw osError(error, 'write to the cache folder', dir);
@@ -88,7 +89,7 @@ export async function openMetalCache({ dir, maxBytes }: MetalCacheOptions): Prom
       }
       // Another process may evict between stat and open: a miss like any other.
       const source = await openSource(path).catch(() => undefined);
-      if (source) await utimes(path, new Date(), SEAL).catch(() => {}); // a read-only cache still serves
+      if (source) await utimes(path, new Date(), SEAL).catch(() => {}); // a read-only cache is still usable
       return source;
     },
     async admit(path, base, options) {
@@ -125,7 +126,7 @@ async function prove(
     throw new IntegrityError(`the regenerated disk has ${source.size} bytes instead of ${size}`, {
       code: 'BASE_SIZE',
       context: { file: path, expected: size, found: source.size },
-      hint: 'report this: the engine or the ISO is at fault',
+      hint: 'check the SHA-256 of the ISO; if it is right, report this',
     });
   }
   await using handle = await open(path, 'r+');

@@ -19,11 +19,11 @@ import type { MetalCache } from './metal-cache.ts';
 import { type MetalSources, regenerate } from './regenerate.ts';
 
 /**
- * Which ISO an engine has really unpacked, and into what: `<dir>/runs/<SHA-256 of the ISO>.json`.
+ * Records which ISO an engine has actually unpacked, and into which disks: `<dir>/runs/<SHA-256 of the
+ * ISO>.json`.
  *
- * A bundle rests on a real run of the very ISO, not on a disk that merely has the right hash. The
- * record lets a second `dehydrate` of the same ISO rest on the first one's run; the disks are hashed
- * again all the same.
+ * A bundle is based on an actual run of its ISO, not on a disk that merely has the right hash. The record
+ * lets a second `dehydrate` of the same ISO reuse the first one's run; the disks are still hashed again.
  */
 const runSchema = v.object({
   engine: v.picklist(['qemu', 'native', 'both']),
@@ -42,8 +42,8 @@ export interface DisksOptions extends RecallOptions {
 }
 
 /**
- * The disks of an ISO by its engine, unless the cache holds what such an engine has made of this very
- * ISO before. The sources are the caller's to close. Throws what {@link regenerate} throws.
+ * The disks of an ISO, from the cache if an equivalent engine has made them from this ISO before, otherwise
+ * from the engine. The caller closes the sources. Throws what {@link regenerate} throws.
  */
 export async function disksOf(
   iso: { readonly live: LiveIso; readonly sha256: Sha256 },
@@ -80,8 +80,8 @@ export interface RecallOptions {
 }
 
 /**
- * The disks of an earlier run of this ISO, each proved by a fresh read; undefined if there was none
- * by an engine like the one that is asked for, or if a disk has left the cache or rotted there.
+ * The disks of an earlier run of this ISO, each proved by a fresh read; undefined if no equivalent engine
+ * has run, or if a disk is no longer in the cache or is corrupted.
  */
 export async function recallRun(
   cache: MetalCache,
@@ -139,7 +139,7 @@ function serves(done: EngineReport['engine'], wanted: MetalEngine['name']): bool
   }
 }
 
-/** A record of another version, or a damaged one, is no record. */
+/** A damaged record, or one of another version, is ignored. */
 function parseRun(bytes: Uint8Array, path: string) {
   try {
     return parseJson(bytes, runSchema, { what: 'record of a run', source: path });

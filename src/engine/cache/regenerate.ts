@@ -28,16 +28,15 @@ export function osmetOf(iso: LiveIso, variant: MetalVariant): OsmetEntry {
     throw new UnsupportedError(`the ISO has no ${variant} osmet`, {
       code: 'ISO_NO_OSMET',
       context: { iso: iso.path, osmets: iso.osmets.map(({ name }) => name).join(', ') || 'none' },
-      hint: 'use a live ISO with osmet files, as Fedora CoreOS and RHCOS ship them',
+      hint: 'use a live ISO with osmet files, such as those of Fedora CoreOS and RHCOS',
     });
   }
   return osmet;
 }
 
 /**
- * Runs the engine once for all `wanted` disks, has each proved and hands them to the cache.
- * The returned sources are the caller's to close. Throws IntegrityError `OSMET_DIFFERS` if the ISO
- * does not promise the disk that is wanted.
+ * Runs the engine once for all `wanted` disks, proves each and moves it into the cache. The caller closes
+ * the returned sources. Throws IntegrityError `OSMET_DIFFERS` if the ISO's osmet is for another disk.
  */
 export async function regenerate(
   wanted: ReadonlyMap<MetalVariant, BlobRef>,

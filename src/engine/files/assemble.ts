@@ -15,9 +15,9 @@ import { FILLED } from './workers/messages.ts';
 
 export interface AssembleOptions {
   readonly list: ContentList;
-  /** What the base must be. */
+  /** The expected base. */
   readonly base: BlobRef;
-  /** Asked one after the other until nothing is missing; opened when it is their turn. */
+  /** Opened and used one after the other until nothing is missing. */
   readonly sources: readonly (() => Promise<ContentSource & Partial<AsyncDisposable>>)[];
   readonly cache: MetalCache;
   readonly threads?: number | undefined;
@@ -26,15 +26,15 @@ export interface AssembleOptions {
 }
 
 export interface Assembled {
-  /** The base, open, from the cache. */
+  /** The open base, from the cache. */
   readonly source: Source;
-  /** Where its contents came from. */
+  /** The sources of its contents. */
   readonly from: readonly string[];
 }
 
 /**
- * Puts the base `files` together from whatever has its contents, and has the cache prove and keep it.
- * Throws UnsupportedError `FILES_LACKING` if the sources do not have all of it.
+ * Assembles the base `files` from sources that have its contents; the cache proves and keeps it. Throws
+ * UnsupportedError `FILES_LACKING` if the sources do not have all contents.
  */
 export async function assembleBase(options: AssembleOptions): Promise<Assembled> {
   const { list, base, sources, cache, threads, signal, progress } = options;
@@ -82,7 +82,7 @@ async function admit(path: string, { cache, base, ...options }: AdmitOptions): P
     throw new IntegrityError('the files do not add up to the base that the bundle describes', {
       code: 'FILES_DIGEST',
       context: error.context,
-      hint: 'fetch the bundle again; its list of contents is damaged',
+      hint: 'its list of contents is damaged: pull or copy the bundle again',
       cause: error,
     });
   }
@@ -109,7 +109,7 @@ function refuseLacking(
   if (count === 0) return;
   const names = from.join(' and ') || 'no source';
   throw new UnsupportedError(
-    `${names} lacks ${count} of the ${list.count} files that the disk is made of (${formatBytes(bytes)})`,
+    `${names} lacks ${count} of the ${list.count} files of the disk (${formatBytes(bytes)})`,
     {
       code: 'FILES_LACKING',
       context: { sources: names, lacking: count, bytes, files: list.count },

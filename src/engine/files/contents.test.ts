@@ -18,7 +18,7 @@ const content = (text: string, size: number): Content => ({
 const CONTENTS = Array.from({ length: 200 }, (_, i) => content(`c${i}`, 1 + i * i * 37));
 
 describe('the list of contents', () => {
-  test('comes back, and says where each content lies', () => {
+  test('round-trips, with the offset of each content', () => {
     const list = decodeContents(Buffer.from(encodeContents(CONTENTS, 8)), 'list');
     expect([...list.sizes]).toEqual(CONTENTS.map(({ size }) => size));
     expect(list.offsets[2]).toBe(padded(1) + padded(38));
@@ -32,7 +32,7 @@ describe('the list of contents', () => {
     expect(lookup.hasSize(2)).toBe(false);
   });
 
-  test('has as many digits as tell the contents apart', () => {
+  test('has as many digits as distinguish the contents', () => {
     expect(digestLengthFor(CONTENTS)).toBe(8);
     const twin = { sha256: `${'0'.repeat(40)}${'1'.repeat(24)}` as Sha256, size: 5 };
     const other = { sha256: `${'0'.repeat(40)}${'2'.repeat(24)}` as Sha256, size: 5 };

@@ -2,7 +2,7 @@ import { varintReader, varintWriter } from '../../codec/varint.ts';
 import { FormatError } from '../../core/errors.ts';
 import type { Sha256 } from '../../core/io/digest.ts';
 
-/** A content by what names it. */
+/** A content, identified by its SHA-256 and size. */
 export interface Content {
   readonly sha256: Sha256;
   /** Bytes; never 0. */
@@ -10,40 +10,40 @@ export interface Content {
 }
 
 /**
- * The contents that the base `files` is the concatenation of, each padded with zeros to {@link PAGE}. Whoever has
- * the contents has the base: names, owners and layers do not matter.
+ * The contents that the base `files` is the concatenation of, each padded with zeros to {@link PAGE}. Any
+ * source with these contents gives the base: names, owners and layers do not matter.
  */
 export interface ContentList {
   readonly count: number;
-  /** Bytes of each, and where it begins in the base. */
+  /** Size of each in bytes, and its offset in the base. */
   readonly sizes: Float64Array;
   readonly offsets: Float64Array;
-  /** Of the base, bytes. */
+  /** Size of the base in bytes. */
   readonly baseSize: number;
-  /** Bytes of a SHA-256 that the list has of each. */
+  /** How many bytes of each SHA-256 are in the list. */
   readonly digestLength: number;
   readonly digests: Buffer;
 }
 
-/** What file systems put files on a multiple of, so that a run of files is one copy of the delta. */
+/** File systems align files to this, so with the same alignment a run of files is one copy of the delta. */
 export const PAGE = 4096;
 
 const MAGIC = Buffer.from('contents');
 /**
- * The shortest prefix of a SHA-256 that is kept. It has only to tell the contents of one release from each
- * other: what is made of them is proved by a SHA-256 of its own. Digests do not compress, so whole ones
- * would make the list four times as large, a tenth of what an osmet takes.
+ * The shortest prefix of a SHA-256 that is kept. It only has to distinguish the contents of one release,
+ * because the base has its own SHA-256. Digests do not compress, so whole ones would make the list several
+ * times as large.
  */
 const MIN_DIGEST = 8;
 const MAX_DIGEST = 32;
 const MAX_CONTENTS = 1_000_000;
 const MAX_BASE = 2 ** 40;
-/** Of the list before compression: whole digests of as many contents as there may be. */
+/** Limit of the uncompressed list: whole digests of the maximum number of contents. */
 export const MAX_LIST_BYTES = 64 << 20;
 
 export const padded = (size: number): number => Math.ceil(size / PAGE) * PAGE;
 
-/** Enough digits that no two of `all` look the same. */
+/** Enough digits to distinguish all of `all`. */
 export function digestLengthFor(all: Iterable<Content>): number {
   const known = [...new Set([...all].map(({ sha256, size }) => `${sha256} ${size}`))];
   for (let length = MIN_DIGEST; length < MAX_DIGEST; length++) {
@@ -65,13 +65,13 @@ export function encodeContents(contents: readonly Content[], digestLength: numbe
   return Buffer.concat([MAGIC, numbers.bytes(), ...digests]);
 }
 
-/** Throws FormatError `CONTENTS_BAD` (what is wrong with the list) or `RECIPE_VARINT`. */
+/** Throws FormatError `CONTENTS_BAD` or `RECIPE_VARINT`. */
 export function decodeContents(bytes: Buffer, name: string): ContentList {
   const bad = (what: string) =>
     new FormatError(`${name}: ${what}`, {
       code: 'CONTENTS_BAD',
       context: { list: name },
-      hint: 'fetch the bundle again; this list is damaged',
+      hint: 'this list is damaged: pull or copy the bundle again',
     });
   if (!bytes.subarray(0, MAGIC.length).equals(MAGIC)) throw bad('not a list of contents');
   const numbers = varintReader(bytes.subarray(MAGIC.length), name);
@@ -101,7 +101,7 @@ export function listOf(sizes: Float64Array, digestLength: number, digests: Buffe
   return { count: sizes.length, sizes, offsets, baseSize, digestLength, digests };
 }
 
-/** The list of contents that are at hand. */
+/** The list of the given contents. */
 export function toList(contents: readonly Content[], digestLength: number): ContentList {
   return decodeContents(Buffer.from(encodeContents(contents, digestLength)), 'contents');
 }

@@ -5,9 +5,9 @@ import { ZEROS } from '../../core/io/zero.ts';
 
 const CHUNK = 4 << 20;
 
-/** Moves bytes about in a file. */
+/** Moves bytes within a file. */
 export interface Copier extends AsyncDisposable {
-  /** Copies to where nothing that is still needed lies; parts may overlap if `to` is in front of `from`. */
+  /** Copies over bytes that are no longer needed; the ranges may overlap if `to` is before `from`. */
   copy(from: number, to: number, length: number): Promise<void>;
   /** Writes zeros. */
   clear(at: number, length: number): Promise<void>;

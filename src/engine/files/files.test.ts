@@ -160,7 +160,7 @@ async function make(sources: readonly ContentSource[]) {
 }
 
 describe('the base of an ISO', () => {
-  test('gives the disk, and is the same whatever it is put together from', async () => {
+  test('gives the disk, and is the same from every source', async () => {
     const made = await make([]);
     expect(made.lacking.count).toBe(0);
     // The file system's own.
@@ -201,7 +201,7 @@ describe('the base of an ISO', () => {
 });
 
 describe('the base of an ISO and a container', () => {
-  test('is what both have; the rest is told, and in the delta', async () => {
+  test('has the common contents; the rest is reported, and in the delta', async () => {
     const image = await openImageSource(await openLayoutFolder(at('oci')), 'x86_64');
     const made = await make([image]);
     expect(made.lacking).toEqual({
@@ -224,7 +224,7 @@ describe('the base of an ISO and a container', () => {
     }
   }, 240_000);
 
-  test('a source that lacks something is completed by another one, or told', async () => {
+  test('contents that a source lacks come from another one, or are reported', async () => {
     const made = await make([]);
     const list = decodeContents(Buffer.from(made.list), 'list');
     const oci = SOURCES['an OCI layout'];

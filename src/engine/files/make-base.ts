@@ -15,9 +15,9 @@ import type { IsoSource, PooledContent } from './sources/iso.ts';
 import type { ContentSource, FoundContent, RunOptions } from './sources/source.ts';
 
 export interface MakeBaseOptions {
-  /** The root image of the ISO; undefined where it is of a kind that cannot be read. */
+  /** The root image of the ISO; undefined if its format cannot be read. */
   readonly iso: IsoSource | undefined;
-  /** Further sources; each of them alone, or the ISO, must do later. */
+  /** Further sources; each of them alone, like the ISO alone, must suffice later. */
   readonly others: readonly ContentSource[];
   /** The metal disk. */
   readonly disk: Source;
@@ -27,7 +27,7 @@ export interface MakeBaseOptions {
   readonly progress: Progress;
 }
 
-/** Contents that the disk has, and not every source. */
+/** Contents that are on the disk but not in every source. */
 export interface Lacking {
   readonly count: number;
   /** Bytes. */
@@ -48,8 +48,8 @@ export interface MadeBase {
 const LARGEST = 10;
 
 /**
- * Decides what the base `files` is: the contents that all sources have and that lie on the disk, in the order of
- * the disk. What is left out becomes literals of the delta.
+ * Defines the base `files`: the contents that all sources have and that are on the disk, in the order of
+ * the disk. All other contents become literals of the delta.
  */
 export async function makeBase(options: MakeBaseOptions): Promise<MadeBase> {
   const { iso, others, disk, cache, threads, signal, progress } = options;
@@ -96,7 +96,7 @@ export async function makeBase(options: MakeBaseOptions): Promise<MadeBase> {
   }
 }
 
-/** Of a source that cannot be pooled while it is surveyed. */
+/** Makes the pool of a source that cannot be pooled while it is surveyed. */
 async function poolOf(
   source: ContentSource | undefined,
   found: readonly FoundContent[],

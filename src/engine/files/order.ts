@@ -5,7 +5,7 @@ import { isZero } from '../../core/io/zero.ts';
 
 /** Contents begin on a multiple of this on a disk: the smallest block of the file systems in use. */
 const GRID = 1024;
-/** What has to agree for one of several contents that begin alike to be the one that is meant. */
+/** How many bytes must match to choose among several contents that begin alike. */
 const AGREEMENT = 64 << 10;
 const READ = 1 << 20;
 
@@ -16,9 +16,9 @@ interface Stretch {
 }
 
 /**
- * The contents that lie on a disk, in the order in which they do: so a run of files that the file system has laid out
- * side by side is one copy of the delta, and what the disk does not need is not asked of anyone. Looks for the
- * first block of each that is not all zeros; what has none is left out.
+ * The contents that are on a disk, in the order of the disk: a run of files that the file system has placed
+ * side by side is then one copy of the delta, and contents that the disk lacks are not required. Searches
+ * for the first nonzero block of each; contents without one are left out.
  */
 export async function orderOnDisk<T extends Stretch>(
   contents: readonly T[],
@@ -52,7 +52,7 @@ export async function orderOnDisk<T extends Stretch>(
   }
   return ordered;
 
-  /** Those of the candidates that begin at `position` of the disk; all that may, if none agrees further on. */
+  /** The candidates that match at `position` of the disk; all that may match, if none matches further on. */
   function chosen(candidates: readonly Probe[], position: number): readonly number[] {
     const open = candidates.filter(({ index }) => found[index] === 0);
     const alike = open.filter((probe) => agree(probe, position, GRID));
@@ -73,9 +73,9 @@ export async function orderOnDisk<T extends Stretch>(
 }
 
 interface Probe {
-  /** Of the content. */
+  /** Index of the content. */
   readonly index: number;
-  /** Where in it the block begins that is looked for. */
+  /** Offset in it of the block to search for. */
   readonly lead: number;
 }
 
@@ -104,7 +104,7 @@ async function probesOf(contents: readonly Stretch[], pool: Source): Promise<Map
   return probes;
 }
 
-/** Of every fourth word of a block: what agrees is compared byte by byte. */
+/** Hashes every fourth word of a block: matches are then compared byte by byte. */
 function hashOf(words: Int32Array, start: number): number {
   let hash = 0x811c9dc5 | 0;
   for (let i = start; i < start + GRID / 4; i += 4) {

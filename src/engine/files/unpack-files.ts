@@ -6,7 +6,7 @@ import { batches } from '../native/batches.ts';
 import { type PlannedUnit, unitOf } from '../native/plan.ts';
 import { createCrew, type Thread } from '../native/workers/crew.ts';
 
-/** A file of a root image, and where its contents shall begin in the output. */
+/** A file of a root image, and the offset of its contents in the output. */
 export interface PlacedFile {
   readonly path: string;
   readonly file: RootFile;
@@ -14,13 +14,13 @@ export interface PlacedFile {
 }
 
 export interface UnpackFilesOptions {
-  /** What the root image is in. */
+  /** The file that holds the root image. */
   readonly image: string;
   /** A sparse file that exists and is all holes where contents go. */
   readonly output: string;
   readonly threads?: number | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Stored bytes that are done. */
+  /** Stored bytes processed so far. */
   readonly onBytes?: ((done: number, total: number) => void) | undefined;
 }
 
@@ -30,7 +30,7 @@ const DEPTH = 2;
 const MAX_COPIES = 2_000_000;
 const BREATH = 512;
 
-/** Writes the contents of files to where they shall be; each unit of the image is unpacked once. */
+/** Writes the contents of files to their offsets; each unit of the image is unpacked once. */
 export async function unpackFiles(
   files: readonly PlacedFile[],
   { image, output, threads, signal, onBytes }: UnpackFilesOptions,
@@ -93,7 +93,7 @@ async function planFiles(
 }
 
 function tooMany(): UnsupportedError {
-  return new UnsupportedError('the files are in more pieces than are taken', {
+  return new UnsupportedError('the files are in too many pieces', {
     code: 'FILES_TOO_MANY',
     context: { limit: MAX_COPIES },
     hint: 'name a container image of the same release with --container',

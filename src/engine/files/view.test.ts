@@ -13,7 +13,7 @@ const other = (path: string): Change => ({ kind: 'other', path });
 
 const seen = (...layers: Change[][]) => contentsInView(layers).map(({ sha256 }) => sha256);
 
-describe('what is left of the layers', () => {
+describe('the files that remain of the layers', () => {
   test.each<[string, Change[][], string[]]>([
     ['all of one layer', [[file('a'), file('b/c')]], ['a', 'b/c']],
     ['each content once', [[file('a', 'x'), file('b', 'x')]], ['x']],

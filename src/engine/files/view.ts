@@ -9,9 +9,9 @@ const OPAQUE = '.wh..wh..opq';
 const MAX_LINKS = 16;
 
 /**
- * The contents of the files that are left when the layers lie on each other, the lowest first: what an upper
- * layer deletes or replaces is gone, though its content may be in another file, or have another name as a hard
- * link. In the order of the layers and of the files in them.
+ * The contents of the files that remain when the layers are applied, the lowest first. A file that an upper
+ * layer deletes or replaces is gone, though its content may be in another file, or have another name as a
+ * hard link. In the order of the layers and of the files in them.
  */
 export function contentsInView(layers: readonly (readonly Change[])[]): FoundContent[] {
   const inLayer = layers.map((changes) => {
@@ -19,9 +19,9 @@ export function contentsInView(layers: readonly (readonly Change[])[]): FoundCon
     for (const change of changes) last.set(change.path, change);
     return last;
   });
-  // From the top, so that each path is looked at once.
+  // From the top, so that each path is visited once.
   const taken = new Set<string>();
-  /** Below them nothing of the lower layers is seen. */
+  /** Paths below which the lower layers are hidden. */
   const closed = new Set<string>();
   const visible: { readonly change: Change; readonly layer: number }[][] = layers.map(() => []);
   for (let layer = layers.length - 1; layer >= 0; layer--) {
@@ -56,7 +56,7 @@ export function contentsInView(layers: readonly (readonly Change[])[]): FoundCon
   return [...found.values()];
 }
 
-/** The file that a hard link of a layer is another name of: in this layer, or one below. */
+/** The target of a layer's hard link, in this layer or one below. */
 function resolve(
   change: Change,
   layer: number,

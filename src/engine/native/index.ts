@@ -17,11 +17,11 @@ export interface NativeEngineOptions {
 }
 
 /**
- * The engine without a virtual machine: reads the osmets and the root image where they lie in the ISO
- * and puts the disks together. Needs no other program. Errors: {@link FormatError} (what of the ISO is
- * damaged, and where), {@link UnsupportedError} (a layout that only the ISO's own programs know),
- * {@link IntegrityError} `OSMET_DIGEST`, {@link IoError}, {@link CancelledError}. Outputs exist only
- * after success.
+ * The engine without a virtual machine: reads the osmets and the root image in place in the ISO and
+ * assembles the disks. Needs no other program. Errors: {@link FormatError} (which part of the ISO is
+ * damaged), {@link UnsupportedError} (a layout that only the ISO's own programs understand), {@link
+ * IntegrityError} `OSMET_DIGEST`, {@link IoError}, {@link CancelledError}. Outputs exist only after
+ * success.
  */
 export function createNativeEngine(options: NativeEngineOptions = {}): MetalEngine {
   return { name: 'native', regenerate: (request) => regenerate(options, request) };

@@ -33,7 +33,7 @@ export interface Failure {
   /** The guest printed something. */
   readonly spoke: boolean;
   readonly lastLines: readonly string[];
-  /** What QEMU said on standard error. */
+  /** QEMU's standard error. */
   readonly stderr: string;
   /** Path of the console log, inside `folder`. */
   readonly consoleLog: string;
@@ -123,7 +123,7 @@ export async function runAttempt(plan: AttemptPlan): Promise<Outcome> {
     const env = profile.installerEnv?.[accel];
     const guestCpu = await unpack(line, { disks: plan.disks, env, vcpus });
     phases.advance(total, total);
-    // Every byte is with the host now: nothing that happens from here on can undo it, but Ctrl-C.
+    // The host has every byte now, so from here on only Ctrl-C can fail the run.
     phases.enter('poweroff');
     await quit(qemu, qmp, plan.signal);
     return { ok: true, seconds: phases.finish(), guestCpu };
@@ -146,7 +146,7 @@ export async function runAttempt(plan: AttemptPlan): Promise<Outcome> {
   }
 }
 
-/** A connection that breaks is mostly a QEMU that died: then its exit is the cause to tell. */
+/** A broken connection usually means that QEMU died: then its exit is the cause to report. */
 function givenExit(qemu: QemuProcess): (error: unknown) => Promise<never> {
   return async (error) => {
     await Promise.race([qemu.exited, delay(EXIT_MS)]);
@@ -154,7 +154,7 @@ function givenExit(qemu: QemuProcess): (error: unknown) => Promise<never> {
   };
 }
 
-/** What QEMU's events mean for the run. */
+/** Ends the run on QEMU's events of failure. */
 function judge({ event, data }: QmpEvent, termination: Termination, qmp: () => Qmp | undefined) {
   if (event === 'GUEST_PANICKED') termination.end({ kind: 'stopped', status: 'guest-panicked' });
   if (event === 'BLOCK_IO_ERROR') {
@@ -181,8 +181,8 @@ async function lastWords(qemu: QemuProcess | undefined, signal: AbortSignal | un
 }
 
 /**
- * Ends QEMU by its own `quit`, which closes the disks in order: the guest has flushed them, and its
- * own shutdown would take seconds to save a system that exists in memory alone.
+ * Ends QEMU by its own `quit`, which closes the disks properly. The guest has flushed them, and its own
+ * shutdown would take seconds to save a system that exists only in memory.
  */
 async function quit(qemu: QemuProcess, qmp: Qmp, signal: AbortSignal | undefined) {
   using late = createTermination(signal);

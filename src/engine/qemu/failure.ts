@@ -21,7 +21,7 @@ const SLOW =
   'if the host is only slow, raise the limits; otherwise the console log shows where it hung';
 const SEE_LOG = 'the console log shows what led there';
 
-/** What each cause means to the user. */
+/** Describes each cause for the user. */
 export function explain(
   cause: Exclude<Cause, { kind: 'cancelled' }>,
   paths: ReadonlyMap<string, string>,
@@ -48,7 +48,11 @@ export function explain(
         hint: SEE_LOG,
       };
     case 'refused':
-      return { code: 'VM_NO_SHELL', what: cause.reason, hint: 'is this a CoreOS live ISO?' };
+      return {
+        code: 'VM_NO_SHELL',
+        what: cause.reason,
+        hint: 'check that this is a CoreOS live ISO; the console log shows how far it booted',
+      };
     case 'qmp':
       return {
         code: 'VM_QMP',
@@ -67,7 +71,7 @@ export function explain(
       return {
         code: 'VM_DISK_ERROR',
         what: `${paths.get(cause.disk) ?? cause.disk}: ${cause.reason}`,
-        hint: 'check the disk',
+        hint: 'check the disk: see dmesg',
       };
     case 'exit':
       return { code: 'VM_EXITED', what: describeExit(cause), hint: SEE_LOG };

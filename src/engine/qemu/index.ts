@@ -19,7 +19,7 @@ export type { AccelChoice } from './accel.ts';
 
 export interface QemuEngineOptions {
   readonly accel: AccelChoice;
-  /** Folder that keeps the console log of a failed run; made when needed. */
+  /** Folder for the console logs of failed runs; created when needed. */
   readonly logDir: string;
   /** Path of the QEMU to use instead of the one on the search path. */
   readonly qemu?: string | undefined;
@@ -33,11 +33,10 @@ export interface QemuEngineOptions {
 }
 
 /**
- * The engine that boots the live ISO in QEMU and lets its own coreos-installer unpack the metal
- * disks. One boot serves all disks of a request. Errors: {@link ToolError} (no QEMU, no KVM),
- * {@link EngineError} (the VM failed; `context.consoleLog` is the path of its console log),
- * {@link IoError}, {@link CancelledError}. Whatever the end, no QEMU and no temporary file is left,
- * and outputs exist only after success.
+ * The engine that boots the live ISO in QEMU and lets its own coreos-installer unpack the metal disks. One
+ * boot serves all disks of a request. Errors: {@link ToolError} (no QEMU, no KVM), {@link EngineError} (the
+ * VM failed; `context.consoleLog` is the path of its console log), {@link IoError}, {@link CancelledError}.
+ * No QEMU and no temporary file is ever left behind, and outputs exist only after success.
  */
 export function createQemuEngine(options: QemuEngineOptions): MetalEngine {
   return { name: 'qemu', regenerate: (request) => regenerate(options, request) };
@@ -59,7 +58,7 @@ async function regenerate(
     options.qemu?.includes('/') ? resolve(options.qemu) : options.qemu,
   );
   if (tool.major < WANTED_MAJOR)
-    note(`QEMU ${tool.version} is old; ${WANTED_MAJOR} or newer is wanted`);
+    note(`QEMU ${tool.version} is old; ${WANTED_MAJOR} or newer is recommended`);
   const ladder = chooseLadder(options.accel, {
     guest: iso.arch,
     host: hostArch(),
@@ -145,12 +144,12 @@ function kvmError(symptom: string, cause: Error & { readonly context?: object })
   });
 }
 
-/** Names go into the guest's shell (quoted, but even so) and sizes into QEMU's command line. */
+/** Checks names, which go into the guest's shell (quoted), and sizes, which go into QEMU's command line. */
 function checkDisks(disks: readonly MetalDisk[]): void {
   if (disks.length === 0) throw new UsageError('no disk to regenerate', { code: 'NO_DISKS' });
   for (const { osmet } of disks) {
     if (!/^[A-Za-z0-9][A-Za-z0-9._+-]{0,200}$/.test(osmet.name)) {
-      throw new FormatError(`strange name of an osmet file: ${JSON.stringify(osmet.name)}`, {
+      throw new FormatError(`unexpected name of an osmet file: ${JSON.stringify(osmet.name)}`, {
         code: 'OSMET_NAME',
         context: { name: osmet.name },
       });
@@ -194,7 +193,7 @@ function limitsFor(
   };
 }
 
-/** The host's architecture in CoreOS spelling; undefined where no profile has it. */
+/** The host's architecture in CoreOS spelling; undefined if there is no profile for it. */
 function hostArch(): Arch | undefined {
   try {
     return parseArch(nodeArch());

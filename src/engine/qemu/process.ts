@@ -5,7 +5,7 @@ import { createTerminalWriter } from './terminal-writer.ts';
 
 export interface QemuProcess {
   readonly pid: number;
-  /** Types on the guest's console, without waiting; false if the guest does not read what it has already. */
+  /** Types on the guest's console without waiting; false if the guest does not read its input. */
   write(data: string): boolean;
   /** Resolves once QEMU is gone and its last output was delivered. */
   readonly exited: Promise<{ readonly code: number; readonly signal: number }>;
@@ -21,18 +21,15 @@ export interface SpawnOptions {
   readonly onData: (chunk: Uint8Array) => void;
 }
 
-/**
- * A guest that prints more than some 4 MiB/s waits: a boot prints some hundred kilobytes, and all that is printed
- * is searched.
- */
+/** Limits how fast a guest can print, because all its output is searched; a boot prints far less. */
 const BYTES_PER_TURN = 1 << 20;
 const TURN_MS = 250;
 
 /**
  * Starts QEMU as the leader of a terminal of its own, whose other end is the guest's serial line.
  *
- * Must be called on a thread that lives as long as QEMU may: the kernel takes the end of the thread
- * that forked for the death of the parent.
+ * Must be called on a thread that outlives QEMU, because to the kernel the end of the forking thread is the
+ * death of the parent.
  */
 export function spawnQemu(options: SpawnOptions): QemuProcess {
   const [file, args] = supervisedArgv(options.binary, options.args, {
@@ -54,7 +51,7 @@ export function spawnQemu(options: SpawnOptions): QemuProcess {
     room = BYTES_PER_TURN;
   }, TURN_MS);
   const writer = createTerminalWriter(fdOf(pty));
-  // With `encoding: null` node-pty delivers buffers, which its types do not say.
+  // With `encoding: null` node-pty delivers buffers, which its types do not declare.
   pty.onData((chunk: unknown) => {
     const bytes = chunk instanceof Uint8Array ? chunk : Buffer.from(String(chunk));
     room -= bytes.length;
@@ -80,9 +77,9 @@ export function spawnQemu(options: SpawnOptions): QemuProcess {
   };
 }
 
-/** The terminal's master; node-pty's types do not say that it is there. */
+/** The terminal's master, which node-pty's types do not declare. */
 function fdOf(pty: IPty): number {
   const { fd } = pty as IPty & { readonly fd?: unknown };
-  if (typeof fd !== 'number') throw new TypeError('node-pty does not tell its descriptor');
+  if (typeof fd !== 'number') throw new TypeError('node-pty does not expose its descriptor');
   return fd;
 }

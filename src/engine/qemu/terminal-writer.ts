@@ -2,8 +2,8 @@ import { closeSync, writeSync } from 'node:fs';
 import { duplicate } from '../../core/io/libc.ts';
 
 /**
- * Bytes that wait for the guest to read them: our own lines are some hundred, and answers to its terminal
- * queries are a few dozen. A guest that does not read gets no more.
+ * Limit for bytes that the guest has not read yet. Our lines and the answers to its terminal queries are
+ * short; a guest that does not read gets no more.
  */
 export const MAX_UNREAD = 64 << 10;
 const FIRST_PAUSE_MS = 5;
@@ -18,14 +18,13 @@ export interface TerminalWriter {
 }
 
 /**
- * Writes to a terminal's master without ever waiting in a write: libuv takes terminals for blocking, and
- * tries a write that the other end does not take again and again, deaf to signals. So: what the terminal
- * does not take now is tried again later.
+ * Writes to a terminal's master without blocking. libuv treats terminals as blocking and would retry a
+ * stalled write forever, ignoring signals; here the rest is written later.
  *
- * @param fd stays the caller's, and may be closed before this is
+ * @param fd closed by the caller, maybe before this is
  */
 export function createTerminalWriter(fd: number): TerminalWriter {
-  // Of our own: the number of one that somebody else closes may soon mean another file.
+  // Use our own duplicate, because the number of a closed descriptor may be reused for another file.
   const own = duplicate(fd);
   let queue: Buffer[] = [];
   let unread = 0;

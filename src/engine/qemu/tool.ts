@@ -17,7 +17,7 @@ export interface QemuTool {
 /** Older versions mostly work, but are not tested with current kernels. */
 export const WANTED_MAJOR = 8;
 
-/** Finds QEMU for a guest and asks what it is. `override` is a path. Throws {@link ToolError}. */
+/** Finds QEMU for a guest, its version and its features. `override` is a path. Throws {@link ToolError}. */
 export async function findQemu(profile: VmProfile, override?: string): Promise<QemuTool> {
   const binary = override ?? profile.qemu.binary;
   const install = `install ${profile.qemu.debian} (Debian, Ubuntu) or ${profile.qemu.fedora} (Fedora)`;
@@ -34,7 +34,7 @@ export async function findQemu(profile: VmProfile, override?: string): Promise<Q
   const match = /version (\d+)(\.\d+)*/.exec(answer.output);
   const version = match?.[0].replace('version ', '');
   if (!answer.ok || match === null || version === undefined) {
-    throw new ToolError(`${binary} does not say which QEMU it is`, {
+    throw new ToolError(`${binary} does not report its version`, {
       code: 'QEMU_BROKEN',
       context: { binary, output: answer.output.slice(0, 500) },
       hint: `see whether '${binary} --version' works, or ${install}`,

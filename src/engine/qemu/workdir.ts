@@ -8,7 +8,7 @@ import { osError } from '../../core/io/os-error.ts';
 import { openRegular } from '../../core/io/regular.ts';
 import type { IsoExtent, LiveIso } from '../../formats/iso/live-iso.ts';
 
-/** A private folder for what one regeneration needs beside its outputs. Gone when disposed of. */
+/** A private folder for the temporary files of one regeneration. Removed on dispose. */
 export interface Workdir extends AsyncDisposable {
   readonly path: string;
   readonly kernel: string;
@@ -19,8 +19,8 @@ export interface Workdir extends AsyncDisposable {
 const MAX_FOLDER = 107 - 'iso-rehydrate-XXXXXX/qmp-kvm.sock/'.length;
 
 /**
- * Makes the folder and copies kernel and initrd out of the ISO, because QEMU wants files. The ISO
- * itself stays as it is. Throws {@link FormatError} if the ISO is shorter than it claims.
+ * Makes the folder and copies kernel and initrd out of the ISO, because QEMU needs them as files. The ISO
+ * itself is not changed. Throws {@link FormatError} if the ISO is shorter than it claims.
  */
 export async function createWorkdir(iso: LiveIso, signal?: AbortSignal): Promise<Workdir> {
   const parent = Buffer.byteLength(tmpdir()) <= MAX_FOLDER ? tmpdir() : '/tmp';
@@ -42,7 +42,7 @@ export async function createWorkdir(iso: LiveIso, signal?: AbortSignal): Promise
 
 async function extract(iso: LiveIso, extent: IsoExtent, target: string, signal?: AbortSignal) {
   const short = (length: number) =>
-    new FormatError(`${extent.path} does not lie inside ${iso.path}`, {
+    new FormatError(`${extent.path} extends beyond the end of ${iso.path}`, {
       code: 'ISO_SHORT',
       context: { path: iso.path, offset: extent.offset, length: extent.length, got: length },
       hint: 'the ISO is truncated: download it again',

@@ -1,8 +1,8 @@
-/** Chunks of a file, front to back, of which the unused end of one can be given back. */
+/** Chunks of a file, front to back; the unused end of a chunk can be pushed back. */
 export interface Feed {
   /** The next chunk, never empty; undefined at the end. */
   take(): Promise<Uint8Array | undefined>;
-  /** The next `take` returns `rest`. */
+  /** Pushes `rest` back, for the next `take`. */
   putBack(rest: Uint8Array): void;
   /** Whether nothing is left. */
   done(): Promise<boolean>;

@@ -1,4 +1,4 @@
-/** How compressed files begin; zip's first file may have anything in front of it. */
+/** The first bytes of compressed files; a zip may have anything before its first file. */
 const MAGICS = {
   gz: [Buffer.of(0x1f, 0x8b)],
   xz: [Buffer.of(0xfd, 0x37, 0x7a, 0x58, 0x5a, 0)],
@@ -9,7 +9,7 @@ const MAGICS = {
 
 export type CompressedKind = keyof typeof MAGICS;
 
-/** What is wrong with a file of this extension that begins like another kind; undefined if nothing. */
+/** The problem if a file with this extension begins like another kind; undefined if there is none. */
 export function nameKind(head: Uint8Array, extension: CompressedKind): string | undefined {
   const kinds = Object.keys(MAGICS) as CompressedKind[];
   const found = kinds.find((kind) => MAGICS[kind].some((magic) => startsWith(head, magic)));

@@ -5,9 +5,9 @@ import type { Feed } from './feed.ts';
 type Decompressor = Transform & { readonly bytesWritten: number };
 
 /**
- * What `zlib` makes of one compressed stream at the start of `feed`, which keeps every byte behind that
- * stream. Node's own streams drop these bytes: whoever reads the whole file has to ask `feed` for more.
- * Throws what `zlib` throws, also if the stream does not end, and what reading `feed` throws.
+ * Decompresses one stream at the start of `feed`, which keeps all bytes after that stream; Node's own
+ * streams drop them. To read the whole file, continue with `feed`. Throws what `zlib` throws, also if the
+ * stream does not end, and what reading `feed` throws.
  */
 export async function* throughZlib(
   feed: Feed,
@@ -18,7 +18,7 @@ export async function* throughZlib(
   let given = 0;
   let last = new Uint8Array(0) as Uint8Array;
   async function feedAll(): Promise<void> {
-    // A chunk of which not all was taken holds the stream's end.
+    // A chunk that was only partly used holds the stream's end.
     while (!(ended || zlib.destroyed) && zlib.bytesWritten === given) {
       const chunk = await feed.take();
       if (chunk === undefined) {

@@ -4,10 +4,10 @@ import { throughZlib } from './zlib-stream.ts';
 
 /** 128 MiB: what `zstd -d` accepts by default. */
 export const USUAL_WINDOW_LOG = 27;
-/** 2 GiB: what `zstd --long=31` makes, and the most that libzstd can. */
+/** 2 GiB: the window of `zstd --long=31`, and the maximum of libzstd. */
 const MAX_WINDOW_LOG = 31;
 
-/** The largest window that takes no more than half of the memory at hand. */
+/** The largest window that takes at most half of the free memory. */
 export function affordableWindowLog(available: number = process.availableMemory()): number {
   const affordable = Math.floor(Math.log2(Math.max(1, available / 2)));
   return Math.min(MAX_WINDOW_LOG, Math.max(USUAL_WINDOW_LOG, affordable));
@@ -20,8 +20,8 @@ export interface UnzstdOptions {
 }
 
 /**
- * All frames of a zstd file, skippable ones left out (RFC 8878 3.1), with their check sums and content sizes
- * compared. Throws zlib's errors, also for what is no frame.
+ * All frames of a zstd file except skippable ones (RFC 8878 3.1), with checksums and content sizes checked.
+ * Throws zlib's errors, also for data that is not a frame.
  */
 export async function* unzstdAll(
   feed: Feed,
@@ -39,14 +39,14 @@ export function unzstdFrame(
   { maxOutputLength, maxWindowLog }: { maxOutputLength: number; maxWindowLog: number },
 ): Buffer {
   const params = { [constants.ZSTD_d_windowLogMax]: maxWindowLog };
-  // With `info` it is not the Buffer that its types promise.
+  // With `info` it is not the Buffer that its types declare.
   const { buffer, engine } = zstdDecompressSync(compressed, {
     maxOutputLength,
     params,
     info: true,
   }) as unknown as { readonly buffer: Buffer; readonly engine: { readonly bytesWritten: number } };
   if (engine.bytesWritten === compressed.length) return buffer;
-  throw Object.assign(new Error('bytes behind its end'), { code: 'ZSTD_TRAILING' });
+  throw Object.assign(new Error('extra bytes after its end'), { code: 'ZSTD_TRAILING' });
 }
 
 /** Whether `error` is libzstd's for a window larger than allowed. */

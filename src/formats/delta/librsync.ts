@@ -89,7 +89,7 @@ export function createDeltaDecoder(name: string): DeltaDecoder {
     new FormatError(`${name}: ${what} at offset ${offset} of the uncompressed delta`, {
       code,
       context: { delta: name, offset },
-      hint: 'fetch the bundle again; this delta is damaged',
+      hint: 'this delta is damaged: pull or copy the bundle again',
     });
 
   function number(at: number, width: 1 | 2 | 4 | 8): number {

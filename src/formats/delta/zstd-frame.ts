@@ -5,8 +5,8 @@ import { feedOf } from '../compressed/feed.ts';
 import { USUAL_WINDOW_LOG, unzstdAll, unzstdFrame } from '../compressed/zstd.ts';
 
 /**
- * Deltas are nearly always tiny and deserve the best level. Only one that outgrows this (a target
- * that is new data) is compressed while it is made, at a level that keeps up.
+ * Deltas are nearly always tiny, so they are buffered and compressed at the best level. A larger one (a
+ * target of new data) is compressed as a stream, at a faster level.
  */
 const SMALL = 8 << 20;
 const SMALL_LEVEL = 19;
@@ -103,7 +103,7 @@ export async function* unzstd(
   }
 }
 
-/** As {@link unzstd}, of one small frame at once; undefined if it unpacks to more than `limit` bytes. */
+/** Like {@link unzstd}, for one small frame at once; undefined if it unpacks to more than `limit` bytes. */
 export function unzstdAtOnce(name: string, compressed: Uint8Array, limit: number) {
   try {
     return unzstdFrame(compressed, { maxOutputLength: limit, maxWindowLog: MAX_WINDOW_LOG });
@@ -119,7 +119,7 @@ function damagedZstd(name: string, error: unknown): unknown {
   return new FormatError(`${name}: damaged zstd stream (${error.message})`, {
     code: 'DELTA_ZSTD',
     context: { delta: name },
-    hint: 'fetch the bundle again; this delta is damaged',
+    hint: 'this delta is damaged: pull or copy the bundle again',
     cause: error,
   });
 }

@@ -113,7 +113,7 @@ test('a range of zeros has no members', async () => {
   expect(await members(Buffer.alloc(300_000))).toEqual([]);
 });
 
-test('every truncation says where', async () => {
+test('the error for every truncation has its offset', async () => {
   const whole = archive([
     ['a', Buffer.from('hello')],
     ['b/c', Buffer.from('world!')],

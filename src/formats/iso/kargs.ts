@@ -9,7 +9,7 @@ import type { IsoExtent } from './live-iso.ts';
 /** The kernel arguments with which the ISO boots itself. */
 export interface LiveKargs {
   readonly kargs: string;
-  /** Those that the release had, where the ISO says so: `iso kargs modify` keeps them. */
+  /** The arguments of the release, if the ISO has them: `iso kargs modify` keeps them. */
   readonly default: string | undefined;
   /** Where `kargs` was found. */
   readonly source: string;
@@ -58,16 +58,16 @@ export async function readLiveKargs(iso: Iso9660): Promise<LiveKargs> {
   return found;
 }
 
-/** The error of an ISO without kernel arguments, for what needs them. */
+/** The error for an ISO without kernel arguments, if they are needed. */
 export function noKargs(file: string, volumeId: string): UnsupportedError {
-  return new UnsupportedError('the ISO does not say with which kernel arguments it boots', {
+  return new UnsupportedError('the ISO does not say which kernel arguments it boots with', {
     code: 'ISO_NO_KARGS',
     context: { file, volumeId },
     hint: 'use --engine native, which does not boot it',
   });
 }
 
-/** As {@link readLiveKargs}; undefined if the ISO has none. */
+/** Like {@link readLiveKargs}; undefined if the ISO has none. */
 export async function findLiveKargs(iso: Iso9660): Promise<LiveKargs | undefined> {
   const found =
     (await fromKargsJson(iso)) ?? (await fromSystemArea(iso)) ?? (await fromConfigFiles(iso));
@@ -132,7 +132,7 @@ interface Area extends IsoExtent {
   readonly end: string;
 }
 
-/** All areas must say the same: firmware decides which bootloader, thus which area, is used. */
+/** All areas must be equal, because the firmware decides which bootloader, and so which area, is used. */
 async function readAreas(
   iso: Iso9660,
   areas: readonly Area[],

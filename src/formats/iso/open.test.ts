@@ -61,7 +61,7 @@ test('a whole live ISO', async () => {
   }
 });
 
-test('each osmet is read once: later readers need no byte of the ISO', async () => {
+test('each osmet is read only once', async () => {
   const iso = await read(golden('iso/live.iso'));
   const unread = memorySource(Buffer.alloc(0));
   for (const entry of iso.osmets) {

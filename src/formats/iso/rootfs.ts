@@ -6,7 +6,7 @@ import type { IsoExtent, OsmetEntry } from './live-iso.ts';
 import { readOsmet } from './osmet.ts';
 import type { Osmet } from './osmet-types.ts';
 
-/** What `rootfs.img` holds. Extents are in the ISO, their paths are member names. */
+/** The contents of `rootfs.img`. Extents are in the ISO, their paths are member names. */
 export interface Rootfs {
   /** The root file system, `root.squashfs` or `root.erofs`; `undefined` if there is none. */
   readonly rootImage: IsoExtent | undefined;
@@ -16,7 +16,7 @@ export interface Rootfs {
 }
 
 const ROOT_IMAGES = ['root.squashfs', 'root.erofs'];
-/** Five in a release; the archive is not meant for more. */
+/** Far more than a release has. */
 const MAX_ROOTFS_MEMBERS = 1000;
 const MAX_OSMETS = 8;
 /** The name becomes a path in the guest and an argument of its shell. */
@@ -117,7 +117,7 @@ async function readOsmetEntry(
   };
 }
 
-/** The osmet of an entry, read once for all who need it. Throws what {@link readOsmet} throws. */
+/** The osmet of an entry, read once for all users. Throws what {@link readOsmet} throws. */
 export async function osmetOf(
   source: Source,
   { contents, offset: start, length, name }: OsmetEntry,

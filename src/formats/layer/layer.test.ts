@@ -53,7 +53,7 @@ describe('layers', () => {
     expect((await unpack(bytes)).equals(Buffer.concat([large, Buffer.from('end')]))).toBe(true);
   });
 
-  test('cut off anywhere, each form says so', async () => {
+  test('every format reports a cut at any offset', async () => {
     const forms = [gzipSync(DATA), Buffer.concat(halves.map((half) => zstdCompressSync(half)))];
     await fc.assert(
       fc.asyncProperty(

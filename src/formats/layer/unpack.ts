@@ -10,18 +10,18 @@ import {
 import { FormatError } from '../../core/errors.ts';
 import { createFrameCutter, type FramePart } from './zstd-frames.ts';
 
-/** What a chunk of unpacked bytes may take. */
+/** Maximum size of a chunk of unpacked bytes. */
 const CHUNK = 256 << 10;
 /** 128 MiB: what `zstd -d` accepts by default. A hostile frame cannot ask for more memory. */
 const MAX_WINDOW_LOG = 27;
-/** Frames of up to this many stored bytes are unpacked at once: there may be one for each file. */
+/** Frames of up to this many stored bytes are unpacked at once, because there may be one for each file. */
 const SMALL_FRAME = 1 << 20;
-/** What such a frame may unpack to at once; larger ones are unpacked piece by piece. */
+/** Limit for unpacking such a frame at once; larger ones are unpacked piece by piece. */
 const SMALL_CONTENT = 8 << 20;
 
 /**
- * Unpacks a layer of a container image: gzip of any number of members, zstd of any number of frames, or
- * not compressed at all, as its first bytes tell. Throws FormatError `LAYER_DAMAGED`.
+ * Unpacks a layer of a container image: gzip of any number of members, zstd of any number of frames, or not
+ * compressed at all, which its first bytes show. Throws FormatError `LAYER_DAMAGED`.
  */
 export async function* unpackLayer(
   name: string,
@@ -53,7 +53,7 @@ export async function* unpackLayer(
   }
 }
 
-/** Not stream.pipeline: an error of the input must come out as itself, not as a premature close. */
+/** Not stream.pipeline: an error of the input must be reported itself, not as a premature close. */
 async function* through(
   decoder: Gunzip | ZstdDecompress,
   stored: AsyncIterable<Uint8Array>,
@@ -116,7 +116,7 @@ async function* framePartsOf(stored: AsyncIterable<Uint8Array>): AsyncGenerator<
 const params = { [constants.ZSTD_d_windowLogMax]: MAX_WINDOW_LOG };
 const zstd = () => createZstdDecompress({ chunkSize: CHUNK, params });
 
-/** Undefined if it unpacks to a lot. */
+/** Undefined if it exceeds the limit for unpacking at once. */
 function atOnce(bytes: Uint8Array): Buffer | undefined {
   try {
     return zstdDecompressSync(bytes, { maxOutputLength: SMALL_CONTENT, params });

@@ -1,5 +1,5 @@
 /**
- * Where the frames of a zstd stream end, told without unpacking them: RFC 8878, 3.1. Needed since Node
+ * Finds the ends of the frames of a zstd stream without unpacking them: RFC 8878, 3.1. Needed because Node
  * stops after the first frame, and layers may have one frame for each file (zstd:chunked, pzstd).
  */
 const MAGIC = 0xfd2fb528;

@@ -4,12 +4,12 @@ import { sizeField, textField } from '../../core/json/fields.ts';
 import { parseJson } from '../../core/json/parse.ts';
 
 /**
- * The documents of container images as others write them: OCI image-spec v1.1, and Docker's "Image
- * Manifest V 2, Schema 2", whose members have the same names. Media types are not looked at: tools leave
- * them out or have their own, and what a document is, its members tell.
+ * The documents of container images as other tools write them: OCI image-spec v1.1, and Docker's "Image
+ * Manifest V 2, Schema 2", whose members have the same names. Media types are ignored: tools omit them or
+ * use their own, and the members show the kind of document.
  */
 
-/** More are in no image: the kernel's overlayfs takes 500. */
+/** Far more than an image can have: the kernel's overlayfs accepts 500. */
 const MAX_LAYERS = 1000;
 const MAX_MANIFESTS = 1000;
 
@@ -52,7 +52,7 @@ const archiveSchema = v.pipe(
 
 export type ImageDescriptor = v.InferOutput<typeof descriptorSchema>;
 export type ImageIndexEntry = v.InferOutput<typeof indexEntrySchema>;
-/** Spelt out: declarations cannot name what is inferred of the schema. */
+/** Written out, because declaration files cannot name the type inferred from the schema. */
 export interface ImageManifest {
   readonly schemaVersion: 2;
   readonly config: ImageDescriptor;
@@ -64,7 +64,7 @@ export type ImageDocument =
   | { readonly kind: 'index'; readonly manifests: readonly ImageIndexEntry[] }
   | ({ readonly kind: 'manifest' } & ImageManifest);
 
-/** An index or a manifest, as its members tell. Throws FormatError `JSON_SYNTAX`, `JSON_SCHEMA`. */
+/** An index or a manifest, distinguished by its members. Throws FormatError `JSON_SYNTAX`, `JSON_SCHEMA`. */
 export function decodeImageDocument(bytes: Uint8Array, source: string): ImageDocument {
   const about = { what: 'manifest of the container image', source };
   const { manifests } = parseJson(bytes, v.object({ manifests: v.optional(v.unknown()) }), about);
@@ -79,7 +79,7 @@ export function decodeImageConfig(bytes: Uint8Array, source: string): string {
     .architecture;
 }
 
-/** `manifest.json` of what `docker save` writes. */
+/** `manifest.json` of an archive by `docker save`. */
 export function decodeDockerArchive(bytes: Uint8Array, source: string): readonly ArchivedImage[] {
   return parseJson(bytes, archiveSchema, { what: 'manifest.json of the docker archive', source });
 }

@@ -7,7 +7,7 @@ import { openSquashfs } from './squashfs/index.ts';
 import { decodeSuperblock, SUPERBLOCKS_SIZE } from './superblock.ts';
 
 /**
- * Opens the root image of a live ISO in place, whatever its kind.
+ * Opens the root image of a live ISO in place, in any supported format.
  *
  * @throws UnsupportedError `ROOT_IMAGE_KIND`, and what the readers throw.
  */

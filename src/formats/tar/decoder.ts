@@ -5,16 +5,16 @@ import { decodePax, type PaxRecords } from './pax.ts';
 
 export type TarKind = 'file' | 'link' | 'folder' | 'other';
 
-/** A member of a tar. Nothing here becomes a name in a file system. */
+/** A member of a tar. Its path is never used as a path on disk. */
 export interface TarMember {
   readonly kind: TarKind;
   /** Without `./` and slashes at its ends; a byte of the archive is a character. */
   readonly path: string;
-  /** Of a hard link: the path of the file that it is another name of. */
+  /** For a hard link: the path of its target. */
   readonly target: string;
-  /** Bytes of contents that follow; 0 for what is no file. */
+  /** Size of the contents that follow; 0 if it is not a file. */
   readonly size: number;
-  /** Where the contents begin in the tar. */
+  /** Offset of the contents in the tar. */
   readonly offset: number;
 }
 
@@ -32,20 +32,20 @@ export interface TarLimits {
 }
 
 export interface TarDecoder {
-  /** What `chunk` brings. */
+  /** The events of `chunk`. */
   push(chunk: Uint8Array): Generator<TarEvent>;
   /**
-   * Right after a member: leaves its contents out. Returns how many bytes of the tar need not be pushed.
-   * The member has no `complete` then.
+   * Call right after a member to skip its contents. Returns how many bytes of the tar need not be pushed.
+   * The member then has no `complete` event.
    */
   skip(): number;
-  /** The end mark was seen: nothing that follows means anything. */
+  /** The end mark was seen; anything after it is ignored. */
   readonly ended: boolean;
   /** Call after the last chunk. Throws FormatError if the archive is cut short. */
   finish(): void;
 }
 
-/** Longer names are no names: Linux' PATH_MAX. */
+/** Longer names are refused: Linux' PATH_MAX. */
 const MAX_NAME = 4096;
 /** Room for the extended attributes of a file. */
 const MAX_PAX = 1 << 20;
@@ -53,11 +53,11 @@ const MAX_SPARSE_BLOCKS = 1 << 16;
 
 /**
  * A streaming decoder of tars in bounded memory, for untrusted input: ustar, GNU tar's long names and
- * sparse maps, pax headers. Not tar-stream, which has no bounds on names and headers and hands out
- * streams where a loop over events is wanted.
+ * sparse maps, pax headers. Not tar-stream, which has no limits for names and headers and returns streams
+ * instead of events.
  *
- * Sparse files and devices are members of the kind `other`, whose contents are left out. Throws FormatError `TAR`
- * with the offset; `TAR_PATH` for a path that leads out of the archive, `TAR_TOO_LARGE` past a limit.
+ * Sparse files and devices are members of the kind `other`, whose contents are left out. Throws FormatError
+ * `TAR` with the offset; `TAR_PATH` for a path that leads out of the archive, `TAR_TOO_LARGE` past a limit.
  */
 export function createTarDecoder(name: string, limits: TarLimits): TarDecoder {
   const block = Buffer.alloc(BLOCK);
@@ -71,7 +71,7 @@ export function createTarDecoder(name: string, limits: TarLimits): TarDecoder {
   let meta: { readonly type: string; readonly body: Buffer } | undefined;
   let reported: TarKind = 'other';
   let sparse: { readonly header: TarHeader; blocks: number } | undefined;
-  /** For the next member only, and for all that follow. */
+  /** Pax headers for the next member only, and for all following members. */
   let next: PaxRecords = {};
   let always: PaxRecords = {};
   let members = 0;
@@ -150,7 +150,7 @@ export function createTarDecoder(name: string, limits: TarLimits): TarDecoder {
     };
   }
 
-  /** The path without what means nothing. One that leads out of the archive is an attack. */
+  /** The normalized path. A path that leads out of the archive is an attack. */
   function clean(path: string): string {
     if (path.length > MAX_NAME) throw damaged('an oversized name');
     const parts = path.split('/').filter((part) => part !== '' && part !== '.');
@@ -176,7 +176,7 @@ export function createTarDecoder(name: string, limits: TarLimits): TarDecoder {
     return undefined;
   }
 
-  /** The contents are over. */
+  /** Called at the end of the contents. */
   function endData(): void {
     state = padding > 0 ? 'padding' : 'header';
     left = padding;
@@ -236,7 +236,7 @@ export function createTarDecoder(name: string, limits: TarLimits): TarDecoder {
       return state === 'end';
     },
     finish() {
-      // Go's writers always put an end mark; some others leave it out.
+      // Go's writers always add an end mark; some others omit it.
       if (state === 'end' || (state === 'header' && have === 0)) return;
       throw damaged('its end cut off');
     },
@@ -245,7 +245,7 @@ export function createTarDecoder(name: string, limits: TarLimits): TarDecoder {
 
 function kindOf(type: string, path: string, sparse: boolean): TarKind {
   if (sparse) return 'other';
-  // Before ustar, a slash at the end made a folder of a file.
+  // Before ustar, a trailing slash marked a folder.
   if (type === '5' || (type === '0' && path.endsWith('/'))) return 'folder';
   if (type === '0' || type === '7') return 'file';
   return type === '1' ? 'link' : 'other';

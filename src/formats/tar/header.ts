@@ -16,7 +16,7 @@ interface Field {
   readonly length: number;
 }
 
-/** What the fields say; names are the archive's bytes, one character each. */
+/** The decoded fields; names are the archive's bytes, one character each. */
 export interface TarHeader {
   readonly name: string;
   readonly link: string;
@@ -28,12 +28,12 @@ export interface TarHeader {
   readonly extended: boolean;
 }
 
-/** Throws Error, whose message says what is wrong: callers know the place. */
+/** Throws Error, to whose message callers add the offset. */
 export function decodeHeader(block: Buffer): TarHeader {
   checkSum(block);
   const type = String.fromCharCode(block[TYPE] || 0x30);
   const name = text(block, NAME);
-  // GNU tar ends the magic with blanks and has other things where POSIX has the prefix.
+  // GNU tar ends the magic with blanks and has other fields in place of POSIX's prefix.
   const posix = block.toString('latin1', MAGIC, MAGIC + 6) === 'ustar\0';
   const prefix = posix ? text(block, PREFIX) : '';
   return {
@@ -50,7 +50,7 @@ function text(block: Buffer, { at, length }: Field): string {
   return block.toString('latin1', at, end === -1 || end > at + length ? at + length : end);
 }
 
-/** The sum of all bytes, those of the checksum itself counted as blanks. */
+/** The sum of all bytes, with those of the checksum itself counted as blanks. */
 function checkSum(block: Buffer): void {
   let sum = CHECKSUM.length * 0x20;
   for (let i = 0; i < CHECKSUM.at; i++) sum += block[i] ?? 0;

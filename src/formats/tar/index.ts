@@ -4,7 +4,7 @@ import { createTarDecoder, type TarLimits, type TarMember } from './decoder.ts';
 import { BLOCK } from './header.ts';
 
 /**
- * The members of a tar that lies in a file, without reading their contents. Throws what
+ * The members of a tar file, without reading their contents. Throws what
  * {@link createTarDecoder} throws.
  */
 export async function* tarMembers(

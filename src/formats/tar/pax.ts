@@ -1,4 +1,4 @@
-/** What a pax extended header changes of the member that follows it. */
+/** The changes of a pax extended header to the next member. */
 export interface PaxRecords {
   path?: string;
   linkpath?: string;
@@ -8,10 +8,7 @@ export interface PaxRecords {
   sparse?: boolean;
 }
 
-/**
- * Decodes the "%d %s=%s\n" records of a pax extended header. What no one here asks for is skipped.
- * Throws Error, whose message says what is wrong.
- */
+/** Decodes the "%d %s=%s\n" records of a pax extended header. Unused records are skipped. Throws Error. */
 export function decodePax(body: Buffer): PaxRecords {
   const records: PaxRecords = {};
   for (let at = 0; at < body.length; ) {

@@ -26,13 +26,13 @@ export interface XzOptions {
 }
 
 /**
- * Decodes one .xz stream: `take` gives its bytes one after the other, `output` gets what they unpack
- * to. What is behind the stream stays untouched.
+ * Decodes one .xz stream: `take` returns its next bytes, `output` receives the unpacked data. Bytes after
+ * the stream are not read.
  *
- * Our own, since no decoder at hand tells runs of zeros as such: liblzma (the `xz` program and every
- * npm package is that) writes and checksums each byte of the gigabytes of zeros that an osmet has.
- * Headers, sizes and CRC32 checks are verified. CRC64 and SHA-256 checks of the contents are not:
- * the disk that an osmet makes is proved by its own SHA-256.
+ * Own code, because no other decoder reports runs of zeros as such: liblzma (used by `xz` and every npm
+ * package) writes and checksums each byte of the gigabytes of zeros in an osmet. Headers, sizes and CRC32
+ * checks are verified. CRC64 and SHA-256 checks of the contents are not: the disk made from an osmet is
+ * proved by its own SHA-256.
  *
  * @throws FormatError `XZ_BAD`, UnsupportedError `XZ_FILTER` or `XZ_DICTIONARY`.
  */
@@ -158,7 +158,7 @@ function dictionarySize(bits: number): number {
   });
 }
 
-/** The index repeats the sizes of all blocks: what it says must be what was read. */
+/** The index repeats the sizes of all blocks, which must match. */
 function checkIndex(
   { take, count }: Counting,
   records: readonly { unpadded: number; unpacked: number }[],
@@ -173,7 +173,7 @@ function checkIndex(
   if (vli(hashed) !== records.length) throw badLzma('the index has another number of blocks');
   for (const { unpadded, unpacked } of records) {
     if (vli(hashed) !== unpadded || vli(hashed) !== unpacked) {
-      throw badLzma('the index tells other sizes');
+      throw badLzma('the index has different sizes');
     }
   }
   const padding = (4 - ((count() - start) % 4)) % 4;

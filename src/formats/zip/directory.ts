@@ -10,7 +10,7 @@ const ENCRYPTED = 1 << 0;
 const HAS_DESCRIPTOR = 1 << 3;
 const ZIP64_EXTRA = 1;
 const ABSENT_32 = 0xffff_ffff;
-/** Of a directory that is read at once; an image's has one entry. */
+/** Limit of a directory, which is read at once; that of an image has one entry. */
 const MAX_DIRECTORY = 16 << 20;
 /** Unix mode bits in the upper half of the external attributes (4.4.15, hosts 3 and 19). */
 const UNIX_HOSTS = [3, 19];
@@ -35,7 +35,7 @@ const METHODS: Readonly<Record<number, string>> = {
 export const STORED = 0;
 export const DEFLATED = 8;
 
-/** One file in a zip, as the central directory has it. */
+/** One file in a zip, from the central directory. */
 export interface ZipEntry {
   readonly name: string;
   readonly rawName: Buffer;
@@ -44,9 +44,9 @@ export interface ZipEntry {
   readonly crc32: number;
   readonly compressedSize: number;
   readonly size: number;
-  /** Of its local header in the file. */
+  /** Offset of its local header in the file. */
   readonly start: number;
-  /** Where the directory begins, and with it the entry's room ends. */
+  /** Start of the directory, where the entry's data must have ended. */
   readonly limit: number;
   /** Neither a folder nor a link. */
   readonly regular: boolean;
@@ -56,7 +56,7 @@ export const hasDescriptor = ({ flags }: ZipEntry): boolean => (flags & HAS_DESC
 
 /**
  * The one regular file of a zip, found by its central directory. Throws FormatError `COMPRESSED_DAMAGED`, or
- * UnsupportedError `ZIP_KIND` for a zip of several files or of a kind that is not read.
+ * UnsupportedError `ZIP_KIND` for a zip of several files or of an unsupported kind.
  */
 export async function onlyEntry(source: Source): Promise<ZipEntry> {
   const ends = await findEnds(source);
@@ -80,13 +80,16 @@ export async function onlyEntry(source: Source): Promise<ZipEntry> {
     throw zipKind(
       source.name,
       only ? `of ${files.length} files (${names.join(', ')}${more})` : 'without a regular file',
-      'unpack the right file and offer it instead',
+      'unpack the right file and put it into the folder instead',
     );
   }
   if (only.flags & ENCRYPTED) throw zipKind(source.name, 'that is encrypted');
   if (only.method !== STORED && only.method !== DEFLATED) {
     const method = METHODS[only.method] ?? `method ${only.method}`;
-    throw zipKind(source.name, `compressed with ${method}; only deflate and stored files are read`);
+    throw zipKind(
+      source.name,
+      `compressed with ${method}; only deflate and stored files are supported`,
+    );
   }
   return only;
 }
@@ -129,7 +132,7 @@ function decodeEntry(
   let size = fixed.readUInt32LE(24);
   let compressedSize = fixed.readUInt32LE(20);
   let offset = fixed.readUInt32LE(42);
-  // 4.5.3: of these, the extra field has those that do not fit, in this order.
+  // 4.5.3: the extra field has those of these that do not fit, in this order.
   const wide = zip64Extra(extras);
   let taken = 0;
   const widen = (narrow: number) => {
@@ -158,7 +161,7 @@ function decodeEntry(
   };
 }
 
-/** What was read from a pipe may be marked as one. */
+/** Files read from a pipe may be marked as pipes. */
 function hasContents(fixed: Buffer): boolean {
   const type = (fixed.readUInt32LE(38) >>> 16) & S_IFMT;
   return !UNIX_HOSTS.includes(fixed[5] ?? 0) || (type !== S_IFDIR && type !== S_IFLNK);
@@ -185,7 +188,7 @@ export function damagedZip(file: string, problem: string): FormatError {
 const zipKind = (
   file: string,
   problem: string,
-  hint = 'unpack it and offer the file in it instead',
+  hint = 'unpack it and put its file into the folder instead',
 ) =>
   new UnsupportedError(`${file} is a zip ${problem}`, {
     code: 'ZIP_KIND',

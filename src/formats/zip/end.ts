@@ -8,23 +8,23 @@ const LOCATOR = 0x07064b50;
 const LOCATOR_BYTES = 20;
 const END64 = 0x06064b50;
 const END64_BYTES = 56;
-/** Ends that are looked into: a comment can fake thousands. */
+/** Limit of ends that are checked, because a comment can fake thousands. */
 const MAX_ENDS = 4;
 
-/** What the end of a zip says of its central directory. */
+/** The description of the central directory at the end of a zip. */
 export interface EndOfZip {
   readonly entries: number;
   /** Where the directory is in the file, and its length in bytes. */
   readonly start: number;
   readonly length: number;
-  /** Bytes in front of the zip, which its offsets do not count. */
+  /** Bytes before the zip, which its offsets do not count. */
   readonly prefix: number;
 }
 
 /**
- * All ends that this zip may have, the likeliest first. Its comment comes behind the end and may hold
- * anything, even the end of another zip: an end has to have a comment that reaches to the end of the file,
- * and a directory in front of it. One without bytes in front of the zip is preferred to others.
+ * All possible ends of this zip, the likeliest first. The comment after the end may hold anything, even the
+ * end of another zip, so an end must have a comment that extends to the end of the file and a directory
+ * before it. An end that implies no bytes before the zip is preferred.
  */
 export async function findEnds(source: Source): Promise<EndOfZip[]> {
   const from = Math.max(0, source.size - END_BYTES - MAX_COMMENT);
@@ -65,7 +65,7 @@ async function readEnd(source: Source, end: Buffer, at: number): Promise<EndOfZi
   return { entries, start, length, prefix };
 }
 
-/** Of a zip64, right in front of the locator (without extensible data, which nobody writes). */
+/** The end of a zip64, right before the locator (without extensible data, which is not used in practice). */
 async function readEnd64(source: Source, at: number) {
   const both = Buffer.alloc(END64_BYTES + LOCATOR_BYTES);
   if (at < both.length) return undefined;

@@ -6,14 +6,14 @@ import { damagedZip, hasDescriptor, STORED, type ZipEntry } from './directory.ts
 /** APPNOTE.TXT 6.3.10, 4.3.7. */
 const LOCAL = 0x04034b50;
 const LOCAL_BYTES = 30;
-/** Fields that local header and directory have in common, as their places in the local header. */
+/** Offsets in the local header of the fields that it shares with the directory. */
 const CRC_AT = 14;
 const COMPRESSED_AT = 18;
 const SIZE_AT = 22;
 const ABSENT_32 = 0xffff_ffff;
 
 /**
- * The contents of `entry`, off the chunks of its whole zip, which are read to their end. Compares sizes and
+ * The contents of `entry`, from the chunks of its whole zip, which is read to its end. Checks sizes and
  * CRC-32. Throws FormatError `COMPRESSED_DAMAGED` and what zlib throws.
  */
 export async function* unzipEntry(
@@ -48,13 +48,13 @@ export async function* unzipEntry(
     yield chunk;
   }
   if (size !== entry.size) throw bad('whose file has another size than its directory says');
-  // Behind the end of a deflate stream there may be room: size and CRC-32 say that nothing is missing.
+  // There may be space after the end of a deflate stream; size and CRC-32 prove that nothing is missing.
   for await (const _room of all(data));
   if (crc !== entry.crc32) throw bad('whose file does not have its CRC-32');
   for await (const _rest of all(feed));
 }
 
-/** Where a descriptor follows the data, the header in front of it says nothing. */
+/** If a descriptor follows the data, the header before it has no sizes. */
 function agrees(local: Buffer, entry: ZipEntry): boolean {
   if (local.readUInt16LE(8) !== entry.method) return false;
   if (hasDescriptor(entry)) return true;

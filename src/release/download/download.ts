@@ -14,9 +14,9 @@ import { readKeyring } from './keyring.ts';
 import { checkSignature } from './signature.ts';
 
 export interface DownloadOptions {
-  /** Where the files go, under the names of their locations. */
+  /** Folder for the files, under the names of their locations. */
   readonly folder: string;
-  /** Files under way at a time. */
+  /** Files to download at a time. */
   readonly parallel: number;
   /** Check the detached signature of every file, at hand or fetched, against the public keys in this file. */
   readonly keyring?: string | undefined;
@@ -25,7 +25,7 @@ export interface DownloadOptions {
   /** How often and how fast to try again; as in {@link fetchFile}. */
   readonly attempts?: number | undefined;
   readonly pause?: number | undefined;
-  /** Bytes of one file that are too many. */
+  /** Maximum size of a file in bytes. */
   readonly limit?: number | undefined;
   /** Carries the requests, with the proxies and certificates of the environment that it was made with. */
   readonly http?: Http | undefined;
@@ -33,7 +33,7 @@ export interface DownloadOptions {
   readonly progress?: Progress | undefined;
 }
 
-/** A released file that could not be had, and why. */
+/** A released file that could not be downloaded or verified, and why. */
 export interface DownloadFailure {
   readonly artifact: StreamArtifact;
   readonly error: unknown;
@@ -48,14 +48,14 @@ export async function download(
   artifacts: readonly StreamArtifact[],
   options: DownloadOptions,
 ): Promise<DownloadFailure[]> {
-  const { folder, parallel, keyring, signal } = options;
+  const { folder, parallel, keyring, signal, http = createHttp() } = options;
   // Before gigabytes are fetched.
   const keys = keyring === undefined ? undefined : await readKeyring(keyring, signal);
   await makeFolder(folder);
   // Artifacts may share a file.
   const files = [...new Map(artifacts.map((one) => [one.releasedName, one])).values()];
   const settled = await sideBySide(files, parallel, (artifact) =>
-    downloadOne(artifact, keys, options),
+    downloadOne(artifact, keys, { ...options, http }),
   );
   throwIfAborted(signal);
   return settled.flatMap((one, i) => {
@@ -67,10 +67,9 @@ export async function download(
 async function downloadOne(
   artifact: StreamArtifact,
   keys: Buffer | undefined,
-  options: DownloadOptions,
+  options: DownloadOptions & { readonly http: Http },
 ): Promise<void> {
-  const { folder, acceptKeys, signal, attempts, pause, limit, progress = silent } = options;
-  const { http = createHttp() } = options;
+  const { folder, acceptKeys, signal, attempts, pause, limit, http, progress = silent } = options;
   const { releasedName, location, releasedSha256, signature } = artifact;
   throwIfAborted(signal);
   const path = join(folder, releasedName);
@@ -98,7 +97,7 @@ async function downloadOne(
   }
 }
 
-/** A signature of something else proves nothing of what the stream promises. */
+/** A signature of another file proves nothing about the one in the stream. */
 async function proveAtHand(
   { releasedName, releasedSha256 }: StreamArtifact,
   path: string,
@@ -109,7 +108,7 @@ async function proveAtHand(
   throw new IntegrityError(`${releasedName} does not have the SHA-256 of the stream`, {
     code: 'RELEASED_DIGEST',
     context: { file: path, expected: releasedSha256, found: sha256 },
-    hint: 'remove it, so that it is fetched again',
+    hint: 'remove it, so that it is downloaded again',
   });
 }
 

@@ -109,7 +109,7 @@ describe('keyrings', () => {
     expect(code).not.toBe(3);
   });
 
-  test('what is none is told before anything is fetched', async () => {
+  test('a file that is not a keyring is reported before any download', async () => {
     await writeFile(path('text'), 'no keys');
     await writeFile(path('empty'), '');
     const text = await armored('good.asc');
@@ -127,7 +127,7 @@ describe('keyrings', () => {
     expect(await check('good', '/dev/zero')).toMatchObject({ code: 3, left: [] });
   });
 
-  test('armor is decoded to what the binary export has', async () => {
+  test('armor decodes to the binary export', async () => {
     expect(await readKeyring(path('keys.asc'))).toEqual(await readFile(path('keys.gpg')));
   });
 });
@@ -174,7 +174,7 @@ describe('signatures', () => {
   });
 });
 
-test('a gpgv that is missing or fails says nothing of the file', async () => {
+test('a missing or failing gpgv says nothing about the file', async () => {
   const bin = path('bin');
   await mkdir(bin);
   const { PATH } = process.env;

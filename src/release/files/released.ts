@@ -24,7 +24,7 @@ import { unzipEntry } from '../../formats/zip/unzip.ts';
 import type { StreamArtifact } from '../stream/artifacts.ts';
 import type { Compression } from '../stream/names.ts';
 
-/** A released file at hand. */
+/** A local released file. */
 export interface ReleasedFile {
   readonly path: string;
   readonly compression: Compression;
@@ -32,7 +32,7 @@ export interface ReleasedFile {
 
 /**
  * Finds an artifact's file in a folder: the released file or, where the stream attests the
- * uncompressed bytes too, one that somebody has unpacked already. Undefined if neither is there.
+ * uncompressed bytes too, an already unpacked copy. Undefined if neither exists.
  */
 export async function findReleased(
   folder: string,
@@ -57,7 +57,7 @@ export async function findReleased(
   return undefined;
 }
 
-/** The bytes of a released file's target, and what was read to get them. */
+/** The bytes of a released file's target, and the digest of the file. */
 export interface ReleasedReader {
   /** Uncompressed; iterate once. Chunks are the receiver's to keep. */
   readonly target: AsyncIterable<Uint8Array>;
@@ -69,10 +69,9 @@ const CHUNK = 1 << 20;
 
 /**
  * Streams a released file, decompressing on the way: gz, zip and zst by Node's zlib, xz by the `xz`
- * program. All members, frames and streams of a file count, and nothing may lie behind the last of them.
- * Nothing is unpacked to disk, and the file's own SHA-256 falls out of the same read. `target` throws
- * FormatError `COMPRESSED_DAMAGED`, UnsupportedError `ZIP_KIND` or `WINDOW_TOO_LARGE`, or ToolError
- * `TOOL_MISSING`.
+ * program. All members, frames and streams of a file are read, and nothing may follow the last one. Nothing
+ * is unpacked to disk, and the same read gives the file's own SHA-256. `target` throws FormatError
+ * `COMPRESSED_DAMAGED`, UnsupportedError `ZIP_KIND` or `WINDOW_TOO_LARGE`, or ToolError `TOOL_MISSING`.
  */
 export function readReleased(file: ReleasedFile, signal?: AbortSignal): ReleasedReader {
   const hasher = createHasher();
@@ -155,7 +154,7 @@ async function* decompress(
   }
 }
 
-/** Refuses a file whose extension is that of another kind, which decompressors call damaged. */
+/** Refuses a file whose extension does not match its kind, which decompressors would call damaged. */
 async function checkKind(
   iterator: AsyncIterator<Uint8Array>,
   compression: Exclude<Compression, 'none'>,
@@ -200,7 +199,8 @@ async function* throughXz(
     const result = await xz;
     await feeding;
     throwIfAborted(signal);
-    // If reading failed, xz merely saw an early end. EPIPE is the reverse: xz gave up, its exit tells.
+    // If reading failed, xz only saw an early end. EPIPE is the reverse: xz gave up, and its exit has the
+    // reason.
     if (readFailure instanceof RehydrateError) throw readFailure;
     if (result.failed) {
       if (result.code === 'ENOENT')
@@ -213,7 +213,7 @@ async function* throughXz(
   }
 }
 
-/** Errors of reading and cancelling pass; what the decompressor says means a broken file. */
+/** Errors of reading and cancelling pass unchanged; errors of the decompressor mean a damaged file. */
 function damaged(error: unknown, path: string): unknown {
   if (error instanceof RehydrateError) return error;
   const why = error instanceof Error ? error.message : '';

@@ -56,7 +56,7 @@ describe('meta.json of coreos-assembler', () => {
     });
   });
 
-  test('tells its architecture, or its files do', () => {
+  test('its architecture comes from the metadata, or from its file names', () => {
     const other = JSON.parse(JSON.stringify(META).replaceAll('x86_64', 's390x'));
     expect(Object.keys(decode(other).architectures)).toEqual(['s390x']);
     const named = { ...META, ref: 'fedora/x86_64/coreos/stable' };

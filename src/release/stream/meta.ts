@@ -29,12 +29,12 @@ export const metaSchema = v.object({
 
 type Meta = v.InferOutput<typeof metaSchema>;
 
-/** Tells build metadata from a stream: only the former says `images` and `buildid` at the top. */
+/** Whether it is build metadata: only that has `images` and `buildid` at the top. */
 export function isMetaDocument(document: object): boolean {
   return 'buildid' in document && 'images' in document;
 }
 
-/** Images that a stream names otherwise than coreos-assembler, or nests under another platform. */
+/** Images with another name or platform in streams than in coreos-assembler. */
 const PLACES: ReadonlyMap<string, readonly [platform: string, format: string, role: FileRole]> =
   new Map([
     ['live-iso', ['metal', 'iso', 'disk']],
@@ -98,7 +98,7 @@ function archOf({ images, ...meta }: Meta, source: string): Arch {
   const found = ARCHITECTURES.filter((arch) => paths.some((path) => path.includes(`.${arch}.`)));
   const [only, ...more] = found;
   if (only !== undefined && more.length === 0) return only;
-  throw new FormatError('the build metadata (meta.json) does not say of which architecture it is', {
+  throw new FormatError('the build metadata (meta.json) does not name its architecture', {
     code: 'META_ARCH',
     context: { file: source, found: found.join(', ') || named || 'none' },
     hint: 'use the stream JSON of the release, or a meta.json with coreos-assembler.basearch',

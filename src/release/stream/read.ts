@@ -8,7 +8,7 @@ import { type Stream, streamSchema } from './schema.ts';
 /** Real streams are some 60 KiB; this leaves room without letting one exhaust memory. */
 export const MAX_STREAM_BYTES = 16 << 20;
 
-/** As much of a document as tells which of the three it is. */
+/** The members that show which of the three kinds a document is. */
 const kindSchema = v.looseObject({ release: v.optional(v.unknown()) });
 
 /**
@@ -27,7 +27,10 @@ export function decodeStream(bytes: Uint8Array, source: string): Stream {
   return streamOfRelease(parseJson(bytes, releaseSchema, { what: 'release JSON', source }));
 }
 
-/** Reads and decodes a stream or release JSON file of at most 16 MiB; keeps the bytes, which travel as they are. */
+/**
+ * Reads and decodes a stream or release JSON file of at most 16 MiB; keeps the bytes, which go into the
+ * bundle unchanged.
+ */
 export async function readStream(
   path: string,
   signal?: AbortSignal,

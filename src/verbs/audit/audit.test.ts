@@ -137,7 +137,7 @@ test('a sound bundle is GOOD, in every form of the report', async () => {
   expect(await readdir(folder)).not.toContain('bad');
 });
 
-test('BAD: where it differs, how much, in words, and a file to look at', async () => {
+test('BAD: where and how it differs, in words, with a file to inspect', async () => {
   await using root = await temporaryFolder();
   const stage = await setUp(root.path);
   const edits = new Map([
@@ -218,10 +218,10 @@ test('a damaged blob is BAD; a released file that is not the released one proves
   expect(code).toBe(4);
   expect(one(report, 'qemu')).toMatchObject({ status: 'BAD', error: { code: 'BLOB_DIGEST' } });
   expect(one(report, 'qemu').difference).toBeUndefined();
-  expect(stderr).toContain('where it differs is not known');
+  expect(stderr).toContain('cannot show where it differs');
 });
 
-test('FAIL: what could not be tried says nothing of the bundle, and spares the rest', async () => {
+test('FAIL: an artifact that could not be tried does not affect the others', async () => {
   await using root = await temporaryFolder();
   const stage = await setUp(root.path);
   await rm(join(root.path, 'cache'), { recursive: true });
@@ -240,7 +240,7 @@ test('FAIL: what could not be tried says nothing of the bundle, and spares the r
   expect(schemaErrors('audit-report', JSON.parse(JSON.stringify(report)))).toEqual([]);
 });
 
-test('UNCOVERED: what the bundle says that it lacks', async () => {
+test('UNCOVERED: artifacts that the bundle lists as missing', async () => {
   await using root = await temporaryFolder();
   const small = await writeSyntheticRelease(join(root.path, 'release'));
   await rm(join(small.folder, 'x-nutanix.qcow2'));
@@ -292,7 +292,10 @@ test('shards judge each artifact once and merge into one report', async () => {
   expect(merged.request).toEqual(whole.report?.request);
 
   const incomplete = await cli(['audit', '--merge', ...folders.slice(1), '--report', out]);
-  expect(incomplete).toMatchObject({ code: 2, stderr: expect.stringContaining(`1/${of} missing`) });
+  expect(incomplete).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining(`missing: 1/${of}`),
+  });
   const twice = await cli(['audit', '--merge', ...folders, folders[0] ?? '', '--report', out]);
   expect(twice).toMatchObject({ code: 2, stderr: expect.stringContaining('AUDIT_TWICE') });
 });

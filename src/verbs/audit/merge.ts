@@ -12,8 +12,8 @@ export interface NamedReport {
 }
 
 /**
- * One report of the shards of an audit, which are believed: see `parts.ts` for what proves them. Throws UsageError
- * `AUDIT_INCOMPLETE` if a shard is missing, `AUDIT_TWICE` for a shard or an artifact that is there twice,
+ * Merges the reports of an audit's shards without checking them: `parts.ts` proves them. Throws UsageError
+ * `AUDIT_INCOMPLETE` if a shard is missing, `AUDIT_TWICE` for a shard or an artifact that occurs twice,
  * `AUDIT_REQUESTS` if the shards differ in their options, IntegrityError `AUDIT_BUNDLES` if they are of
  * different bundles.
  */
@@ -49,7 +49,7 @@ export function mergeReports(reports: readonly NamedReport[]): AuditReport {
 
 function refuseOther(first: NamedReport, source: string, report: AuditReport): void {
   if (report.bundle.index !== first.report.bundle.index) {
-    throw new IntegrityError(`${source} is of another bundle than ${first.source}`, {
+    throw new IntegrityError(`${source} audits another bundle than ${first.source}`, {
       code: 'AUDIT_BUNDLES',
       context: { expected: first.report.bundle.index, found: report.bundle.index },
       hint: 'merge reports of one bundle only',
@@ -58,7 +58,7 @@ function refuseOther(first: NamedReport, source: string, report: AuditReport): v
   const asked = ({ request: { engine, arches, platforms, formats } }: AuditReport) =>
     JSON.stringify([engine, arches, platforms, formats]);
   if (asked(report) === asked(first.report)) return;
-  throw new UsageError(`${source} was asked for other things than ${first.source}`, {
+  throw new UsageError(`${source} has another request than ${first.source}`, {
     code: 'AUDIT_REQUESTS',
     context: { expected: asked(first.report), found: asked(report) },
     hint: 'give each shard the same --engine, --arch, --platform and --format',
@@ -75,7 +75,7 @@ function refuseMissing(reports: readonly NamedReport[]): void {
     shards.some((other, j) => j < i && other.index === shard.index && other.of === shard.of),
   );
   if (twice) {
-    throw new UsageError(`shard ${shardText(twice)} is there twice`, {
+    throw new UsageError(`shard ${shardText(twice)} is given twice`, {
       code: 'AUDIT_TWICE',
       hint: 'name the folder of each shard once',
     });
@@ -84,9 +84,12 @@ function refuseMissing(reports: readonly NamedReport[]): void {
   const names = missing.map((index) => shardText({ index, of }));
   throw new UsageError(
     odd === -1
-      ? `the reports are not all: ${names.join(', ')} missing`
-      : `${reports[odd]?.source} is of ${shards[odd]?.of} shards, others of ${of}`,
-    { code: 'AUDIT_INCOMPLETE', hint: 'run what is missing, and name the folders of all shards' },
+      ? `reports are missing: ${names.join(', ')}`
+      : `${reports[odd]?.source} is one of ${shards[odd]?.of} shards, others of ${of}`,
+    {
+      code: 'AUDIT_INCOMPLETE',
+      hint: 'audit the missing shards, and name the folders of all shards',
+    },
   );
 }
 
@@ -126,7 +129,7 @@ function mergeArch(arch: Arch, reports: readonly NamedReport[]): AuditedArchitec
   ];
 }
 
-/** Where shards ran with different versions, all of them are told. */
+/** If shards ran with different versions, all of them are listed. */
 function mergeTools(reports: readonly AuditReport[]): Record<string, string> {
   const tools = new Map<string, Set<string>>();
   for (const { tools: found } of reports) {

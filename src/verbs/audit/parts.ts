@@ -19,13 +19,13 @@ import { REPORT_FILES } from './write-report.ts';
 
 /** The report of a shard, as it was read. */
 export interface Part extends NamedReport {
-  /** Of its audit.json. */
+  /** Hash of its audit.json. */
   readonly sha256: Sha256;
   /** Its audit.intoto.dsse.json, if there is one. */
   readonly envelope: Buffer | undefined;
 }
 
-/** Bytes; a report has some hundred for each image. */
+/** In bytes. Far more than a report over all images takes. */
 const MAX_REPORT = 64 << 20;
 
 export async function readPart(folder: string, signal?: AbortSignal): Promise<Part> {
@@ -44,22 +44,22 @@ export async function readPart(folder: string, signal?: AbortSignal): Promise<Pa
 }
 
 /**
- * Checks that a report judges what its bundle has for its request and its shard, each artifact once and by the
- * digest that the bundle promises, and nothing else. Throws IntegrityError `AUDIT_PLAN` or `AUDIT_BUNDLES`.
+ * Checks that a report judges exactly the artifacts that its bundle has for its request and shard, each
+ * once and by the digest that the bundle records. Throws IntegrityError `AUDIT_PLAN` or `AUDIT_BUNDLES`.
  */
 export function checkPlan({ source, report }: NamedReport, bundle: Bundle): void {
   if (report.bundle.index !== bundle.digest) {
-    throw new IntegrityError(`${source} is of another bundle than ${bundle.path}`, {
+    throw new IntegrityError(`${source} audits another bundle than ${bundle.path}`, {
       code: 'AUDIT_BUNDLES',
       context: { expected: bundle.digest, found: report.bundle.index },
       hint: 'name the bundle that was audited with --bundle',
     });
   }
   const fail = (what: string, cause?: unknown) =>
-    new IntegrityError(`${source} is not what an audit of the bundle gives: ${what}`, {
+    new IntegrityError(`${source} does not match the bundle: ${what}`, {
       code: 'AUDIT_PLAN',
       context: { report: source, bundle: bundle.path },
-      hint: 'run this shard again',
+      hint: 'audit this shard again',
       ...(cause === undefined ? {} : { cause }),
     });
   const planned = planOf(report, bundle, fail);
@@ -73,7 +73,7 @@ export function checkPlan({ source, report }: NamedReport, bundle: Bundle): void
   }
   const counts = countStatuses(report.architectures);
   const isSummed = JSON.stringify(counts) === JSON.stringify(report.counts);
-  if (!isSummed || report.verdict !== worstOf(counts)) throw fail('its sums are wrong');
+  if (!isSummed || report.verdict !== worstOf(counts)) throw fail('its totals are wrong');
 }
 
 type Fail = (what: string, cause?: unknown) => IntegrityError;
@@ -135,7 +135,7 @@ const envelopeSchema = v.object({
 
 const KEY_TYPES: ReadonlySet<string | undefined> = new Set(['ed25519', 'ec', 'rsa']);
 
-/** Public keys in PEM, or private ones, of which the public half is taken. Throws UsageError `SIGN_KEY`. */
+/** Public keys in PEM, or private ones, whose public half is used. Throws UsageError `SIGN_KEY`. */
 export function publicKey(pem: Buffer): KeyObject {
   try {
     const key = createPublicKey(pem);
@@ -162,10 +162,10 @@ export function checkSigned(
     new IntegrityError(`${source} ${what}`, {
       code: 'AUDIT_UNSIGNED',
       context: { report: source },
-      hint: 'run this shard with --sign-key, and name its public key with --part-key',
+      hint: 'audit this shard with --sign-key, and name its public key with --part-key',
       ...(cause === undefined ? {} : { cause }),
     });
-  if (envelope === undefined) throw fail('is not signed, so it cannot go into a signed report');
+  if (envelope === undefined) throw fail('is not signed, so it cannot be part of a signed report');
   const { payload, signatures } = decodeEnvelope(envelope, source, fail);
   const isSigned = keys.some((key) =>
     signatures.some(({ sig }) => {
@@ -176,10 +176,10 @@ export function checkSigned(
   if (!isSigned) throw fail('is not signed by any of these keys');
   const expected: unknown = JSON.parse(JSON.stringify(statementOf(report, { report: sha256 })));
   if (!isDeepStrictEqual(parsed(payload), expected))
-    throw fail('has another report than the one that was signed');
+    throw fail('holds another report than the one that was signed');
 }
 
-/** Signed, but by whom we trust: what is no JSON is no statement of ours either. */
+/** Parses the envelope after its signature was checked; invalid JSON is an invalid signature. */
 function parsed(payload: Buffer): unknown {
   try {
     return JSON.parse(payload.toString());

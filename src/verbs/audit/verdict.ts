@@ -19,15 +19,15 @@ export function worstOf(counts: Readonly<Record<Status, number>>): Status {
   return WORST_FIRST.find((status) => counts[status] > 0) ?? 'GOOD';
 }
 
-/** What BAD means for an artifact: wrong or malformed bytes. All other errors are FAIL. */
+/** Errors that make an artifact BAD: wrong or malformed bytes. All others make it FAIL. */
 export function statusOf(error: unknown): 'BAD' | 'FAIL' {
   const kind = error instanceof RehydrateError ? error.kind : undefined;
   return kind === 'integrity' || kind === 'format' ? 'BAD' : 'FAIL';
 }
 
 /**
- * The error that a report amounts to; undefined if all is GOOD. Its kind is `integrity` if anything is BAD,
- * else that of the worst reason why something could not be tried, else `unsupported` for what is uncovered.
+ * The error for a report; undefined if everything is GOOD. Its kind is `integrity` if anything is BAD,
+ * else that of the worst FAIL, else `unsupported`.
  * Undefined kinds are bugs.
  */
 export function auditFailure(

@@ -21,7 +21,7 @@ export const REPORT_FILES = {
 export interface WriteReportOptions {
   /** Private key in PEM; without one there is no envelope. */
   readonly signingKey?: Buffer | undefined;
-  /** Of the signed statements that a merged report rests on. */
+  /** Hashes of the signed statements that a merged report is based on. */
   readonly inputs?: readonly Sha256[] | undefined;
   readonly signal?: AbortSignal | undefined;
 }

@@ -23,7 +23,7 @@ import type { OpenBase } from './open-base.ts';
 
 export interface ArtifactContext {
   readonly folder: string;
-  /** Release of the ISO; artifacts of another one are refused. */
+  /** Release of the ISO; artifacts from another release are refused. */
   readonly release: string;
   readonly bases: ReadonlyMap<BaseName, OpenBase>;
   readonly writer: BundleWriter;
@@ -35,10 +35,9 @@ export interface ArtifactContext {
 }
 
 /**
- * Works out how one released artifact is made from the bases, writes its delta if it needs one, and
- * checks on the way that the file at hand is the released one. Throws UnsupportedError
- * `RELEASE_DIFFERS` or `FILE_MISSING`, IntegrityError `RELEASED_DIGEST`, `TARGET_DIGEST` or
- * `METAL_DIFFERS`.
+ * Works out how to make one released artifact from the bases, writes its delta if it needs one, and checks
+ * on the way that the local file is the released one. Throws UnsupportedError `RELEASE_DIFFERS` or
+ * `FILE_MISSING`, IntegrityError `RELEASED_DIGEST`, `TARGET_DIGEST` or `METAL_DIFFERS`.
  */
 export async function dehydrateArtifact(
   artifact: StreamArtifact,
@@ -61,7 +60,7 @@ export async function dehydrateArtifact(
     if (encoded) return recordFile(served, encoded);
   }
   const encoded = await encode(artifact, file, base, context);
-  if (encoded === undefined) throw new Error('any file can be taken as it is');
+  if (encoded === undefined) throw new Error('any file can be stored unchanged');
   noteContainer(artifact, encoded, context);
   return recordFile(artifact, encoded);
 }
@@ -72,13 +71,13 @@ function baseFor(
 ): OpenBase {
   const available = new Set(bases.keys());
   const base = bases.get(chooseBase(expectedImage(platform, plainFormat(format)), available));
-  if (base === undefined) throw new Error('there is always the ISO');
+  if (base === undefined) throw new Error('the ISO is always among the bases');
   return base;
 }
 
 /**
- * Where the stream attests the compressed bytes only (gcp's tar.gz), these are the artifact, if they can
- * be made again; otherwise it is what they unpack to, attested by ourselves.
+ * If the stream attests only the compressed bytes (gcp's tar.gz), these are the artifact if they can be
+ * reproduced; otherwise the artifact is the unpacked file, attested by our own hash.
  */
 const asServed = (artifact: StreamArtifact): StreamArtifact => ({
   ...artifact,
@@ -99,7 +98,7 @@ function encode(
   return encodeFile({ ...context, file, attested, base }, how);
 }
 
-/** The artifact is a base as it is. A file at hand has to agree, but nothing is taken from it. */
+/** The artifact is identical to a base. A local file must agree, but nothing is taken from it. */
 async function fromWhole(
   artifact: StreamArtifact,
   base: OpenBase,
@@ -116,7 +115,7 @@ async function fromWhole(
   if (file === undefined) return record(artifact, { ...whole, releasedSize: undefined });
   const reader = readReleasedOnce(file, signal);
   using hashing = pool.hashing(size, signal);
-  // How long the file will be is not known before its end.
+  // The length of the file is not known before its end.
   await inPhase(progress, { subject, phase: 'match' }, async (onBytes) => {
     for await (const chunk of reader.target) {
       await hashing.update(chunk);
@@ -145,7 +144,7 @@ function noteContainer(
 function recordFile(artifact: StreamArtifact, encoded: EncodedFile): RecipeArtifact {
   const { platform, format } = artifact;
   const expected = expectedImage(platform, plainFormat(format))?.container;
-  // A file of the ISO (PXE) is whatever it is.
+  // A file of the ISO (PXE) may have any format.
   const container = expected === 'iso-file' ? expected : encoded.container;
   const { recipe, target, releasedSize } = encoded;
   return record(artifact, { recipe, container, ...target, releasedSize });
@@ -158,7 +157,7 @@ function record(
     readonly container: Container;
     readonly size: number;
     readonly sha256: RecipeArtifact['sha256'];
-    /** Undefined if the released file was not read, but one that somebody unpacked. */
+    /** Undefined if an already unpacked copy was read instead of the released file. */
     readonly releasedSize: number | undefined;
   },
 ): RecipeArtifact {

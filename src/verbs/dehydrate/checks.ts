@@ -5,8 +5,8 @@ import type { ReleasedFile } from '../../release/files/released.ts';
 import { plainFormat, type StreamArtifact } from '../../release/stream/artifacts.ts';
 import type { OpenBase } from './open-base.ts';
 
-// A message of these may end up in a bundle, as the reason why an artifact is missing: it stays as it is,
-// so that the same inputs give the same bundle.
+// These messages may end up in a bundle as the reason why an artifact is missing. Changing one changes the
+// bundle that the same inputs give.
 
 /** Throws UnsupportedError `RELEASE_DIFFERS`. */
 export function refuseOtherRelease(artifact: StreamArtifact, release: string): void {
@@ -27,8 +27,8 @@ export function fileMissing({ releasedName, location }: StreamArtifact): Unsuppo
 }
 
 /**
- * A metal disk that the ISO should regenerate but does not comes from another build: no delta papers
- * over that. Throws IntegrityError `METAL_DIFFERS`.
+ * A metal disk that the ISO should regenerate but does not must come from another build, and a delta would
+ * hide that. Throws IntegrityError `METAL_DIFFERS`.
  */
 export function refuseOtherMetal(
   artifact: StreamArtifact,
@@ -54,7 +54,7 @@ export interface FoundFile {
   readonly target: BlobRef;
 }
 
-/** What the stream says that a file is; a digest that it does not attest is undefined. */
+/** The digests that the stream attests for a file; undefined where it attests none. */
 export interface AttestedFile {
   /** For messages. */
   readonly name: string;
@@ -65,7 +65,7 @@ export interface AttestedFile {
   readonly target: Sha256 | undefined;
 }
 
-/** Somebody may have unpacked the released file: then only what it unpacks to can be checked. */
+/** If the released file was already unpacked, only the digest of its contents can be checked. */
 export function attestedOf(
   { releasedName, releasedSha256, compression, sha256 }: StreamArtifact,
   file: ReleasedFile,

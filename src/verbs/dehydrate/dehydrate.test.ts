@@ -23,7 +23,7 @@ async function setUp(root: string, options?: Parameters<typeof writeSyntheticRel
   return { release, bundle: join(root, 'bundle') };
 }
 
-test('a release becomes a bundle that gives every file back', async () => {
+test('a release becomes a bundle that reproduces every file', async () => {
   await using root = await temporaryFolder();
   const { release, bundle } = await setUp(root.path);
   const { code, stdout, stderr } = await run(release, bundle);
@@ -155,7 +155,7 @@ test('metal is not needed as a file, and is never taken from one', async () => {
   expect(stdout.toString()).toMatch(/^metal\/raw +raw +\S+ \S+ +- +none/m);
 });
 
-test('an engine that gives other bytes than the osmet promises is caught', async () => {
+test('an engine whose disk does not match the osmet is caught', async () => {
   await using root = await temporaryFolder();
   const { release, bundle } = await setUp(root.path, {
     regenerates: (disk) => Buffer.concat([Buffer.from('X'), disk.subarray(1)]),
@@ -210,7 +210,7 @@ test('a damaged, swapped or truncated released file is named', async () => {
   }
 });
 
-test('a file that the system refuses to read does not hide what else is wrong', async () => {
+test('an unreadable file does not hide other errors', async () => {
   await using root = await temporaryFolder();
   const { release, bundle } = await setUp(root.path);
   const [gcp, qemu] = ['x-gcp.tar.gz', 'x-qemu.raw.gz'].map((name) => join(release.folder, name));
@@ -248,7 +248,7 @@ test('an ISO that is not the stream’s is refused before it is booted', async (
   expect(await run(release, bundle)).toMatchObject({ code: 5 });
 });
 
-test('a bundle that is there stays unless it is forced away', async () => {
+test('an existing bundle stays unless --force is given', async () => {
   await using root = await temporaryFolder();
   const { release, bundle } = await setUp(root.path);
   expect((await run(release, bundle)).code).toBe(0);

@@ -14,7 +14,7 @@ import { type CodecRefusal, isRefusal, type TakenApart, takeApart } from './take
 
 export interface EncodeFileOptions {
   readonly file: ReleasedFile;
-  /** Nothing of a file that is another one comes into the bundle. */
+  /** Checks before any blob is written, so that nothing of a wrong file gets into the bundle. */
   readonly attested: AttestedFile;
   readonly base: OpenBase;
   readonly writer: BundleWriter;
@@ -28,17 +28,17 @@ export interface EncodeFileOptions {
 export interface EncodedFile {
   /** The uncompressed file. */
   readonly target: BlobRef;
-  /** Of the released file; undefined if what was read is one that somebody unpacked. */
+  /** Digest of the released file; undefined if an already unpacked copy was read. */
   readonly releasedSize: number | undefined;
   readonly recipe: Recipe;
   readonly container: Container;
 }
 
 /**
- * Makes the recipe of a released file and writes its blobs: opens the file, proves it, takes its
- * containers off and matches what is inside with the base. A codec may refuse a file as late as at its
- * end: then its container stays on. Resolves to undefined for a file that had to be taken apart
- * (`onlyApart`), but cannot be. Throws what {@link checkFound} throws.
+ * Makes the recipe of a released file and writes its blobs: opens the file, proves it, removes its
+ * containers and matches the contents with the base. A codec may refuse a file as late as its end; then the
+ * container is kept. Resolves to undefined for a file that had to be taken apart (`onlyApart`) but cannot
+ * be. Throws what {@link checkFound} throws.
  */
 export async function encodeFile(
   options: EncodeFileOptions,
@@ -50,7 +50,7 @@ export async function encodeFile(
   const prove = async () => checkFound(attested, await opened.found());
   for (let maxLayers = MAX_LAYERS; ; ) {
     await using apart = await takeContainersOff(opened, { ...options, maxLayers });
-    // If the file is the released one, whatever a codec has against it is no fault of the release.
+    // If the file is the released one, a codec's refusal says nothing against the release.
     if (apart.refusal) {
       await prove();
       noteRefusal(apart.refusal, options);
@@ -69,7 +69,7 @@ export async function encodeFile(
   }
 }
 
-/** A file whose bytes only pass by is taken as it is. */
+/** A file that is only streamed is encoded without taking it apart. */
 async function takeContainersOff(
   { source, runs }: OpenFile,
   options: EncodeFileOptions & { readonly maxLayers: number },

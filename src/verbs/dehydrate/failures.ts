@@ -15,7 +15,7 @@ import {
   shortName,
 } from '../../release/stream/artifacts.ts';
 
-/** An artifact that the bundle will not have. */
+/** An artifact that the bundle will not contain. */
 export interface Failure {
   readonly artifact: StreamArtifact;
   /** Short name, for people. */
@@ -28,7 +28,7 @@ export interface Allowance {
   allows(id: ArtifactId): boolean;
 }
 
-/** Throws UsageError `ALLOW_UNKNOWN` for a name that means no artifact: a typo would hide something. */
+/** Throws UsageError `ALLOW_UNKNOWN` for a name that matches no artifact, since it may be a typo. */
 export function allowance(names: readonly string[], artifacts: readonly ArtifactId[]): Allowance {
   const unknown = names.find((name) => !artifacts.some((id) => nameMatches(name, id)));
   if (unknown !== undefined) {
@@ -44,8 +44,8 @@ export function allowance(names: readonly string[], artifacts: readonly Artifact
 }
 
 /**
- * Whether an error is about the artifact alone: what is wrong with it, or its file that the system
- * refuses to read. Everything else (disk full, xz missing) ends the whole run.
+ * Whether an error is about the artifact alone: it is wrong, or the system refuses to read its file.
+ * Everything else (disk full, xz missing) ends the whole run.
  */
 export function concernsArtifact(
   error: unknown,
@@ -79,7 +79,7 @@ export function refuseFailures(failures: readonly Failure[], allowed: Allowance)
     cause: fatal.length === 1 ? first.error : new AggregateError(fatal.map(({ error }) => error)),
   };
   const message = `the bundle was not written, ${count} cannot be covered: ${lines.join('; ')}`;
-  // Failures of one kind keep that kind; a mixture comes to this: not covered.
+  // Failures of one kind keep that kind; a mixture becomes `unsupported`.
   for (const Kind of [FormatError, IntegrityError, IoError]) {
     if (fatal.every(({ error }) => error instanceof Kind)) throw new Kind(message, options);
   }

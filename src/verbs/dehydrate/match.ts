@@ -11,7 +11,7 @@ import { encodeRuns } from '../../formats/delta/encode.ts';
 import type { OpenBase } from './open-base.ts';
 import { type CodecRefusal, type Inside, isRefusal, type TakenApart } from './take-apart.ts';
 
-/** Hashing a larger payload, mostly zeros, would take minutes and prove nothing that is not proved. */
+/** A larger payload, mostly zeros, is not hashed: that would take long, and the artifact is proved anyway. */
 const MAX_HASHED_PAYLOAD = 16 * 2 ** 30;
 
 export interface MatchOptions {
@@ -22,13 +22,13 @@ export interface MatchOptions {
   readonly progress: Progress;
   /** For progress. */
   readonly subject: string;
-  /** Throws if the file is another one than the released; asked before anything of it is in the bundle. */
+  /** Throws if the file is not the released one. Called before any blob of it is written. */
   readonly prove: () => Promise<void>;
 }
 
 /**
- * Matches a payload with its base and writes the delta, and the recipes of the containers around it.
- * Resolves to the codec's reason if one refuses as late as here; then nothing was written.
+ * Matches a payload with its base and writes the delta and the recipes of the containers around it.
+ * Resolves to the codec's reason if a codec refuses the file this late; then nothing was written.
  */
 export async function matchPayload(
   { layers, payload }: TakenApart,
@@ -37,7 +37,7 @@ export async function matchPayload(
   const { writer, base, prove } = options;
   try {
     const { blob: delta, result } = await writer.addStream(async (sink) => {
-      // The hash of a file that is taken as it is was attested: nobody has to know it again.
+      // A file without layers is the artifact, whose hash is recorded already.
       const matched = await (layers.length > 0 ? matchHashed : match)(payload, sink, options);
       await prove();
       return { payload: matched, recipes: await recipesOf(layers) };
@@ -67,14 +67,14 @@ async function match(
   { base, signal, progress, subject }: MatchOptions,
 ): Promise<RecipePayload> {
   const index = await base.index();
-  // How long a compressed file will be is not known before its end.
+  // The length of a compressed file is not known before its end.
   const { targetSize: size } = await inPhase(progress, { subject, phase: 'match' }, (onBytes) =>
     encodeRuns({ base: base.source, index, target: runs(), sink, signal, onBytes }),
   );
   return { size };
 }
 
-/** What comes out of a container has no hash in the stream: it gets one, for those who use rdiff. */
+/** The stream has no hash for the payload of a container, so it gets one, for users of rdiff. */
 async function matchHashed(
   payload: Inside,
   sink: Sink,
@@ -91,7 +91,7 @@ async function matchHashed(
   try {
     matched = await match({ runs }, sink, options);
   } catch (error) {
-    await apart?.catch(() => {}); // it reads the file, which will be closed
+    await apart?.catch(() => {}); // wait for it, because it reads a file that will be closed
     throw error;
   }
   await apart;

@@ -13,20 +13,20 @@ import type { FoundFile } from './checks.ts';
 import { containerOf, containerProbe } from './probe.ts';
 import { detectCodec } from './take-apart.ts';
 
-/** A released file, open: its uncompressed bytes, and in the end what they are. */
+/** An open released file: its uncompressed bytes and, at the end, their digests. */
 export interface OpenFile extends AsyncDisposable {
-  /** Random access, for taking it apart; undefined if the bytes only pass by. */
+  /** Random access, for taking it apart; undefined if the bytes are only streamed. */
   readonly source: Source | undefined;
-  /** The bytes front to back. To be run once if there is no `source`. */
+  /** The bytes front to back. Without a `source`, they can be read only once. */
   runs(): AsyncIterable<DiskRun>;
-  /** Digests and sizes. Without a `source`, only once `runs` has ended. */
+  /** Digests and sizes. Without a `source`, available only after `runs` has ended. */
   found(): Promise<FoundFile>;
   /** Likewise. */
   container(): Container;
 }
 
 export interface OpenFileOptions {
-  /** About how large the file is, uncompressed. Bytes. */
+  /** Approximate uncompressed size of the file in bytes. */
   readonly about: number;
   readonly writer: Pick<BundleWriter, 'addScratch'>;
   readonly pool: CodecPool;
@@ -37,9 +37,9 @@ export interface OpenFileOptions {
 }
 
 /**
- * A file that is not compressed is used where it is, while a thread reads it for its hash. A compressed
- * one is read once: it is unpacked if it begins like a container that a codec knows, and otherwise its
- * bytes only pass by.
+ * An uncompressed file is used in place, while a thread hashes it. A compressed one is read once: it is
+ * unpacked to a temporary file if it begins like a container with a codec; otherwise its bytes are only
+ * streamed.
  */
 export async function openFile(file: ReleasedFile, options: OpenFileOptions): Promise<OpenFile> {
   if (file.compression === 'none') return openInPlace(file, options);
@@ -52,7 +52,7 @@ export async function openFile(file: ReleasedFile, options: OpenFileOptions): Pr
     : unpack(file, reading, options);
 }
 
-/** A compressed file on its way. */
+/** A compressed file while it is read. */
 interface Reading extends AsyncDisposable {
   /** Uncompressed. */
   readonly chunks: AsyncIterable<Uint8Array>;
@@ -62,7 +62,7 @@ interface Reading extends AsyncDisposable {
 
 async function openInPlace({ path }: ReleasedFile, options: OpenFileOptions): Promise<OpenFile> {
   const source = await openSource(path, options.signal);
-  // If the work fails, no thread stays behind that reads the file.
+  // If the work fails, stop the thread that reads the file.
   const stop = new AbortController();
   const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
   try {
@@ -148,7 +148,7 @@ function openPassing(reading: Reading, { about, pool, signal }: OpenFileOptions)
   };
 }
 
-/** Looks at the first bytes of a stream and gives it back whole. */
+/** Peeks at the first bytes of a stream and returns the whole stream. */
 async function peek(chunks: AsyncIterable<Uint8Array>) {
   const iterator = chunks[Symbol.asyncIterator]();
   const dispose = async () => {

@@ -13,17 +13,17 @@ import { runsToSink, sourceRuns } from '../../core/io/disk-run.ts';
 import type { Source } from '../../core/io/source.ts';
 import { checkSize } from '../../core/plausible.ts';
 
-/** A file without its containers. Dispose of it once the payload was read. */
+/** A file without its containers. Dispose of it after reading the payload. */
 export interface TakenApart extends AsyncDisposable {
   /** Outermost first; none if no codec applies. */
   readonly layers: readonly Layer[];
-  /** What is inside the last of them; to be run once. */
+  /** The contents of the innermost layer; can be read only once. */
   readonly payload: Inside;
-  /** Why it was taken no further apart, if a codec refused. */
+  /** Why a codec refused to take it further apart. */
   readonly refusal: CodecRefusal | undefined;
 }
 
-/** As a codec's disk, but a file that only passes by has no size before its end. */
+/** Like a codec's disk, but the size of a streamed file is not known before its end. */
 export interface Inside extends Omit<Payload & { kind: 'disk' }, 'kind' | 'size'> {
   readonly size: number | undefined;
 }
@@ -33,7 +33,7 @@ export interface Layer {
   readonly opened: Opened;
 }
 
-/** How a codec says that a file is better taken as it is: on opening, while it is read, or at its end. */
+/** Thrown by a codec that cannot reproduce a file: on opening, while it is read, or at its end. */
 export type CodecRefusal = FormatError | UnsupportedError;
 
 export const isRefusal = (error: unknown): error is CodecRefusal =>
@@ -42,18 +42,18 @@ export const isRefusal = (error: unknown): error is CodecRefusal =>
 export interface TakeApartOptions extends CodecContext {
   /** Go no deeper than this. */
   readonly maxLayers: number;
-  /** Keeps what a codec unpacks, for the next one to look into. */
+  /** Stores the contents that a codec unpacks, for the next codec. */
   readonly writer: Pick<BundleWriter, 'addScratch'>;
 }
 
-/** The codec that a file may be for, by its first bytes. */
+/** The codec for a file, judged by its first bytes. */
 export function detectCodec(head: Uint8Array): Codec | undefined {
   return CODECS.find((codec) => codec.detect(head));
 }
 
 /**
- * Takes one container after the other off a file, going by the bytes, as far as the codecs agree. A
- * container that merely holds its payload as it is (a tar of a raw disk) stays on: the matcher finds the
+ * Removes the containers around a file one by one, recognized by their bytes, as far as the codecs succeed.
+ * A container that holds its payload unchanged (a tar of a raw disk) is kept, because the matcher finds the
  * payload in it anyway.
  */
 export async function takeApart(file: Source, options: TakeApartOptions): Promise<TakenApart> {
@@ -90,7 +90,7 @@ export async function takeApart(file: Source, options: TakeApartOptions): Promis
   return { layers: kept, payload, refusal, [Symbol.asyncDispose]: dispose };
 }
 
-/** By what the container around it says, else by its first bytes. */
+/** The codec named by the container around it, else judged by its first bytes. */
 async function codecFor(source: Source, from: Payload | undefined): Promise<Codec | undefined> {
   if (from?.kind === 'source' && from.next !== undefined) return codecNamed(from.next);
   const head = new Uint8Array(Math.min(HEAD_BYTES, source.size));
@@ -100,13 +100,13 @@ async function codecFor(source: Source, from: Payload | undefined): Promise<Code
 
 interface Peeled {
   readonly opened: Opened;
-  /** Where to look for the next container; undefined in a disk, which holds none. */
+  /** Where to look for the next container; undefined for a disk, which contains none. */
   readonly inside: Source | undefined;
-  /** To be closed in the end. */
+  /** The caller closes these. */
   readonly scratch: Source | undefined;
 }
 
-/** Takes one container off. */
+/** Removes one container. */
 async function peel(
   codec: Codec,
   source: Source,

@@ -20,8 +20,8 @@ export interface WriteArtifactOptions {
 }
 
 /**
- * Patches the base with a delta of the bundle. A damaged blob is named as such, rather than the
- * confusion that it caused.
+ * Patches the base with a delta of the bundle. If a blob is damaged, the error says so instead of reporting
+ * a symptom.
  */
 export async function patch(
   { artifact, bundle, base, signal }: WriteArtifactOptions,
@@ -35,7 +35,7 @@ export async function patch(
     await delta.rest();
   } catch (error) {
     throwIfAborted(signal);
-    // A flipped bit shows as a broken zstd frame or a wrong copy: say what is really broken.
+    // A flipped bit shows as a broken zstd frame or a wrong copy: report the damaged blob instead.
     await proveBlob(bundle, ref, signal);
     throw error;
   } finally {
@@ -49,8 +49,8 @@ async function proveBlob(bundle: Bundle, ref: BlobRef, signal: AbortSignal | und
 }
 
 /**
- * Lets a consumer stop early and still makes the blob's final digest check happen, and its outcome
- * known even to a consumer who had all it wanted before and did not listen.
+ * Runs the blob's final digest check even if the consumer stops early, and reports its outcome to that
+ * consumer too.
  */
 function fullyRead(blob: AsyncIterable<Uint8Array>) {
   const iterator = blob[Symbol.asyncIterator]();
@@ -75,7 +75,7 @@ function fullyRead(blob: AsyncIterable<Uint8Array>) {
   };
 }
 
-/** The artifact came out whole, but wrong. */
+/** The artifact is complete, but wrong. */
 export function wrongTarget(
   { artifact, base }: WriteArtifactOptions,
   found: BlobRef,
@@ -84,6 +84,6 @@ export function wrongTarget(
     expected: artifact,
     found,
     context: { base: base.name },
-    hint: 'the base is damaged; fetch the bundle again and use --no-cache',
+    hint: 'the base is damaged: pull or copy the bundle again, and use --no-cache',
   });
 }

@@ -6,9 +6,9 @@ import { patch, type WriteArtifactOptions, wrongTarget } from './patch.ts';
 import { writeContainer } from './write-container.ts';
 
 /**
- * Makes one artifact in one pass that also hashes it: resolves only if every byte went to `sink` and
- * the SHA-256 is the recorded one. Throws IntegrityError otherwise, naming a damaged delta blob
- * rather than the confusion that it caused; UnsupportedError `CODEC_UNKNOWN`.
+ * Makes one artifact in one pass that also hashes it: resolves only if every byte went to `sink` and the
+ * SHA-256 is the recorded one. Throws IntegrityError otherwise, which names a damaged delta blob rather
+ * than a symptom of it; UnsupportedError `CODEC_UNKNOWN`.
  */
 export async function writeArtifact(options: WriteArtifactOptions): Promise<void> {
   checkDeclared(options.artifact);

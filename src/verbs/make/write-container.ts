@@ -9,7 +9,7 @@ import { patch, type WriteArtifactOptions, wrongTarget } from './patch.ts';
 
 /**
  * Patches the payload straight into the encoders of its layers: one pass, no temporary file. Throws
- * IntegrityError `TARGET_MISMATCH`, FormatError for a recipe that makes no sense, UnsupportedError
+ * IntegrityError `TARGET_MISMATCH`, FormatError for an invalid recipe, UnsupportedError
  * `CODEC_UNKNOWN`.
  */
 export async function writeContainer(
@@ -60,7 +60,7 @@ async function readLayers(
   return parsed;
 }
 
-/** Each layer has to take what the one inside it gives. */
+/** Each layer must accept the output of the one inside it. */
 function checkSizes(
   { name, size }: RecipeArtifact,
   payloadSize: number,
@@ -70,7 +70,7 @@ function checkSizes(
   const given = [...parsed.map(({ containerSize }) => containerSize), payloadSize];
   const wrong = [size, ...wanted].findIndex((bytes, index) => bytes !== given[index]);
   if (wrong === -1) return;
-  throw new FormatError(`the layers of ${name} do not fit into each other`, {
+  throw new FormatError(`the layers of ${name} do not fit together`, {
     code: 'RECIPE_SIZES',
     context: {
       file: name,
@@ -78,6 +78,6 @@ function checkSizes(
       expected: [size, ...wanted][wrong],
       found: given[wrong],
     },
-    hint: 'fetch the bundle again; this recipe is damaged',
+    hint: 'this recipe is damaged: pull or copy the bundle again',
   });
 }

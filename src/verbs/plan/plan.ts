@@ -17,15 +17,15 @@ import { shortName } from '../../release/stream/artifacts.ts';
 export const PLAN_VERSION = 1;
 
 const totals = {
-  /** Short names, as `--platform` takes them. */
+  /** Short names, as accepted by `--platform`. */
   artifacts: v.array(textField(256)),
   /** Asked for, but not in the bundle. */
   uncovered: v.array(textField(256)),
-  /** Of the images. */
+  /** Size of the images. */
   bytes: sizeField,
-  /** That have to be had of the bundle: ISOs, deltas, recipes; each once. */
+  /** Size of the blobs that the job needs from the bundle: ISOs, deltas, recipes; each counted once. */
   fetch: sizeField,
-  /** What the cut goes by: the released files, compressed as they are, since zeros cost next to nothing. */
+  /** The balanced quantity: the compressed size of the released files, since zeros cost almost nothing. */
   effort: sizeField,
 };
 
@@ -35,7 +35,7 @@ export const planSchema = v.object({
   schemaVersion: v.literal(PLAN_VERSION),
   bundle: v.object({ path: textField(4096), index: sha256Field }),
   engine: v.picklist(ENGINES),
-  /** One for each job, ready for a matrix: `--shard` of it is a job's work. Every job has one. */
+  /** One value of `--shard` for each job, ready for a matrix. */
   shards: v.array(
     v.object({
       shard: v.pipe(v.string(), v.regex(/^\d+\/\d+$/)),
@@ -46,13 +46,13 @@ export const planSchema = v.object({
       uncovered: v.pipe(v.number(), v.integer(), v.minValue(0)),
     }),
   ),
-  /** What the shards are made of: the artifacts of one architecture, which one boot serves. */
+  /** The unit of sharding: the artifacts of one architecture that one boot serves. */
   units: v.array(
     v.object({
       shard: v.pipe(v.string(), v.regex(/^\d+\/\d+$/)),
       architecture: v.picklist(ARCHITECTURES),
       engine: v.picklist(ENGINES),
-      /** Disks that the engine has to make of the ISO. */
+      /** Disks that the engine has to make from the ISO. */
       disks: v.array(v.picklist(['metal', 'metal4k'])),
       ...totals,
     }),
@@ -63,11 +63,11 @@ export type WorkPlan = v.InferOutput<typeof planSchema>;
 
 export interface WorkPlanRequest extends Omit<WorkRequest, 'shard'> {
   readonly engine: EngineChoice;
-  /** Into how many jobs the work is cut; 1 to 4096. */
+  /** Number of jobs to split the work into; 1 to 4096. */
   readonly shards: number;
 }
 
-/** Cuts work into jobs. Reads nothing but the bundle's own documents. */
+/** Splits work into jobs. Reads only the bundle's JSON documents. */
 export function planWork(request: WorkPlanRequest): WorkPlan {
   const { bundle, engine, shards: of } = request;
   const cut = Array.from({ length: of }, (_, i) => {

@@ -9,6 +9,7 @@ import type { Sha256 } from '../../core/io/digest.ts';
 import type { Progress } from '../../core/progress/progress.ts';
 import type { MetalCache } from '../../engine/cache/metal-cache.ts';
 import type { EngineReport, MetalEngine } from '../../engine/engine.ts';
+import type { Containers } from '../../engine/files/sources/open-container.ts';
 import { type ArtifactId, type Attestation, shortName } from '../../release/stream/artifacts.ts';
 import { checkDeclared } from '../make/write-artifact.ts';
 import { openBases } from './bases.ts';
@@ -16,7 +17,7 @@ import { deliver, type Outcome } from './deliver.ts';
 import type { ArchPlan } from './plan.ts';
 import type { StreamOutput } from './stream-output.ts';
 
-/** One artifact that is there and proven. */
+/** One artifact that exists and is proved. */
 export interface Rehydrated extends ArtifactId, Outcome {
   readonly architecture: Arch;
   readonly name: string;
@@ -38,9 +39,11 @@ export interface ArchContext {
   readonly bundle: Bundle;
   readonly engine: MetalEngine;
   readonly cache: MetalCache;
+  /** Sources of the base `files`, instead of the ISO. */
+  readonly containers?: Containers | undefined;
   readonly pool: CodecPool;
   readonly force: boolean;
-  /** Where everything goes, unless it goes to files. */
+  /** The stream to write to, if not to files. */
   readonly stream: StreamOutput | undefined;
   /** Resolves when it is this architecture's turn to write to the stream. */
   readonly turn: Promise<void>;
@@ -52,14 +55,14 @@ export interface ArchContext {
 
 export interface ArchResult {
   readonly failed: readonly FailedArtifact[];
-  /** What the engine says of its run; undefined if none was needed. */
+  /** The engine's report of its run; undefined if no run was needed. */
   readonly engine: EngineReport | undefined;
 }
 
 /**
- * Makes the planned artifacts of one architecture, each in one pass that patches, writes and hashes.
- * One boot of the ISO serves them all; only what they need is read or made. One that fails does not
- * stop the others, except in a stream. Throws if nothing can be made, and CancelledError.
+ * Makes the planned artifacts of one architecture, each in one pass that patches, writes and hashes. One
+ * boot of the ISO serves them all, and only the bases that they need are read or made. One that fails does
+ * not stop the others, except in a stream. Throws if nothing can be made, and CancelledError.
  */
 export async function rehydrateArch(plan: ArchPlan, context: ArchContext): Promise<ArchResult> {
   const { recipes, isoPath } = plan;

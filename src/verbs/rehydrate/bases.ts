@@ -1,28 +1,29 @@
 import type { BaseName, MetalVariant } from '../../../images/platforms.ts';
+import type { MetalBase } from '../../bundle/recipes.ts';
 import { FormatError, IntegrityError, throwIfAborted } from '../../core/errors.ts';
-import type { BlobRef } from '../../core/io/digest.ts';
 import { hashSource } from '../../core/io/hash-file.ts';
 import { closeAll, openSource, type Source } from '../../core/io/source.ts';
 import type { MetalCache } from '../../engine/cache/metal-cache.ts';
 import { regenerate } from '../../engine/cache/regenerate.ts';
 import type { EngineReport, MetalEngine } from '../../engine/engine.ts';
 import { openLiveIso } from '../../formats/iso/open.ts';
+import { type MetalsOptions, makeMetals } from '../make/metals.ts';
 import { findIso, type IsoOptions, proveIso } from './iso.ts';
 
-export interface BasesOptions extends IsoOptions {
+export interface BasesOptions extends IsoOptions, Pick<MetalsOptions, 'containers'> {
   readonly engine: MetalEngine;
   readonly cache: MetalCache;
 }
 
-/** The bases of the artifacts at hand, open. */
+/** The open bases of the planned artifacts. */
 export interface Bases extends AsyncDisposable {
-  /** Throws why it cannot be used: a damaged ISO, or a disk that has rotted and could not be made anew. */
+  /** Throws the reason if it cannot be used: a damaged ISO, or a corrupted disk that could not be remade. */
   get(base: BaseName): Source;
-  /** What the engine says of its run; undefined if everything came from the cache. */
+  /** The engine's report of its run; undefined if everything came from the cache. */
   readonly report: EngineReport | undefined;
   /**
-   * A result made from `used` came out wrong: reads the base again. A cached disk that has rotted is
-   * dropped and, with `remake`, made anew. Resolves to true if there is a new one, so that a second try
+   * Call when a result made from `used` came out wrong: reads the base again. A corrupted cached disk is
+   * dropped and, with `remake`, made again. Resolves to true if there is a new disk, so that a second try
    * makes sense. Throws if the ISO is damaged.
    */
   doubt(base: BaseName, used: Source, options: { readonly remake: boolean }): Promise<boolean>;
@@ -30,7 +31,7 @@ export interface Bases extends AsyncDisposable {
 
 /**
  * Opens all `needed` bases: the ISO in place, metal disks from the cache, and those that are not
- * there by one boot of the ISO for all. The ISO is hashed before it is booted, and whenever the user
+ * there by one run of the engine, or from files, for all. The ISO is hashed before it is booted, and whenever the user
  * named a copy of their own; otherwise the hashes of the outputs prove what was read of it.
  */
 export async function openBases(
@@ -40,7 +41,7 @@ export async function openBases(
   const { recipes, cache, signal, progress } = options;
   const sources = new Map<BaseName, Source>();
   const fresh = new Set<BaseName>();
-  /** Others may still read from one that has rotted: open until the end. */
+  /** Corrupted disks stay open until the end, because others may still read from them. */
   const rotten: Source[] = [];
   const lost = new Map<BaseName, unknown>();
   const doubts = new Map<BaseName, Promise<boolean>>();
@@ -54,9 +55,15 @@ export async function openBases(
     });
     return provenPath;
   };
-  const make = async (wanted: ReadonlyMap<MetalVariant, BlobRef>) => {
-    const iso = await openLiveIso(await provenIso(), { signal });
-    const made = await regenerate(wanted, { ...options, iso });
+  const make = async (wanted: ReadonlyMap<MetalVariant, MetalBase>) => {
+    const made = await makeMetals(wanted, {
+      ...options,
+      isoPath: provenIso,
+      async byOsmet(disks) {
+        const iso = await openLiveIso(await provenIso(), { signal });
+        return regenerate(disks, { ...options, iso });
+      },
+    });
     report = made.report;
     for (const [variant, source] of made.sources) {
       sources.set(variant, source);
@@ -68,7 +75,7 @@ export async function openBases(
   try {
     if (options.isoPath !== undefined) await provenIso();
     if (needed.has('iso')) sources.set('iso', await openSource(await findIso(options), signal));
-    const absent = new Map<MetalVariant, BlobRef>();
+    const absent = new Map<MetalVariant, MetalBase>();
     for (const variant of ['metal', 'metal4k'] as const) {
       if (!needed.has(variant)) continue;
       const base = derivedBase(recipes, variant);
@@ -99,7 +106,7 @@ export async function openBases(
     progress({
       type: 'note',
       subject: base,
-      message: `the cached ${base} disk was damaged and is dropped (${used.name})`,
+      message: `the cached ${base} disk was damaged and has been dropped (${used.name})`,
     });
     rotten.push(used);
     sources.delete(base);
@@ -127,7 +134,7 @@ export async function openBases(
     async doubt(base, used, { remake }) {
       await doubts.get(base)?.catch(() => {});
       const current = sources.get(base);
-      // Somebody else has had the same doubt.
+      // Another artifact has already triggered the check.
       if (current !== used) return current !== undefined;
       const doubt = readAgain(base, used, remake);
       doubts.set(base, doubt);
@@ -144,10 +151,10 @@ const damagedDisk = (base: BaseName, { name }: Source) =>
   new IntegrityError(`the cached ${base} disk was damaged`, {
     code: 'BASE_DIGEST',
     context: { base, file: name },
-    hint: 'try again: it is made anew',
+    hint: 'try again: the disk will be made again',
   });
 
-function derivedBase({ bases }: IsoOptions['recipes'], variant: MetalVariant): BlobRef {
+function derivedBase({ bases }: IsoOptions['recipes'], variant: MetalVariant): MetalBase {
   const base = bases[variant];
   if (base) return base;
   throw new FormatError(`the recipe manifest does not describe base ${variant}`, {

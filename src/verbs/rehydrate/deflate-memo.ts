@@ -3,8 +3,8 @@ import { type DeflateMemo, openMemo } from '../../codec/deflate/memo.ts';
 import type { MetalCache } from '../../engine/cache/metal-cache.ts';
 
 /**
- * A memo of what is deflated, if two images of an architecture may hold the same deflated data. A cache
- * that cannot be written to serves as well, but slower.
+ * A memo of deflated data, if two images of an architecture may share it. Without a writable cache
+ * everything still works, but more slowly.
  */
 export async function memoFor(
   work: readonly { readonly artifacts: readonly RecipeArtifact[] }[],

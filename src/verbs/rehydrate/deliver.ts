@@ -12,11 +12,11 @@ import type { Bases } from './bases.ts';
 import type { Planned } from './plan.ts';
 import type { StreamOutput } from './stream-output.ts';
 
-/** How an artifact got to where it is. */
+/** How an artifact was delivered. */
 export interface Outcome {
   /** Undefined if it went to a stream. */
   readonly path: string | undefined;
-  /** `present`: the file was there already, and was read and proven. */
+  /** `present`: the file existed already, and was read and proved. */
   readonly status: 'written' | 'present';
   /** Seconds to write and verify it, bases not counted. */
   readonly seconds: number;
@@ -26,9 +26,9 @@ export interface DeliverOptions {
   readonly bundle: Bundle;
   readonly bases: Bases;
   readonly pool: CodecPool;
-  /** Where artifacts without a path go. */
+  /** The output of artifacts without a path. */
   readonly stream: StreamOutput | undefined;
-  /** Replace a file that is in the way. */
+  /** Replace an existing file. */
   readonly force: boolean;
   readonly signal: AbortSignal | undefined;
   readonly progress: Progress;
@@ -36,7 +36,7 @@ export interface DeliverOptions {
   readonly subject: string;
 }
 
-/** Makes an artifact where it is to go, unless it is there already. */
+/** Makes an artifact at its destination, unless it is already there. */
 export async function deliver(
   { artifact, path, present }: Planned,
   options: DeliverOptions,
@@ -48,7 +48,7 @@ export async function deliver(
   return { path, status: 'written', seconds };
 }
 
-/** A wrong result may be due to a cached disk that has rotted: then once more, with a new disk. */
+/** A wrong result may be due to a corrupted cached disk: then tries once more with a new disk. */
 async function writeFile(
   artifact: RecipeArtifact,
   path: string,
@@ -82,7 +82,7 @@ function allocatedBy({ size, recipe }: RecipeArtifact): number {
 
 const DENSE: ReadonlySet<string> = new Set(['vmdk', 'deflate']);
 
-/** What is in the pipe cannot be taken back, but the next run shall not meet the same bad disk. */
+/** Bytes in the pipe cannot be taken back, but the next run must not use the same bad disk. */
 async function sendOnce(artifact: RecipeArtifact, options: DeliverOptions): Promise<number> {
   const { bases, stream } = options;
   if (stream === undefined) throw new Error('an artifact without a path goes to a stream');

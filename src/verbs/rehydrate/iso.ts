@@ -3,17 +3,18 @@ import { checkBlob } from '../../bundle/blobs.ts';
 import type { Bundle } from '../../bundle/read.ts';
 import type { Recipes } from '../../bundle/recipes.ts';
 import type { Arch } from '../../core/arch.ts';
-import { IntegrityError, UsageError } from '../../core/errors.ts';
+import { IntegrityError, UnsupportedError, UsageError } from '../../core/errors.ts';
 import { hashFile } from '../../core/io/hash-file.ts';
 import { osError } from '../../core/io/os-error.ts';
 import type { Progress } from '../../core/progress/progress.ts';
 import { step } from '../../core/progress/step.ts';
 import { openLiveIso } from '../../formats/iso/open.ts';
+import { openRootImageIso } from '../../formats/iso/root-image.ts';
 
 export interface IsoOptions {
   readonly bundle: Bundle;
   readonly recipes: Recipes;
-  /** The user's own copy; must be the very ISO of the bundle. */
+  /** The user's own copy; must be identical to the ISO of the bundle. */
   readonly isoPath?: string | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly progress: Progress;
@@ -43,6 +44,15 @@ export async function findIso({ bundle, recipes, isoPath }: IsoOptions): Promise
   return isoPath;
 }
 
+/** Whether the bundle itself lacks its ISO. */
+export async function isIsoAbsent({
+  bundle,
+  recipes: { iso },
+}: Pick<IsoOptions, 'bundle' | 'recipes'>): Promise<boolean> {
+  if (!iso.embedded) return true;
+  return (await stat(bundle.blobPath(iso)).catch(() => undefined)) === undefined;
+}
+
 /** Reads the whole ISO. Throws IntegrityError `ISO_WRONG` (the user's copy) or `BLOB_DIGEST`. */
 export async function proveIso(path: string, options: IsoOptions): Promise<void> {
   const { recipes, isoPath, signal, progress } = options;
@@ -60,9 +70,9 @@ export async function proveIso(path: string, options: IsoOptions): Promise<void>
 }
 
 /**
- * Tells which of the user's ISOs is whose. The only one for the only architecture is taken as it is
- * (it is checked soon enough); of several, each says itself what it boots. Throws UsageError
- * `ISO_TWICE` or `ISO_UNWANTED`, and what `openLiveIso` throws.
+ * Assigns the user's ISOs to architectures. A single ISO for a single architecture is accepted unread (it
+ * is checked later); otherwise each ISO's own architecture decides. Throws UsageError `ISO_TWICE` or
+ * `ISO_UNWANTED`, and what `openLiveIso` throws.
  */
 export async function matchIsos(
   paths: readonly string[],
@@ -76,25 +86,37 @@ export async function matchIsos(
     return isos.set(only.recipes.architecture, path);
   }
   for (const iso of paths) {
-    const { arch } = await openLiveIso(iso, { signal });
+    const arch = await archOfIso(iso, signal);
     const other = isos.get(arch);
     if (other !== undefined) {
       throw new UsageError(`two ISOs of ${arch} are named`, {
         code: 'ISO_TWICE',
         context: { first: other, second: iso },
-        hint: 'name one --iso for each architecture at most',
+        hint: 'give at most one --iso for each architecture',
       });
     }
     if (!wanted.some(({ recipes }) => recipes.architecture === arch)) {
-      throw new UsageError(`${iso} is an ISO of ${arch}, which nothing is made of`, {
+      throw new UsageError(`${iso} is an ISO for ${arch}, which was not requested`, {
         code: 'ISO_UNWANTED',
         context: { iso },
-        hint: `leave it out, or add ${arch} to --arch`,
+        hint: `omit it, or add ${arch} to --arch`,
       });
     }
     isos.set(arch, iso);
   }
   return isos;
+}
+
+/** What an ISO boots, be it one that has no osmet. */
+async function archOfIso(path: string, signal: AbortSignal | undefined): Promise<Arch> {
+  try {
+    return (await openLiveIso(path, { signal })).arch;
+  } catch (error) {
+    if (!(error instanceof UnsupportedError)) throw error;
+    const { arch } = await openRootImageIso(path, signal).catch(() => ({ arch: undefined }));
+    if (arch === undefined) throw error;
+    return arch;
+  }
 }
 
 function wrongIso(path: string, { iso }: Recipes, found: string, expected: string) {

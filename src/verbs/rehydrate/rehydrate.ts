@@ -24,21 +24,21 @@ export interface RehydrateOptions extends PlanRequest {
 }
 
 export interface RehydrateReport {
-  /** In the order asked for, or that of the bundle. */
+  /** In the requested order, or that of the bundle. */
   readonly architectures: readonly ArchOutcome[];
 }
 
-/** What became of one architecture. */
+/** The outcome for one architecture. */
 export interface ArchOutcome {
   readonly architecture: Arch;
   readonly status: 'done' | 'failed' | 'left-out';
-  /** Why it failed or was left out. */
+  /** Why it failed or was skipped. */
   readonly error: unknown;
-  /** What is there and proven; of a failed architecture too. */
+  /** The artifacts that exist and are proved, even if the architecture failed. */
   readonly artifacts: readonly Rehydrated[];
-  /** Could not be made, and why; `error` sums them up. */
+  /** Artifacts that could not be made, with the reason; `error` sums them up. */
   readonly failed: readonly FailedArtifact[];
-  /** Asked for, but not in the bundle. */
+  /** Requested, but not in the bundle. */
   readonly uncovered: readonly MissingArtifact[];
   /** Undefined if no boot was needed. */
   readonly engine: EngineReport | undefined;
@@ -49,15 +49,15 @@ export interface ArchOutcome {
 /**
  * Makes the selected artifacts of one or several architectures, `jobs` of these side by side. An artifact
  * or an architecture that fails does not stop the others: the report lists each, and `failureOf` turns it
- * into an error. Files appear complete and proven or not at all; those finished before a failure stay. Throws
- * what is wrong with the request as a whole, before any work is done, and CancelledError.
+ * into an error. Files appear complete and proved or not at all; those finished before a failure stay.
+ * Throws before any work is done if the request as a whole is wrong, and CancelledError.
  */
 export async function rehydrate(options: RehydrateOptions): Promise<RehydrateReport> {
   const { jobs = 1, signal, progress = silent } = options;
   const plan = await planRehydration(options, progress);
   await using memo = await memoFor(plan.architectures, options.cache);
   await using pool = workerPool(undefined, memo?.shared);
-  // What breaks the one stream that all write to ends them all.
+  // A failure of the shared stream ends all architectures.
   const stop = new AbortController();
   await using stream =
     plan.output.kind === 'stream'
@@ -79,11 +79,11 @@ interface Run extends RehydrateOptions {
   readonly signal: AbortSignal;
   readonly stream: StreamOutput | undefined;
   readonly several: boolean;
-  /** Streams take the architectures one after the other, so that the same bytes come out each time. */
+  /** A stream gets the architectures one after the other, so that its bytes are the same each time. */
   readonly earlier: Promise<void>;
 }
 
-/** Resolves to the outcome even if that is a failure. */
+/** Resolves to the outcome, even a failure. */
 async function rehydrateOne(plan: ArchPlan, run: Run): Promise<ArchOutcome> {
   const { recipes, uncovered } = plan;
   const { several, earlier: turn, force = false, signal } = run;

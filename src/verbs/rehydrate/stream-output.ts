@@ -7,18 +7,18 @@ import { tarWriter } from './tar.ts';
 
 /** Artifacts on their way into one stream. */
 export interface StreamOutput extends AsyncDisposable {
-  /** Sends what `body` writes, and resolves to its result; one call at a time. */
+  /** Sends the bytes that `body` writes, and resolves to its result; one call at a time. */
   send<T>(artifact: RecipeArtifact, body: (sink: Sink) => Promise<T>): Promise<T>;
   /**
-   * Gives up: what is in the pipe cannot be taken back, so an artifact that fails half-way spoils what
-   * would come after it. `onBroken` is told.
+   * Ends the stream: bytes in the pipe cannot be taken back, so nothing can follow an artifact that failed
+   * half-way. Calls `onBroken`.
    */
   breakOff(cause: unknown): void;
   /** Marks the end. A tar that broke off stays visibly cut off. */
   finish(): Promise<void>;
 }
 
-/** One artifact (`count`) goes out as it is, several as a tar. */
+/** A single artifact (`count` is 1) is written as it is, several as a tar. */
 export function streamOutput(
   stream: Writable,
   count: number,
@@ -38,12 +38,12 @@ export function streamOutput(
         throw osError(error, 'write to', 'the output stream');
       }
       const [result] = sent;
-      if (result === undefined) throw new Error('the tar writer did not ask for the artifact');
+      if (result === undefined) throw new Error('the tar writer did not read the artifact');
       return result;
     },
     breakOff(cause) {
       broken = true;
-      const message = 'the output stream broke off before it';
+      const message = 'the output stream broke before this artifact';
       onBroken(new CancelledError(message, { code: 'STREAM_BROKEN', cause }));
     },
     async finish() {

@@ -16,11 +16,11 @@ export interface Documents {
   readonly layers: readonly Descriptor[];
 }
 
-/** All documents of a bundle together, in bytes: some 100 KiB for each architecture are usual. */
+/** Limit for all documents of a bundle together, in bytes. */
 const MAX_DOCUMENTS = 64 << 20;
 
 /**
- * Fetches the documents of a bundle into memory, so that nothing is on disk yet if they are not those of a bundle.
+ * Fetches the documents of a bundle into memory, so that nothing is written to disk if it is not a bundle.
  * Throws FormatError `NO_RECIPES` or `TOO_LARGE`, and what the registry and the decoders throw.
  */
 export async function fetchDocuments(registry: Registry, reference: string): Promise<Documents> {

@@ -43,7 +43,7 @@ export interface PullOptions {
   readonly target: string;
   readonly arches: readonly Arch[] | 'all';
   readonly selection: Selection;
-  /** Leave ISOs out: the user has them. */
+  /** Skip the ISOs, because the user has them. */
   readonly withoutIso?: boolean | undefined;
   /** Replace another bundle at the target. */
   readonly force?: boolean | undefined;
@@ -52,12 +52,12 @@ export interface PullOptions {
 }
 
 /**
- * Pulls a bundle, or as much of it as some artifacts need: all manifests, recipes and streams, which are small,
- * and the blobs on the way to those artifacts. The index stays the same, and so does its digest.
+ * Pulls a bundle, or the part that some artifacts need: all manifests, recipes and streams, which are
+ * small, and the blobs of those artifacts. The index and its digest stay the same.
  *
- * - What is pulled is known to be a bundle before anything is at the target.
- * - Into a folder with the same bundle the missing blobs are added, so a pull that broke off goes on.
- * - Another bundle is replaced by force only, and only once the new one is complete.
+ * - Nothing is written to the target before it is known to be a bundle.
+ * - If the folder holds the same bundle, the missing blobs are added, so an interrupted pull resumes.
+ * - Another bundle is replaced only with `force`, and only once the new one is complete.
  *
  * Throws UsageError `BUNDLE_EXISTS` for anything else at the target, and what {@link openBundle} throws.
  */
@@ -79,7 +79,7 @@ export async function pull(options: PullOptions): Promise<Transfer> {
     await writeLayout(made, documents, reference);
     const { kind } = await folderState(target);
     if (kind !== 'layout') {
-      // Nothing to lose here: blobs go to where a later pull finds them again.
+      // Nothing can be lost here: blobs are stored where a later pull finds them.
       await openBundle(made, options.signal);
       await putInPlace(made, target);
       return await pullInto(target, documents, options);
@@ -94,7 +94,7 @@ export async function pull(options: PullOptions): Promise<Transfer> {
   }
 }
 
-/** Whether a folder is what an earlier pull of the same digest has left, whole or not. */
+/** Whether a folder was written by an earlier pull of the same digest, complete or not. */
 async function holdsSame(
   target: string,
   digest: Sha256,
@@ -154,7 +154,7 @@ async function fetchBlob(
   );
 }
 
-/** Whether a blob is there and right; one that an `older` bundle has is taken over. */
+/** Whether a blob is present and intact; a blob of an `older` bundle is reused. */
 async function isThere(
   folder: string,
   blob: BlobRef,
@@ -180,7 +180,7 @@ async function isRight(path: string, blob: BlobRef, signal?: AbortSignal): Promi
   return (await hashFile(path, { signal })).sha256 === blob.sha256;
 }
 
-/** Undefined for what is no index; then the folder is not ours to add to. */
+/** Undefined if it is not an index; then nothing may be added to the folder. */
 async function readIndex(path: string, signal?: AbortSignal): Promise<OciIndex | undefined> {
   try {
     const options = { limit: MAX_INDEX_BYTES, what: 'index.json', signal };

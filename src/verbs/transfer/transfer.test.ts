@@ -39,7 +39,7 @@ afterAll(async () => {
 const blobsIn = async (path: string) =>
   (await readdir(join(path, 'blobs/sha256'))).filter((name) => !name.endsWith('.part')).sort();
 
-test('what is pushed is pulled again, byte for byte, and is what skopeo sees', async () => {
+test('a pushed bundle is pulled byte for byte, and skopeo sees the same', async () => {
   const reference = `${server.host}/coreos/bundle:42.1`;
   const first = await cli(['push', '-b', bundle.path, reference]);
   expect(first.code, first.stderr).toBe(0);
@@ -109,7 +109,7 @@ test('a part: only the blobs that it needs, under the same index; more can be ad
   expect(await blobsIn(part)).toEqual(all);
 });
 
-test('push of a part: a bundle of its own, of what was asked for and nothing else', async () => {
+test('push of a part: a separate bundle of only the requested artifacts', async () => {
   const reference = (name: string) => `${server.host}/coreos/${name}:1`;
   const push = async (name: string, ...more: string[]) => {
     const { code, stdout, stderr } = await cli([
@@ -162,7 +162,7 @@ test('push of a part: a bundle of its own, of what was asked for and nothing els
   });
 });
 
-test('a pull that broke off goes on; damage is mended, another bundle is not replaced', async () => {
+test('an interrupted pull resumes; damage is repaired, another bundle is not replaced', async () => {
   const reference = `${server.host}/coreos/resume:1`;
   expect((await cli(['push', '-b', bundle.path, reference])).code).toBe(0);
   const target = join(folder.path, 'resumed');
@@ -188,7 +188,7 @@ test('a pull that broke off goes on; damage is mended, another bundle is not rep
   expect(recipes.map(({ architecture }) => architecture)).toEqual(['s390x']);
 });
 
-test('what the registry does not have, or what is no bundle', async () => {
+test('a missing reference, and an image that is not a bundle', async () => {
   const target = join(folder.path, 'none');
   const absent = await cli(['pull', `${server.host}/coreos/none:1`, '-o', target]);
   expect(absent).toMatchObject({ code: 7, stderr: expect.stringContaining('404') });
@@ -232,7 +232,7 @@ async function snapshot(path: string): Promise<Record<string, string>> {
   return found;
 }
 
-describe('what is at the target', () => {
+describe('existing targets', () => {
   let whole: string;
   let other: string;
   let broken: string;
@@ -271,7 +271,7 @@ describe('what is at the target', () => {
     expect(await readdir(folder.path)).not.toContainEqual(expect.stringMatching(/^\.iso-/));
   });
 
-  test('files that are no part of a bundle are never removed', async () => {
+  test('files that are not part of a bundle are never removed', async () => {
     const target = join(folder.path, 'mixed');
     expect((await cli(['pull', whole, '-o', target])).code).toBe(0);
     for (const place of ['notes.txt', 'blobs/notes.txt', 'blobs/sha256/notes.txt']) {
@@ -332,7 +332,7 @@ describe('what is at the target', () => {
     expect((await openBundle(real)).recipes).toHaveLength(1);
   });
 
-  test('what is no bundle leaves nothing behind', async () => {
+  test('a pull of something else leaves nothing behind', async () => {
     const target = join(folder.path, 'nothing');
     const { code } = await cli(['pull', `${server.host}/other/image:1`, '-o', target]);
     expect(code).toBe(3);

@@ -163,7 +163,7 @@ test('every image and action is pinned', () => {
   expect(readExample('Containerfile')).toMatch(/^ARG BASE=\S+@sha256:[0-9a-f]{64}$/m);
 });
 
-test('what runs has no more rights than it needs, and may write where it has to', () => {
+test('the container has only the rights that it needs, and can write its output', () => {
   for (const name of ['kubernetes-audit.yaml', 'kubernetes-report.yaml']) {
     const jobs = documentsOf(name).filter(({ kind }) => kind === 'Job');
     // Two in one file would start at once, and one of them needs what the other leaves.

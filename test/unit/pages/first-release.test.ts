@@ -14,7 +14,7 @@ const STREAMS = new Map([
 const text = () => readPage(PAGE).replace(/ +/g, ' ');
 const own = commandsOfPage(PAGE).flatMap((line) => ownCommands(line));
 
-test('the page is there, with a way for each of the two', () => {
+test('the page exists and covers both releases', () => {
   expect(PAGES).toContain(PAGE);
   for (const verb of ['estimate', 'dehydrate', 'audit', '--bundle']) {
     expect(own.filter(([first]) => first === verb)).toHaveLength(2);

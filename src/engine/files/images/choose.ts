@@ -7,7 +7,7 @@ import {
 } from '../../../formats/oci/image.ts';
 import type { ImageStore } from './store.ts';
 
-/** An index in an index, as oras and our own bundles have it, and one more. */
+/** Nesting depth of indexes: oras and our own bundles nest them once; one more is allowed. */
 const MAX_DEPTH = 3;
 const MAX_DOCUMENTS = 100;
 
@@ -39,7 +39,7 @@ export async function chooseImage(
       return;
     }
     for (const entry of document.manifests) {
-      // Attestations have an architecture that nobody has.
+      // Attestations have an architecture that does not exist.
       if (entry.platform && entry.platform.architecture !== wanted) continue;
       await look(await store.document(entry, 'manifest'), `manifest ${entry.digest}`, depth + 1);
     }

@@ -59,7 +59,7 @@ export async function openImageArchive(
   };
   if (members.has('oci-layout')) return layoutStore(files, options.tag);
   if (members.has('manifest.json')) return dockerStore(files);
-  throw new UnsupportedError(`${path} is no archive of a container image`, {
+  throw new UnsupportedError(`${path} is not an archive of a container image`, {
     code: 'IMAGE_ARCHIVE',
     context: { file: path },
     hint: 'write one with `skopeo copy … oci-archive:FILE`, or `podman save --format oci-archive`',
@@ -89,7 +89,7 @@ async function layoutStore(files: Files, tag: string | undefined): Promise<Image
       throw new UnsupportedError(`${files.name} has no image with the tag ${tag}`, {
         code: 'IMAGE_TAG',
         context: { image: files.name, tag },
-        hint: 'list its tags with `skopeo list-tags` or leave the tag out',
+        hint: 'list its tags with `skopeo list-tags` or omit the tag',
       });
     }
     top = Buffer.from(JSON.stringify({ schemaVersion: 2, manifests: tagged }));
@@ -121,7 +121,7 @@ async function layoutStore(files: Files, tag: string | undefined): Promise<Image
 async function dockerStore(files: Files): Promise<ImageStore> {
   const list = await small(files, 'manifest.json', MAX_DOCUMENT);
   const images = decodeDockerArchive(list, `${files.name}/manifest.json`);
-  // As an OCI index would have it; digests stand for the names.
+  // Presented like an OCI index, with digests in place of the names.
   const names = new Map<string, string>();
   const refTo = async (name: string): Promise<ImageDescriptor> => {
     const found = await files.find(name);
@@ -169,7 +169,7 @@ async function small(files: Files, path: string, limit: number): Promise<Buffer>
   if (found === undefined) throw absent(files, path);
   const { file, start, length } = found;
   if (length > limit) {
-    throw new FormatError(`${path} of ${files.name} has ${length} bytes, too many`, {
+    throw new FormatError(`${path} of ${files.name} is too large: ${length} bytes`, {
       code: 'TOO_LARGE',
       context: { image: files.name, path, size: length, limit },
     });
@@ -181,7 +181,7 @@ async function small(files: Files, path: string, limit: number): Promise<Buffer>
 }
 
 function absent(files: Files, path: string): IntegrityError {
-  return new IntegrityError(`${files.name} lacks ${path}, or has it cut off`, {
+  return new IntegrityError(`${files.name} lacks ${path}, or it is cut off`, {
     code: 'BLOB_MISSING',
     context: { image: files.name, path },
     hint: 'copy or pull the container image again',

@@ -33,7 +33,7 @@ export async function openRegistryImage(
 }
 
 function tooLarge(image: string, digest: string, size: number): FormatError {
-  return new FormatError(`a manifest of ${image} has ${size} bytes, too many`, {
+  return new FormatError(`a manifest of ${image} is too large: ${size} bytes`, {
     code: 'TOO_LARGE',
     context: { image, digest, size, limit: MAX_DOCUMENT },
   });

@@ -1,6 +1,6 @@
 import type { ImageDescriptor } from '../../../formats/oci/image.ts';
 
-/** A layer as a part of a file. Disposing lets go of what was fetched for it. */
+/** A layer as a part of a file. Disposing removes the downloaded copy. */
 export interface LayerFile extends AsyncDisposable {
   readonly file: string;
   readonly start: number;
@@ -8,16 +8,16 @@ export interface LayerFile extends AsyncDisposable {
   readonly length: number;
 }
 
-/** Where the documents and layers of container images lie. */
+/** A place that holds the documents and layers of container images. */
 export interface ImageStore extends AsyncDisposable {
   /** For messages. */
   readonly name: string;
-  /** The index or manifest that everything begins with, proven where something proves it. */
+  /** The top index or manifest, proved if its digest is known. */
   readonly top: Uint8Array;
-  /** Another index or manifest, or the config of an image; proven. */
+  /** Another index or manifest, or the config of an image; proved. */
   document(ref: ImageDescriptor, kind: 'manifest' | 'config'): Promise<Uint8Array>;
   layer(ref: ImageDescriptor): Promise<LayerFile>;
 }
 
-/** What is taken for a document. */
+/** The largest accepted document. */
 export const MAX_DOCUMENT = 4 << 20;

@@ -20,8 +20,8 @@ interface Found {
 }
 
 /**
- * A folder with the files of the system in it, in whatever order: an unpacked root, a mounted image, or an OSTree
- * repository (bare and bare-user ones hold files as they are, those of the mode archive deflate them).
+ * A folder with the files of the system, in any layout: an unpacked root, a mounted image, or an OSTree
+ * repository (bare and bare-user repositories hold plain files, archive ones deflate them).
  */
 export async function openFolderSource(folder: string): Promise<ContentSource> {
   const archive = await isArchiveRepository(folder);
@@ -53,7 +53,7 @@ export async function openFolderSource(folder: string): Promise<ContentSource> {
   };
 }
 
-/** A repository whose config says `mode=archive`, or `archive-z2` as it was called before. */
+/** A repository whose config says `mode=archive`, or `archive-z2`, its older name. */
 async function isArchiveRepository(folder: string): Promise<boolean> {
   const limit = { limit: 1 << 20, what: 'the config of the repository' };
   const config = String(await readWhole(join(folder, 'config'), limit).catch(() => ''));
@@ -89,7 +89,7 @@ async function listFiles(folder: string, signal: AbortSignal | undefined): Promi
         throw new FormatError(`${folder} has more than ${MAX_FILES} files`, {
           code: 'FOLDER_TOO_LARGE',
           context: { folder, limit: MAX_FILES },
-          hint: 'name the folder that the system is in',
+          hint: 'name the folder that holds only the system',
         });
       }
     }

@@ -8,10 +8,10 @@ import { type Done, type Readers, startReaders } from '../workers/crew.ts';
 import { fillWith } from './fill-with.ts';
 import type { ContentSource, RunOptions } from './source.ts';
 
-/** Of all layers together. Images of operating systems have a tenth of it. */
+/** Limit for all layers together, far above the size of an operating system. */
 const MAX_MEMBERS = 1_000_000;
 const MAX_BYTES = 64 * 2 ** 30;
-/** Layers that are fetched before a thread is free for them. */
+/** Layers that are downloaded ahead, before a thread is free for them. */
 const AHEAD = 2;
 
 /** A container image's contents, for one architecture. Throws UnsupportedError `IMAGE_ARCH`. */
@@ -38,7 +38,7 @@ export async function openImageSource(store: ImageStore, arch: Arch): Promise<Co
   };
 }
 
-/** Each layer once, those that take longest first; the results are in the order of the layers. */
+/** Reads each layer once, the largest first; the results are in the order of the layers. */
 async function readLayers(
   store: ImageStore,
   { layers }: ImageManifest,
@@ -76,7 +76,7 @@ async function readLayers(
       results[index] = done;
     }
   }
-  // After a failure, let go only when nothing is under way any more.
+  // After a failure, return only when nothing is in progress any more.
   const lanes = Array.from({ length: readers.threads + AHEAD }, () =>
     lane().catch((error: unknown) => {
       failed = true;

@@ -1,5 +1,5 @@
 import { basename, join } from 'node:path';
-import { UnsupportedError } from '../../../core/errors.ts';
+import { FormatError, UnsupportedError } from '../../../core/errors.ts';
 import { openSource, type Source } from '../../../core/io/source.ts';
 import type { IsoExtent } from '../../../formats/iso/live-iso.ts';
 import { isExt4, listExt4 } from '../../../formats/rootfs/ext4/index.ts';
@@ -15,13 +15,13 @@ import type { ContentSource, FoundContent, RunOptions } from './source.ts';
 
 /** A content of a pool: a file in which contents lie one after the other. */
 export interface PooledContent extends FoundContent {
-  /** Where it begins in the pool. */
+  /** Its offset in the pool. */
   readonly offset: number;
 }
 
 /** The root image of a live ISO. */
 export interface IsoSource extends ContentSource, AsyncDisposable {
-  /** As `survey`, and leaves the contents in a file that it makes. */
+  /** Like `survey`, and also writes the contents to a new file. */
   pool(file: string, options: RunOptions): Promise<PooledContent[]>;
 }
 
@@ -29,12 +29,23 @@ export interface IsoSourceOptions {
   /** Path of the ISO. */
   readonly iso: string;
   readonly rootImage: IsoExtent;
-  /** A folder for what has to be unpacked twice. */
+  /** A folder for images that must be unpacked twice. */
   readonly scratch: string;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Where live systems have a file system image inside their squashfs: dracut's dmsquash-live. */
+/** Of all files together: a hostile image may claim any size. */
+const MAX_BYTES = 64 * 2 ** 30;
+
+function tooLarge(image: string): FormatError {
+  return new FormatError(`${image} unpacks to more than any operating system has`, {
+    code: 'IMAGE_TOO_LARGE',
+    context: { image, bytes: MAX_BYTES },
+    hint: 'check that the right ISO is named',
+  });
+}
+
+/** The path of a file system image inside the squashfs of a live system: dracut's dmsquash-live. */
 const NESTED = ['LiveOS/rootfs.img', 'LiveOS/ext3fs.img'];
 
 /** Throws what the readers of root images throw, and UnsupportedError `ROOT_IMAGE_KIND`. */
@@ -68,7 +79,7 @@ function listNested(source: Source, path: string): Iterable<ListedFile> {
   }
   const isXfs = Buffer.from(head.subarray(0, 4)).toString('latin1') === 'XFSB';
   throw new UnsupportedError(
-    `${path} is ${isXfs ? 'an XFS' : 'no squashfs, erofs or ext4'} image, which is not read`,
+    `${path} is ${isXfs ? 'an XFS' : 'no squashfs, erofs or ext4'} image, which cannot be read`,
     {
       code: 'ROOT_IMAGE_KIND',
       context: { image: path },
@@ -77,7 +88,7 @@ function listNested(source: Source, path: string): Iterable<ListedFile> {
   );
 }
 
-/** Each data once; what has none is left out. */
+/** Lists each piece of data once; empty files are skipped. */
 function distinct(files: Iterable<ListedFile>): ListedFile[] {
   const byKey = new Map<string, ListedFile>();
   for (const listed of files) {
@@ -95,6 +106,7 @@ function isoSource(name: string, source: Source, files: readonly ListedFile[]): 
       end += padded(file.size);
       return { path, file, offset };
     });
+    if (end > MAX_BYTES) throw tooLarge(name);
     await makeFile(output, end);
     await unpackFiles(placed, { ...options, image, output });
     const sizes = placed.map(({ file }) => file.size);

@@ -8,10 +8,10 @@ import { EMPTY, FILLED } from '../workers/messages.ts';
 import type { RunOptions, Target } from './source.ts';
 
 /**
- * Fills a base from the files of a root image, whose blocks come in an order in which a file is complete
- * only in the end: each file is unpacked to the place of a content that has its size, which for most is
- * the only one; those for which there is none left, behind the base. Then they are hashed where they are, and
- * the few that have to change places do.
+ * Fills a base from the files of a root image, whose blocks come in an order that completes files only at
+ * the end. Each file is unpacked to the place of a content with its size, which is usually the only one; if
+ * no such place is left, behind the base. Then the files are hashed in place, and the few misplaced ones
+ * are moved.
  */
 export async function placeBySize(
   files: readonly ListedFile[],
@@ -44,7 +44,7 @@ export async function placeBySize(
   const digests = await hashAll(base, sizes, options);
 
   const lookup = lookupIn(list);
-  /** Where contents of the list lie that are elsewhere than they belong. */
+  /** The places of contents that are not where they belong. */
   const misplaced = new Map<number, PlacedFile>();
   const wrong: PlacedFile[] = [];
   for (const [i, one] of placed.entries()) {
@@ -57,7 +57,7 @@ export async function placeBySize(
     if (one.index !== undefined) wrong.push(one);
   }
   await using copier = await copyWithin(base);
-  // Out of the way first: what lies where another one belongs may belong elsewhere.
+  // Move misplaced contents out of the way first, because their place may be another one's.
   const needed = new Set(misplaced.values());
   const moved = new Map<PlacedFile, number>();
   for (const one of wrong) {

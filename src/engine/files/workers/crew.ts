@@ -13,13 +13,13 @@ type WithoutId<T> = T extends unknown ? Omit<T, 'id'> : never;
 /** Threads that read contents; disposing ends them. The first failure ends all work. */
 export interface Readers extends AsyncDisposable {
   readonly threads: number;
-  /** Does a job as soon as a thread is free. `onRead` is told how much of it was read. */
+  /** Runs a job as soon as a thread is free. `onRead` receives the bytes read so far. */
   run(job: WithoutId<Job>, onRead?: (bytes: number) => void): Promise<Done>;
 }
 
 export interface ReadersOptions {
   readonly threads?: number | undefined;
-  /** Where each thread puts contents; undefined to look at them only. */
+  /** Where each thread writes contents; undefined to only survey them. */
   readonly place?: ((thread: number) => Place) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -33,7 +33,7 @@ const ENTRY = new URL(
 export function startReaders({ threads, place, signal }: ReadersOptions = {}): Readers {
   const count = Math.min(threads ?? availableParallelism(), MAX_THREADS);
   const failure = Promise.withResolvers<never>();
-  failure.promise.catch(() => {}); // whoever waits for a job hears of it
+  failure.promise.catch(() => {}); // awaiting a job rethrows it
   const abort = () => signal && failure.reject(cancelled(signal));
   signal?.addEventListener('abort', abort, { once: true });
   if (signal?.aborted) abort();
@@ -78,7 +78,7 @@ export function startReaders({ threads, place, signal }: ReadersOptions = {}): R
       signal?.removeEventListener('abort', abort);
       await Promise.all(
         workers.map(async (worker) => {
-          // Those at rest put away what they have; the others are stopped where they are.
+          // Idle threads clean up; busy ones are stopped at once.
           const ended = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
           if (!idle.includes(worker)) return void (await worker.terminate());
           worker.postMessage('close');

@@ -1,8 +1,8 @@
 import type { Failure } from '../../../core/threads/failure.ts';
 
-/** What a thread starts with. */
+/** The initial data of a thread. */
 export interface Role {
-  /** Where contents go; undefined to look at them only. */
+  /** Where contents are written; undefined to only survey them. */
   readonly place: Place | undefined;
 }
 
@@ -10,7 +10,7 @@ export interface Role {
 export interface Place {
   /** The sparse file that becomes the base. */
   readonly base: string;
-  /** Of this thread alone: for contents that are too large for its memory. */
+  /** This thread's own file for contents that are too large for memory. */
   readonly spill: string;
   readonly list: {
     readonly sizes: Float64Array;
@@ -47,7 +47,7 @@ export type Job =
       /** An OSTree repository of the mode archive: its objects are deflated. */
       readonly archive: boolean;
     }
-  /** Contents that lie in a file: where each begins, and its size. */
+  /** Contents in a file: the offset and size of each. */
   | {
       readonly kind: 'hash';
       readonly id: number;
@@ -56,13 +56,13 @@ export type Job =
       readonly sizes: Float64Array;
     };
 
-/** What a layer does to the tree of files, or what a folder holds. */
+/** A change that a layer makes to the tree of files, or an entry of a folder. */
 export type Change =
   | {
       readonly kind: 'file';
       readonly path: string;
       readonly size: number;
-      /** Empty if contents were not looked at, or the file is empty. */
+      /** Empty if the contents were not read, or the file is empty. */
       readonly sha256: string;
     }
   | { readonly kind: 'link'; readonly path: string; readonly target: string }

@@ -7,7 +7,7 @@ import type { Taker } from './taker.ts';
 
 const READ = 1 << 20;
 
-/** Streams a layer by the taker. Throws what the readers of its forms throw. */
+/** Streams a layer through the taker. Throws what the readers of its formats throw. */
 export async function readLayer(
   job: Extract<Job, { kind: 'layer' }>,
   taker: Taker,

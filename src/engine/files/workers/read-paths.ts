@@ -16,7 +16,7 @@ const MIN_HEADER = 24;
 const MAX_HEADER = 1 << 20;
 const S_IFMT = 0o170000;
 const S_IFREG = 0o100000;
-/** What is inflated at once. */
+/** Bytes that are inflated at once. */
 const AT_ONCE = 4 << 20;
 
 /** Reads files of a folder, and the contents of `.filez` objects; symbolic links are not followed. */
@@ -55,7 +55,7 @@ function openFile(path: string): number {
   }
 }
 
-/** Undefined for what is no regular file any more. */
+/** Undefined if it is no longer a regular file. */
 function readFile(fd: number, path: string, buffer: Buffer, taker: Taker): Read | undefined {
   const stat = fstatSync(fd);
   if (!stat.isFile()) return undefined;
@@ -87,11 +87,11 @@ async function readObject(fd: number, path: string, taker: Taker): Promise<Read 
   if (head.length < PREFIX + MIN_HEADER) throw damaged(path, 'it is too short');
   const start = PREFIX + head.readUInt32BE(0);
   if (start < PREFIX + MIN_HEADER || start > Math.min(MAX_HEADER, stored)) {
-    throw damaged(path, 'its header makes no sense');
+    throw damaged(path, 'its header is invalid');
   }
   if ((head.readUInt32BE(MODE_AT) & S_IFMT) !== S_IFREG) return undefined;
   const size = Number(head.readBigUInt64BE(SIZE_AT));
-  if (!Number.isSafeInteger(size)) throw damaged(path, 'its size makes no sense');
+  if (!Number.isSafeInteger(size)) throw damaged(path, 'its size is invalid');
   if (size === 0) return { size, sha256: '' };
   taker.begin(size);
   let left = size;
@@ -119,7 +119,7 @@ async function readObject(fd: number, path: string, taker: Taker): Promise<Read 
   return { size, sha256: taker.end() };
 }
 
-/** Feeds the inflater as fast as it takes it; its loop is where errors come out. */
+/** Feeds the inflater as fast as it reads; errors appear in the loop that reads its output. */
 function pump(
   fd: number,
   path: string,

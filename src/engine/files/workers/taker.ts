@@ -5,16 +5,16 @@ import { type DiskWriter, openDiskWriter } from '../../native/workers/disk-write
 import { type ContentLookup, listOf, lookupIn } from '../contents.ts';
 import { EMPTY, FILLED, type Place, TAKEN } from './messages.ts';
 
-/** Takes contents one after the other, as they stream by. */
+/** Receives contents one after the other, as they are streamed. */
 export interface Taker {
   begin(size: number): void;
   write(bytes: Uint8Array): void;
-  /** The SHA-256; empty where nobody has asked for contents of this size. */
+  /** The SHA-256; empty if no content of this size is needed. */
   end(): string;
   close(): void;
 }
 
-/** Larger contents than this go to a file first: whether they are wanted, only their end tells. */
+/** Larger contents are written to a file first, because only their hash decides whether they are needed. */
 const IN_MEMORY = 32 << 20;
 const COPY = 4 << 20;
 
@@ -31,7 +31,7 @@ export function lookingTaker(): Taker {
   };
 }
 
-/** Hashes those that may be in the list, and writes those that are, and are not there yet, to the base. */
+/** Hashes contents that may be in the list, and writes those that are in it and still missing to the base. */
 export function placingTaker({ base, spill, list, states }: Place): Taker {
   const layout = listOf(list.sizes, list.digestLength, Buffer.from(list.digests));
   const lookup = lookupIn(layout);
@@ -84,7 +84,7 @@ export function placingTaker({ base, spill, list, states }: Place): Taker {
   };
 }
 
-/** Which sizes are still of interest: none whose contents are all there. */
+/** Sizes of which some content is still missing. */
 function openness(sizes: Float64Array, lookup: ContentLookup, filled: Int32Array) {
   const indexes = new Map<number, number[]>();
   for (const [index, size] of sizes.entries()) {
@@ -106,7 +106,7 @@ function openness(sizes: Float64Array, lookup: ContentLookup, filled: Int32Array
   };
 }
 
-/** A file that is made when first needed, and gone in the end. */
+/** A file that is created on first use and removed at the end. */
 function spillFile(path: string) {
   let fd: number | undefined;
   const opened = () => {
@@ -139,7 +139,7 @@ function spillFile(path: string) {
         } catch (error) {
           throw osError(error, 'read', path);
         }
-        if (got === 0) throw osError(new Error('it became shorter'), 'read', path);
+        if (got === 0) throw osError(new Error('the file has shrunk'), 'read', path);
         writer.write(piece.subarray(0, got), offset + at);
         at += got;
       }

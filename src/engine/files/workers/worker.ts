@@ -6,7 +6,7 @@ import { readLayer } from './read-layer.ts';
 import { readPaths } from './read-paths.ts';
 import { lookingTaker, placingTaker, type Taker } from './taker.ts';
 
-/** The entry of a thread that reads contents. It has one job at a time. */
+/** The entry point of a thread that reads contents, one job at a time. */
 const port = parentPort;
 if (port === null) throw new TypeError('worker.ts runs in a worker thread only');
 const send = (reply: Reply) => port.postMessage(reply);

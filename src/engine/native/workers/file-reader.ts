@@ -2,7 +2,7 @@ import { closeSync, openSync } from 'node:fs';
 import { osError } from '../../../core/io/os-error.ts';
 import { readFully } from '../../../core/io/read-fully.ts';
 
-/** Reads of a file, blocking: a thread of its own has nothing else to do meanwhile. */
+/** Blocking reads of a file, for a thread with nothing else to do. */
 export interface FileReader {
   /** Fills `buffer`. Throws IoError, or FormatError `SHORT_READ`. */
   read(buffer: Uint8Array, position: number): void;

@@ -42,7 +42,7 @@ export function fillRanges(
   let index = 0;
   let position = ranges[0] ?? 0;
   let told = 0;
-  /** Goes on by `length` bytes of the stream, range by range. */
+  /** Consumes `length` bytes of the stream, range by range. */
   const advance = (length: number, each: (at: number, from: number, to: number) => void) => {
     for (let done = 0; done < length; ) {
       const rangeEnd = ranges[index + 1];
@@ -69,7 +69,7 @@ export function fillRanges(
       zeros: (length) => advance(length, () => {}),
     });
     if (ranges[index] !== undefined) {
-      throw new Error(`the stream ends at ${position} of the disk, where more should follow`);
+      throw new Error(`the stream ends at ${position} of the disk, too early`);
     }
   } catch (error) {
     if (error instanceof RehydrateError && error.kind !== 'format') throw error;

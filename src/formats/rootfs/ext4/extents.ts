@@ -1,7 +1,7 @@
 import type { Source } from '../../../core/io/source.ts';
 import { badExt4 } from './bad.ts';
 
-/** A stretch of a file that is stored in one piece, bytes. */
+/** A range of a file that is stored in one piece, in bytes. */
 export interface Extent {
   readonly logical: number;
   readonly physical: number;
@@ -12,7 +12,7 @@ export interface Extent {
 const MAGIC = 0xf30a;
 const ENTRY = 12;
 const MAX_DEPTH = 5;
-/** Longer ones are space that nothing was written to: zeros. */
+/** Larger lengths mark unwritten extents: zeros. */
 const MAX_WRITTEN = 32768;
 /** 16 TiB in extents of the usual size. */
 const MAX_EXTENTS = 1 << 17;
@@ -35,7 +35,7 @@ export function readExtents(
     if (node.readUInt16LE(0) !== MAGIC || !fits || found > MAX_DEPTH) {
       throw badExt4('a malformed extent tree', inode);
     }
-    if (depth !== undefined && found !== depth) throw badExt4('a bent extent tree', inode);
+    if (depth !== undefined && found !== depth) throw badExt4('an inconsistent extent tree', inode);
     if (++nodes > MAX_EXTENTS) throw badExt4('an endless extent tree', inode);
     for (let i = 1; i <= entries; i++) {
       const entry = node.subarray(i * ENTRY, (i + 1) * ENTRY);

@@ -10,15 +10,15 @@ const MAGIC = 0xef53;
 /** INCOMPAT bits: filetype, recovery, extents, 64bit, mmp, flex_bg, csum_seed. */
 const KNOWN = 0x2 | 0x4 | 0x40 | 0x80 | 0x100 | 0x200 | 0x2000;
 const BIT_64 = 0x80;
-/** The first inode that is not the file system's own. */
+/** The first inode that is not reserved by the file system. */
 const FIRST_INODE = 11;
 const S_IFMT = 0o170000;
 const S_IFREG = 0o100000;
 const EXTENTS = 0x80000;
-/** Inodes that are read in one go. */
+/** Inodes that are read at once. */
 const READ = 1 << 20;
 const MAX_INODES = 4 << 20;
-/** Data is handed on in units of this size. */
+/** Data is returned in units of this size. */
 const UNIT = 1 << 20;
 
 interface Layout {
@@ -36,7 +36,7 @@ export function isExt4(head: Uint8Array): boolean {
 }
 
 /**
- * All regular files of an ext4, by inode: their names do not matter to those who go by content. Throws
+ * All regular files of an ext4, by inode: callers identify files by content, so names do not matter. Throws
  * FormatError `EXT4_BAD`, UnsupportedError `EXT4_FEATURE`.
  */
 export function* listExt4(source: Source): Generator<ListedFile> {
@@ -78,8 +78,8 @@ function readLayout(source: Source): Layout {
   const descriptorSize = wide ? sb.readUInt16LE(254) : 32;
   if (inodes > MAX_INODES || inodesPerGroup === 0) throw badExt4(`${inodes} inodes`, SUPERBLOCK);
   if (inodeSize < 128 || inodeSize > 2 ** blockBits)
-    throw badExt4('inodes of a bad size', SUPERBLOCK);
-  if (descriptorSize < (wide ? 64 : 32)) throw badExt4('descriptors of a bad size', SUPERBLOCK);
+    throw badExt4('an invalid inode size', SUPERBLOCK);
+  if (descriptorSize < (wide ? 64 : 32)) throw badExt4('an invalid descriptor size', SUPERBLOCK);
   const blocks = sb.readUInt32LE(4) + (wide ? sb.readUInt32LE(336) * 2 ** 32 : 0);
   return { blockSize: 2 ** blockBits, blocks, inodes, inodesPerGroup, inodeSize, descriptorSize };
 }

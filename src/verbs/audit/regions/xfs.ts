@@ -11,7 +11,7 @@ const HEADERS = [
   'AGFL (free list)',
 ] as const;
 
-/** Undefined if there is no XFS at `start`. `files` tells whose data is where. */
+/** Undefined if there is no XFS at `start`. `files` names the owner of data. */
 export async function openXfs(
   disk: Source,
   start: number,

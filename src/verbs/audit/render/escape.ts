@@ -20,5 +20,5 @@ function part(value: Part): string {
   return 'markup' in value ? value.markup : value.map((one) => one.markup).join('');
 }
 
-/** Text from here, as it is. */
+/** Trusted text, not escaped. */
 export const raw = (text: string): Markup => ({ markup: text });

@@ -7,7 +7,7 @@ import type { AuditReport } from '../report.ts';
 const STATEMENT_TYPE = 'https://in-toto.io/Statement/v1';
 const PREDICATE_TYPE = 'https://slsa.dev/verification_summary/v1';
 export const PAYLOAD_TYPE = 'application/vnd.in-toto+json';
-/** A package URL: who verified is a program, which its `version` member tells more of. */
+/** A package URL, since the verifier is a program; its `version` member has the details. */
 const VERIFIER = 'pkg:npm/iso-rehydrate';
 
 export interface Statement {
@@ -21,15 +21,15 @@ export interface Statement {
 }
 
 export interface StatementOptions {
-  /** Of the audit.json that the statement is made from. */
+  /** Hash of the audit.json that the statement is made from. */
   readonly report: Sha256;
-  /** Of the signed statements of the shards, if their reports were merged. */
+  /** Hashes of the shards' signed statements, if their reports were merged. */
   readonly inputs?: readonly Sha256[] | undefined;
 }
 
 /**
- * The audit for machines: its subjects are the bundle's index and every artifact that is GOOD. It has
- * PASSED if all that was asked for is. No build was verified, hence no SLSA build level.
+ * The audit for machines. Its subjects are the bundle's index and every GOOD artifact. It has PASSED if
+ * every requested artifact is GOOD. No build was verified, hence no SLSA build level.
  */
 export function statementOf(
   report: AuditReport,
