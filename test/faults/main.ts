@@ -9,12 +9,14 @@ import { buildLibrary, createRunner } from './process.ts';
 import { SCENARIOS, writeInput } from './scenarios.ts';
 import { placesIn, sweep } from './sweep.ts';
 
-/** `npm run faults`: every call of every scenario fails once. Prints the counts for docs/measurements.md. */
+/** `npm run faults`: every call of every scenario fails once. Prints the counts for docs/measurements.md.
+ * `--allow-scratch`: do not mind scratch that a later run leaves there. */
 const { values } = parseArgs({
   options: {
     'per-kind': { type: 'string', default: 'all' },
     only: { type: 'string' },
     kinds: { type: 'string' },
+    'allow-scratch': { type: 'boolean', default: false },
     verbose: { type: 'boolean', default: false },
   },
 });
@@ -40,7 +42,15 @@ try {
       ? (text: string) => process.stderr.write(`${text}\n`)
       : undefined;
     const onFault = (text: string) => process.stderr.write(`WRONG ${text}\n`);
-    const result = await sweep(scenario, { runner, root, perKind, kinds, onPoint, onFault });
+    const result = await sweep(scenario, {
+      runner,
+      root,
+      perKind,
+      reclaims: !values['allow-scratch'],
+      kinds,
+      onPoint,
+      onFault,
+    });
     const seconds = ((performance.now() - started) / 1000).toFixed(0);
     const calls = KINDS.map((kind) => result.calls[kind] ?? 0);
     const cells = [...calls, result.points, result.survived, result.faults.length, seconds];
@@ -48,7 +58,14 @@ try {
     faults += result.faults.length;
     if (kinds !== undefined) continue;
     const count = Number.isFinite(perKind) ? perKind * KINDS.length : perKind;
-    const killed = await killAtSteps(scenario, { runner, library, root, count, onFault });
+    const killed = await killAtSteps(scenario, {
+      runner,
+      library,
+      root,
+      count,
+      reclaims: !values['allow-scratch'],
+      onFault,
+    });
     process.stdout.write(
       `| ${scenario.name}, killed | ${killed.steps} calls, ${killed.kills} kills, ${killed.faults.length} wrong |\n`,
     );

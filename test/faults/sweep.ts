@@ -28,6 +28,8 @@ export interface SweepOptions {
   readonly root: string;
   /** Calls of each kind that fail, of each scenario; all if there are no more than that. */
   readonly perKind: number;
+  /** Whether a run has to take away what an earlier one could not. */
+  readonly reclaims: boolean;
   readonly kinds?: readonly Kind[] | undefined;
   readonly onPoint?: ((text: string) => void) | undefined;
   readonly onFault?: ((text: string) => void) | undefined;
@@ -95,7 +97,7 @@ export async function sweep(scenario: Scenario, options: SweepOptions): Promise<
       );
       continue;
     }
-    const left = strangers(snapshot(places), expected);
+    const left = leftovers(strangers(snapshot(places), expected), options.reclaims);
     if (left.length > 0) complain(`the next run leaves ${left.join(', ')}`);
     const lacking = strangers(expected, snapshot(places));
     if (lacking.length > 0) complain(`the next run does not make ${lacking.join(', ')}`);
@@ -137,7 +139,13 @@ function judge(
   return problems;
 }
 
-const isScratch = (name: string) => /(^|\/)\.?iso-rehydrate-|\.part$|^tmp\//.test(name);
+/** What the next run had to take away. */
+export function leftovers(names: readonly string[], reclaims: boolean): readonly string[] {
+  return reclaims ? names : names.filter((name) => !isScratch(name));
+}
+
+const isScratch = (name: string) =>
+  /(^|\/)\.?iso-rehydrate-|^cache\/work-|\.part$|^tmp\//.test(name);
 
 /** `count` of the numbers from 1 to `total`: the first and the last ones, and some in between. */
 export function sample(total: number, count: number): number[] {
