@@ -60,9 +60,15 @@ export async function createBundleWriter(
   try {
     await makeFolder(dirname(absolute));
     path = await mkdtemp(besideTarget(absolute));
+  } catch (error) {
+    throw osError(error, 'create', absolute);
+  }
+  const remove = () => rm(path, { recursive: true, force: true });
+  try {
     await chmod(path, 0o755);
     await makeFolder(join(path, 'blobs', 'sha256'));
   } catch (error) {
+    await remove();
     throw osError(error, 'create', absolute);
   }
   const incoming = () => join(path, 'blobs', `incoming-${randomBytes(6).toString('hex')}`);
@@ -94,11 +100,17 @@ export async function createBundleWriter(
       const sink = fileSink(handle, scratch);
       const result = await body(sink);
       await sink.finish();
-      return { source: await openSource(scratch), result };
+      const source = await openSource(scratch);
+      try {
+        await rm(scratch);
+      } catch (error) {
+        await source.close();
+        throw error;
+      }
+      return { source, result };
     } catch (error) {
-      throw osError(error, 'write', scratch);
-    } finally {
       await rm(scratch, { force: true });
+      throw osError(error, 'write', scratch);
     }
   }
 
@@ -156,8 +168,6 @@ export async function createBundleWriter(
         if (!(await isSameBundle(path, absolute))) throw error;
       }
     },
-    async [Symbol.asyncDispose]() {
-      await rm(path, { recursive: true, force: true });
-    },
+    [Symbol.asyncDispose]: remove,
   };
 }

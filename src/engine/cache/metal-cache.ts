@@ -105,9 +105,8 @@ export async function openMetalCache({ dir, maxBytes }: MetalCacheOptions): Prom
       } catch (error) {
         throw cacheError(error, 'store in the cache', final);
       }
-      const source = await openSource(final);
       await trim(disks, maxBytes, `${base.sha256}.raw`);
-      return source;
+      return openSource(final); // last: nobody would close it if something failed after it
     },
     async [Symbol.asyncDispose]() {
       const made = await scratchDir?.catch(() => undefined);
