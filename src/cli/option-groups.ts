@@ -70,7 +70,7 @@ export const withContainers = <A extends unknown[], O extends OptionValues>(
 export const engineOption = (description: string) =>
   new Option('--engine <kind>', `${description} (default: qemu)`).argParser(oneOf(ENGINES));
 
-/** For commands that regenerate disks from an ISO. */
+/** For commands that regenerate disks from an ISO; they keep them in a cache, so see {@link withCache}. */
 export const withEngine = <A extends unknown[], O extends OptionValues>(command: Command<A, O>) =>
   command
     .addOption(
@@ -88,7 +88,10 @@ export const withEngine = <A extends unknown[], O extends OptionValues>(command:
       'multiply all time limits of the virtual machine',
       parseFactor,
     )
-    .option('--log-dir <dir>', 'folder for console logs of failed virtual machines')
+    .option('--log-dir <dir>', 'folder for console logs of failed virtual machines');
+
+export const withCache = <A extends unknown[], O extends OptionValues>(command: Command<A, O>) =>
+  command
     .option('--cache-dir <dir>', 'folder for regenerated disks')
     .addOption(
       new Option('--cache-size <size>', 'maximum size of the cache')
@@ -113,5 +116,6 @@ type None = Record<never, never>;
 
 /** What the groups give, for code that several commands use. */
 export type OutputOptions = ReturnType<ReturnType<typeof withOutput<[], None>>['opts']>;
-export type EngineOptions = ReturnType<ReturnType<typeof withEngine<[], None>>['opts']>;
+export type EngineOptions = ReturnType<ReturnType<typeof withEngine<[], None>>['opts']> &
+  ReturnType<ReturnType<typeof withCache<[], None>>['opts']>;
 export type ContainerOptions = ReturnType<ReturnType<typeof withContainers<[], None>>['opts']>;

@@ -19,6 +19,7 @@ import {
   type OptionsOf,
   type OutputOptions,
   withBundle,
+  withCache,
   withContainers,
   withEngine,
   withIso,
@@ -48,7 +49,7 @@ function define(program: Command) {
     )
     .addHelpText('after', HELP);
   const selected = withIso(withShard(withBundle(withSelection(command, { everything: true }))));
-  return withOutput(withJobs(withEngine(withContainers(selected))));
+  return withOutput(withJobs(withCache(withEngine(withContainers(selected)))));
 }
 
 type AuditCliOptions = OptionsOf<typeof define>;

@@ -12,6 +12,7 @@ import type { CliIo } from '../io.ts';
 import {
   type OptionsOf,
   streamOption,
+  withCache,
   withContainers,
   withEngine,
   withJobs,
@@ -53,7 +54,7 @@ function define(program: Command) {
     .option('--force', 'replace an existing bundle')
     .addHelpText('after', HELP);
   const where = 'a container image, OSTree repository or folder that shall do instead of the ISO';
-  return withOutput(withJobs(withEngine(withContainers(command, where))));
+  return withOutput(withJobs(withCache(withEngine(withContainers(command, where)))));
 }
 
 type DehydrateCliOptions = OptionsOf<typeof define>;

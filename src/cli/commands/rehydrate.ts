@@ -13,6 +13,7 @@ import {
   type OptionsOf,
   type OutputOptions,
   withBundle,
+  withCache,
   withContainers,
   withEngine,
   withIso,
@@ -32,7 +33,7 @@ function define(program: Command) {
     .option('--force', 'replace existing files with other content')
     .addHelpText('after', HELP);
   const selected = withIso(withShard(withBundle(withSelection(command, { everything: false }))));
-  return withOutput(withJobs(withEngine(withContainers(selected))));
+  return withOutput(withJobs(withCache(withEngine(withContainers(selected)))));
 }
 
 type RehydrateCliOptions = OptionsOf<typeof define>;

@@ -12,6 +12,7 @@ import {
   type OptionsOf,
   type OutputOptions,
   withBundle,
+  withCache,
   withContainers,
   withEngine,
   withIso,
@@ -39,7 +40,7 @@ function define(program: Command) {
         .default(2 ** 30, '1GiB'),
     )
     .addHelpText('after', HELP);
-  return withOutput(withEngine(withContainers(withIso(withBundle(command)))));
+  return withOutput(withCache(withEngine(withContainers(withIso(withBundle(command))))));
 }
 
 type ServeCliOptions = OptionsOf<typeof define>;
