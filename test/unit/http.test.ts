@@ -11,7 +11,7 @@ const ROOT = join(import.meta.dirname, '../..');
 const BARE =
   /\.(?:text|json|arrayBuffer|blob|formData)\(\)|(?<![\w.])fetch\(|\bglobalThis\.fetch\b|'node:stream\/consumers'/g;
 /** Who may speak HTTP. */
-const CLIENT = /\bfrom '(?:node:)?(?:https?|http2|undici)'/;
+const CLIENT = /^(?:import (?!type )|export )[^;]*\bfrom '(?:node:)?(?:https?|http2|undici)'/m;
 const HOME = 'src/core/http/';
 /** It listens. */
 const SERVERS = ['src/verbs/serve/serve.ts'];
