@@ -163,7 +163,7 @@ test('a proxy: http by the whole URL, https through a tunnel, each with its logi
     'CONNECT reg.test:443',
   ]);
   const nobody = { env: { ...env, https_proxy: `http://${proxy.host}` } };
-  await expect(get('https://reg.test/', {}, nobody)).rejects.toThrow('the proxy asks for a login');
+  await expect(get('https://reg.test/', {}, nobody)).rejects.toThrow('the proxy requires a login');
 });
 
 test('a proxy that never answers, or answers without end, is given up', async () => {

@@ -105,8 +105,14 @@ export async function openMetalCache({ dir, maxBytes }: MetalCacheOptions): Prom
       } catch (error) {
         throw cacheError(error, 'store in the cache', final);
       }
-      await trim(disks, maxBytes, `${base.sha256}.raw`);
-      return openSource(final); // last: nobody would close it if something failed after it
+      const source = await openSource(final); // before trimming, which removes the file if nothing fits
+      try {
+        await trim(disks, maxBytes, `${base.sha256}.raw`);
+      } catch (error) {
+        await source.close();
+        throw error;
+      }
+      return source;
     },
     async [Symbol.asyncDispose]() {
       const made = await scratchDir?.catch(() => undefined);
