@@ -63,7 +63,7 @@ beforeAll(async () => {
   await execa('mksquashfs', [at('live'), at('nested.squashfs'), '-quiet', '-no-progress']);
   await container();
   cache = await openMetalCache({ dir: at('cache'), maxBytes: 2 ** 40 });
-}, 120_000);
+}, 300_000);
 afterAll(async () => {
   await cache?.[Symbol.asyncDispose]();
   await rm(work, { recursive: true, force: true });
@@ -197,7 +197,7 @@ describe('the base of an ISO', () => {
     const expected = Buffer.alloc(original.size);
     await original.read(expected, 0);
     expect(Buffer.concat(disk).equals(expected)).toBe(true);
-  }, 120_000);
+  }, 300_000);
 });
 
 describe('the base of an ISO and a container', () => {
@@ -222,7 +222,7 @@ describe('the base of an ISO and a container', () => {
       });
       await source.close();
     }
-  }, 240_000);
+  }, 300_000);
 
   test('contents that a source lacks come from another one, or are reported', async () => {
     const made = await make([]);
@@ -242,7 +242,7 @@ describe('the base of an ISO and a container', () => {
     });
     expect(from).toHaveLength(2); // layers keep what a later one deletes
     await source.close();
-  }, 120_000);
+  }, 300_000);
 });
 
 describe('an OSTree repository', () => {

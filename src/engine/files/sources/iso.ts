@@ -1,3 +1,5 @@
+import { randomBytes } from 'node:crypto';
+import { rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { FormatError, UnsupportedError } from '../../../core/errors.ts';
 import { openSource, type Source } from '../../../core/io/source.ts';
@@ -57,15 +59,31 @@ export async function openIsoSource(options: IsoSourceOptions): Promise<IsoSourc
     const nested = files.find(({ path }) => NESTED.includes(path));
     const name = `${rootImage.path} of ${basename(iso)}`;
     if (nested === undefined) return isoSource(name, source, files);
-    const image = join(scratch, `nested-${basename(iso)}.img`);
+    const image = join(scratch, `nested-${randomBytes(6).toString('hex')}.img`);
     await makeFile(image, nested.file.size);
     const placed = { path: nested.path, file: nested.file, offset: 0 };
     await unpackFiles([placed], { image: iso, output: image, signal });
-    const inner = await openSource(image);
+    const inner = await openNested(image, nested.path, `${nested.path} in ${name}`);
     await source.close();
-    return isoSource(`${nested.path} in ${name}`, inner, distinct(listNested(inner, nested.path)));
+    return inner;
   } catch (error) {
     await source.close();
+    throw error;
+  }
+}
+
+/** Takes over the file `image`: it goes with the source. */
+async function openNested(image: string, path: string, name: string): Promise<IsoSource> {
+  const source = await openSource(image);
+  const close = async () => {
+    await source.close();
+    await rm(image, { force: true });
+  };
+  try {
+    const files = distinct(listNested(source, path));
+    return { ...isoSource(name, source, files), [Symbol.asyncDispose]: close };
+  } catch (error) {
+    await close();
     throw error;
   }
 }
