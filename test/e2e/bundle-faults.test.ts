@@ -31,8 +31,10 @@ beforeEach(async () => {
   await mkdir(tmp);
 });
 
-const run = (...args: string[]) =>
-  cli(['--arch', 'x86_64', '-b', bundle, '--cache-dir', cache, '-q', '-o', `${out}/`, ...args]);
+const run = (...args: string[]) => {
+  const where = args.includes('--no-cache') ? [] : ['--cache-dir', cache];
+  return cli(['--arch', 'x86_64', '-b', bundle, ...where, '-q', '-o', `${out}/`, ...args]);
+};
 
 interface Blobs {
   readonly iso: string;

@@ -97,6 +97,9 @@ const params = fc
     blockSize: fc.integer({ min: 16_385, max: 100_000 }),
   })
   .map(({ blockSize, ...p }): DeflateParams => {
+    if (p.implementation === 'pigz') {
+      return { ...p, format: 'raw', windowBits: 15, blockSize: blockSize + PIGZ_DICTIONARY };
+    }
     if (!isGo(p.implementation)) return p;
     const inBlocks = p.implementation !== 'go-1.26' && p.level % 2 === 0;
     return { ...p, format: 'raw', ...(inBlocks ? { blockSize } : {}) };

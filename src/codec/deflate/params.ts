@@ -43,6 +43,9 @@ const within = (min: number, max: number) =>
 const MIN_BLOCK = 16_385;
 const MAX_BLOCK = 16 << 20;
 
+/** What pigz takes along from one block to the next, bytes: no block is smaller. */
+export const PIGZ_DICTIONARY = 32 << 10;
+
 /** For recipes, which are untrusted. */
 export const deflateParamsField: v.GenericSchema<unknown, DeflateParams> = v.pipe(
   v.object({
@@ -65,6 +68,11 @@ export const deflateParamsField: v.GenericSchema<unknown, DeflateParams> = v.pip
         ? blockSize !== undefined
         : blockSize === undefined || implementation.startsWith('klauspost-'),
     'expected blocks of pigz and klauspost/compress only',
+  ),
+  v.check(
+    ({ implementation, windowBits, blockSize = 0 }) =>
+      implementation !== 'pigz' || (windowBits === 15 && blockSize >= PIGZ_DICTIONARY),
+    'expected a window of 15 bits, and blocks no smaller than it, of pigz',
   ),
 );
 

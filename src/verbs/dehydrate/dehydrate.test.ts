@@ -13,7 +13,8 @@ import { openBundle } from '../../bundle/read.ts';
 
 function run(release: SyntheticRelease, bundle: string, ...more: string[]) {
   const argv = ['dehydrate', '--stream', release.streamPath, '--artifacts', release.folder];
-  return cli([...argv, '-o', bundle, '--cache-dir', `${bundle}-cache`, ...more], {
+  const cache = more.includes('--no-cache') ? [] : ['--cache-dir', `${bundle}-cache`];
+  return cli([...argv, '-o', bundle, ...cache, ...more], {
     createEngine: () => release.engine,
   });
 }
