@@ -15,8 +15,6 @@ test.each([
   [['inspect', 'x', '-q', '--json'], '--quiet', '--json'],
   [['-p', 'qemu', '-o', '-', '--force'], '--force', '-o -'],
   [[...DEHYDRATE, '--downloads', '2'], '--downloads', '--download'],
-  [[...DEHYDRATE, '--keyring', 'k'], '--keyring', '--download'],
-  [['audit', '--report', 'r', '-b', 'x', '--merge', 'a'], '--bundle', '--merge'],
   [['audit', '--report', 'r', '-p', 'qemu', '--merge', 'a'], '--platform', '--merge'],
   [['audit', '--report', 'r', '--engine', 'qemu', '--merge', 'a'], '--engine', '--merge'],
   [['audit', '--report', 'r', '--shard', '1/2', '--merge', 'a'], '--shard', '--merge'],
@@ -27,6 +25,14 @@ test.each([
   expect(stdout.toString()).toBe('');
   expect(stderr).toMatch(new RegExp(`${option} has no effect with(out)?`));
   expect(stderr).toContain(beside);
+});
+
+test('--keyring without --download is refused', async () => {
+  const { code, stderr } = await cli([...DEHYDRATE, '--keyring', 'k']);
+  expect({ code, stderr }).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('--download'),
+  });
 });
 
 test.each([

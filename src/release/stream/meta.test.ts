@@ -63,7 +63,9 @@ describe('meta.json of coreos-assembler', () => {
     const whole = { ...named, 'coreos-assembler.basearch': 'x86_64' };
     expect(decode(whole).stream).toBe('stable');
     const images = { aws: image('disk.vmdk') };
-    expect(() => decode({ ...META, images })).toThrow(/meta\.json\) does not say of which arch/);
+    expect(() => decode({ ...META, images })).toThrow(
+      /meta\.json\) does not name its architecture/,
+    );
     const both = { ...META.images, qemu: image('q.aarch64.qcow2') };
     expect(() => decode({ ...META, images: both })).toThrow(FormatError);
   });
