@@ -6,7 +6,7 @@ import type { Run, RunRequest } from './messages.ts';
 
 const HERE = import.meta.dirname;
 /** No run takes more, on a busy machine either: milliseconds. */
-const PATIENCE = 120_000;
+const PATIENCE = 300_000;
 
 /** Compiles faults.c; resolves to the path of the library. */
 export async function buildLibrary(folder: string): Promise<string> {
