@@ -35,7 +35,9 @@ afterAll(async () => {
 });
 
 describe.each(SCENARIOS)('$name', (scenario) => {
-  test('whichever call fails: the right output or an error, and the next run makes it good', { timeout: TIMEOUT }, async () => {
+  test('whichever call fails: the right output or an error, and the next run makes it good', {
+    timeout: TIMEOUT,
+  }, async () => {
     const { calls, points, faults } = await sweep(scenario, {
       ...{ runner, root: root(), reclaims: RECLAIMS, perKind: effortOf(scenario).perKind },
     });
@@ -47,7 +49,9 @@ describe.each(SCENARIOS)('$name', (scenario) => {
     expect(points).toBeGreaterThan(8);
   });
 
-  test('whenever it is killed: no wrong file, and the next run makes it good', { timeout: TIMEOUT }, async () => {
+  test('whenever it is killed: no wrong file, and the next run makes it good', {
+    timeout: TIMEOUT,
+  }, async () => {
     const { kills, faults } = await killAtSteps(scenario, {
       ...{ runner, library, root: root(), reclaims: RECLAIMS, count: effortOf(scenario).kills },
     });
