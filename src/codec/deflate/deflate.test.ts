@@ -12,7 +12,12 @@ import { inlinePool } from '../workers/pool.ts';
 import { deflateStream, loadDeflate } from './deflater.ts';
 import { IMPLEMENTATIONS, type Implementation, isGo, LIBRARIES } from './implementations.ts';
 import { fileOf } from './module.ts';
-import { DEFAULT_PARAMS, type DeflateParams, deflateParamsField, PIGZ_DICTIONARY } from './params.ts';
+import {
+  DEFAULT_PARAMS,
+  type DeflateParams,
+  deflateParamsField,
+  PIGZ_DICTIONARY,
+} from './params.ts';
 
 const here = new URL('.', import.meta.url);
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
