@@ -46,12 +46,13 @@ async function failureOf(argv: readonly string[], io: CliIo): Promise<unknown> {
 
 /** Resolves once all that was written is out, or cannot come out any more. */
 async function flushed(stream: Writable): Promise<void> {
-  if (stream.destroyed || stream.writableEnded || stream.errored) return;
-  await new Promise<void>((resolve) => {
-    stream.once('error', () => resolve());
-    stream.write('', () => resolve());
-  });
-  // The stream's own `error` comes after the callback.
+  if (!stream.destroyed && !stream.writableEnded && !stream.errored) {
+    await new Promise<void>((resolve) => {
+      stream.once('error', () => resolve());
+      stream.write('', () => resolve());
+    });
+  }
+  // The event `error` comes later than the failure itself.
   await new Promise((resolve) => setImmediate(resolve));
 }
 

@@ -1,4 +1,4 @@
-import { open, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { inflateSync, zstdDecompressSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { FormatError, IoError } from './errors.ts';
@@ -20,7 +20,7 @@ test.each([
   ['a file that is not there', () => readFile('/gone/x'), 'cannot open /gone/x'],
   ['too many files', () => Promise.reject(named('EMFILE', { syscall: 'open' })), 'too many open'],
   ['a read-only disk', () => Promise.reject(named('EROFS', { syscall: 'mkdir' })), 'read-only'],
-  ['a bad sector', () => open('/proc/self/mem').then((handle) => handle.read()), 'input/output'],
+  ['a bad sector', () => readFile('/proc/self/mem'), 'input/output'],
   ['a cut connection', () => Promise.reject(named('ECONNRESET')), 'the connection broke off'],
   [
     "fetch's wrapping",

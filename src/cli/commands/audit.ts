@@ -145,9 +145,9 @@ async function merged(
       hint: 'name the bundle with --bundle, or leave --sign-key out',
     });
   }
-  await prepareReport(options.report);
   const parts = [];
   for (const folder of folders) parts.push(await readPart(folder, signal));
+  await prepareReport(options.report);
   const report = mergeReports(parts);
   if (path) {
     const bundle = await openBundle(path, signal);
