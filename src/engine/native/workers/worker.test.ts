@@ -23,6 +23,6 @@ function loadedBy(file: string, seen = new Set<string>()): Set<string> {
 test('the threads load no native code: ending one meanwhile would take the process along', () => {
   const entry = fileURLToPath(new URL('./worker.ts', import.meta.url));
   const loaded = [...loadedBy(entry)];
-  expect(loaded).toContain(resolve(dirname(entry), '../../../xz/lzma.ts'));
+  expect(loaded).toContain(resolve(dirname(entry), '../../../formats/xz/lzma.ts'));
   expect(loaded.filter((name) => !name.startsWith('/') && !name.startsWith('node:'))).toEqual([]);
 });
