@@ -1,8 +1,8 @@
 import { availableParallelism, totalmem } from 'node:os';
 
-/** A VM under TCG has one vCPU, which keeps one host CPU busy; patching and hashing take another. */
+/** A machine under TCG has one vCPU, and so keeps one host CPU busy; patching and hashing keep one, too. */
 const CORES_PER_JOB = 1;
-/** The memory of a VM and of QEMU around it. */
+/** A machine's memory and the little that is around it. */
 const BYTES_PER_JOB = 4 * 2 ** 30;
 
 export interface Host {
@@ -11,7 +11,7 @@ export interface Host {
   readonly memory: number;
 }
 
-/** Default for --jobs: how many architectures to work on at a time. */
+/** How many architectures are worked on at a time, unless --jobs says so. */
 export function defaultJobs(
   { cores, memory }: Host = { cores: availableParallelism(), memory: totalmem() },
 ): number {

@@ -5,7 +5,7 @@ import type { Source } from '../core/io/source.ts';
 import type { Implementation } from './deflate/implementations.ts';
 import type { CodecPool } from './pool.ts';
 
-/** The tools that a codec uses. */
+/** What a codec works with. */
 export interface CodecContext {
   readonly pool: CodecPool;
   readonly signal?: AbortSignal | undefined;
@@ -14,45 +14,42 @@ export interface CodecContext {
 /** A container taken apart. */
 export interface Opened {
   readonly payload: Payload;
-  /**
-   * The recipe that rebuilds the container around its payload. Available once the payload was read to its
-   * end.
-   */
+  /** What puts the container around its payload again. Only once the payload was read to its end. */
   recipe(): Promise<CodecRecipe>;
 }
 
-/** The payload of a container. Sizes in bytes. */
+/** What is in a container. Sizes in bytes. */
 export type Payload =
-  /** An unchanged part of the container, which may be another container. */
+  /** A part of the container as it is, to be looked into further. */
   | {
       readonly kind: 'source';
       readonly source: Source;
-      /** Its codec, if its bytes alone do not show it. */
+      /** The codec that it is for, where its bytes alone do not tell. */
       readonly next?: string;
     }
-  /** A raw disk, front to back, which can be read only once. */
+  /** A raw disk, front to back, to be run once. */
   | {
       readonly kind: 'disk';
       readonly size: number;
       runs(): AsyncIterable<DiskRun>;
-      /** Hashes it independently of `runs`, if the container holds it uncompressed. */
+      /** Hashes it apart from `runs`, where the container holds it as it is. */
       readonly hash?: ((hashing: Hashing) => Promise<void>) | undefined;
     }
-  /** Other unpacked contents, read only once too; may be another container. */
+  /** Something else made of it, likewise; may be a container again. */
   | { readonly kind: 'file'; runs(): AsyncIterable<DiskRun> };
 
 export interface CodecRecipe {
   /** Serialised, not compressed. The same container gives the same bytes. */
   readonly bytes: Uint8Array;
-  /** The deflaters that it requires. */
+  /** The deflaters that it takes. */
   readonly requires: readonly Implementation[];
 }
 
-/** Receives the payload front to back and writes the container. End it with one of the two calls. */
+/** Takes the payload front to back and writes the container. One of the two calls ends it. */
 export interface Encoder extends Sink {
-  /** Resolves once the whole container was written to its sink. */
+  /** Resolves once all of the container went to its sink. */
   finish(): Promise<void>;
-  /** Stops; when it resolves, nothing is running any more. */
+  /** Stops; whatever runs alongside has ended when it resolves. */
   abort(reason: unknown): Promise<void>;
 }
 
@@ -61,16 +58,16 @@ export interface Encoder extends Sink {
  * so that patch, encode, hash and write are one pass; zero runs stay zero runs.
  */
 export interface Codec {
-  /** The name in bundles. The meaning of its recipes never changes. */
+  /** As bundles record it. A name is a promise: what its recipes mean never changes. */
   readonly name: string;
-  /** A guess from the first {@link HEAD_BYTES}; cheap, may be wrong. */
+  /** How much a look at the first {@link HEAD_BYTES} says; cheap, may be wrong. */
   detect(head: Uint8Array): boolean;
   /**
-   * Throws UnsupportedError or FormatError if the file is better stored unchanged. The payload's runs and
-   * `recipe` may throw them too.
+   * Throws UnsupportedError or FormatError where the file is better taken as it is. So may the
+   * payload's runs and `recipe`.
    */
   open(source: Source, context: CodecContext): Promise<Opened>;
-  /** Parses untrusted bytes. Throws FormatError for an invalid recipe. */
+  /** Parses untrusted bytes. Throws FormatError for a recipe that makes no sense. */
   parse(recipe: Uint8Array): ParsedRecipe;
 }
 
@@ -81,7 +78,7 @@ export interface ParsedRecipe {
   encoder(sink: Sink, context: CodecContext): Encoder;
 }
 
-/** The length of the start of a file that {@link Codec.detect} sees; less if the file is shorter. */
+/** What {@link Codec.detect} sees of a file; less if that is shorter. */
 export const HEAD_BYTES = 1024;
 
 /** Bundles with more layers are refused: the deepest that is known has five (kubevirt). */

@@ -83,9 +83,6 @@ const OPTIONS = [
   ['small clusters', ['-o', 'cluster_size=4096']],
   ['compressed small clusters', ['-c', '-o', 'cluster_size=512']],
   ['large clusters', ['-c', '-o', 'cluster_size=512k']],
-  ['clusters of 1 MiB', ['-c', '-o', 'cluster_size=1M']],
-  ['clusters of 2 MiB', ['-c', '-o', 'cluster_size=2M']],
-  ['clusters of 2 MiB, not compressed', ['-o', 'cluster_size=2M']],
   ['lazy reference counts', ['-o', 'lazy_refcounts=on']],
   ['one-bit reference counts', ['-o', 'refcount_bits=1']],
   ['metadata made beforehand', ['-o', 'preallocation=metadata']],
@@ -166,7 +163,7 @@ describe('what qemu-img 7.2 and 10.0 made', () => {
   });
 });
 
-test('any disk and its qcow2 round-trip', async () => {
+test('any disk comes back, as its qcow2 does', async () => {
   const pieces = fc.array(
     fc.record({
       kind: fc.constantFrom('zeros', 'text', 'noise'),
@@ -193,7 +190,7 @@ test('any disk and its qcow2 round-trip', async () => {
   );
 });
 
-describe('data that a recipe keeps literally', () => {
+describe('what a recipe keeps literally', () => {
   test('an L2 entry that reads as zeros, junk in a gap, a stale table', async () => {
     const raw = miniature();
     const file = convert(raw);
@@ -227,7 +224,7 @@ describe('data that a recipe keeps literally', () => {
   });
 });
 
-describe('files that are not taken apart', () => {
+describe('what is not taken apart', () => {
   const refused = (file: Buffer) =>
     expect(decodeQcow2(memorySource(file, 'test.qcow2'), { pool })).rejects;
 
@@ -249,7 +246,7 @@ describe('files that are not taken apart', () => {
     });
   });
 
-  test('clusters that occur twice, or past the end', async () => {
+  test('clusters that are there twice, or past the end', async () => {
     const file = convert(text(1 << 20));
     const l1 = Number(file.readBigUInt64BE(40));
     const l2 = Number(file.readBigUInt64BE(l1) & 0xff_ffff_ffff_fe00n);

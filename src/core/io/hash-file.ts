@@ -10,7 +10,7 @@ export interface HashFileOptions {
 }
 
 export interface HashSourceOptions extends HashFileOptions {
-  /** The hasher; in this thread by default. */
+  /** Does it; in this thread unless given. */
   readonly hashing?: Hashing | undefined;
 }
 
@@ -19,11 +19,11 @@ export async function hashFile(
   path: string,
   options: HashFileOptions = {},
 ): Promise<{ sha256: Sha256; size: number }> {
-  await using source = await openSource(path, options.signal);
+  await using source = await openSource(path);
   return { sha256: await hashSource(source, options), size: source.size };
 }
 
-/** The same for an open source, whose name may be gone. */
+/** The same of a source that is open: it may have lost its name meanwhile. */
 export async function hashSource(
   source: Source,
   { signal, onBytes, hashing = hashingHere(signal) }: HashSourceOptions = {},
@@ -32,7 +32,7 @@ export async function hashSource(
   return hashing.digest();
 }
 
-/** A data region of a file, or the zeros between two of them. Bytes. */
+/** A part of a file as it lies there, or zeros in between. Bytes. */
 export type FilePiece =
   | { readonly kind: 'stored'; readonly start: number; readonly length: number }
   | { readonly kind: 'zeros'; readonly length: number };

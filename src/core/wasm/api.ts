@@ -1,4 +1,4 @@
-/** The part that we need of an API whose types TypeScript has only in its DOM library. */
+/** The little that we need of an API whose types TypeScript has in its DOM library only. */
 interface WebAssemblyApi {
   compile(bytes: Uint8Array): Promise<object>;
   /** Compiles, blocking. */

@@ -19,8 +19,9 @@ export interface Watch {
 const TICK_MS = 500;
 
 /**
- * Ends a run that makes no progress. A guest lives as long as it prints or its disks work, within a total
- * limit; before the first output the limit is lower, because a broken accelerator shows there.
+ * Ends a run that makes no progress. A guest lives as long as it prints or its disks work, within a
+ * total limit; before its first output it has less patience, for that is where a broken accelerator
+ * shows.
  */
 export function startWatch(
   termination: Termination,
@@ -42,8 +43,8 @@ export function startWatch(
       requests = activity.requests;
       onActivity(activity);
     } catch {
-      // A closed connection means that QEMU ended, which its exit reports; a hung QEMU exceeds the
-      // inactivity limit.
+      // A closed connection is the end of QEMU, which its exit reports; a wedged QEMU runs out of
+      // its inactivity limit because nothing touches it.
       qmp = undefined;
     } finally {
       asking = false;

@@ -1,7 +1,6 @@
 import type { MetalVariant } from '../../../images/platforms.ts';
 import type { Arch } from '../../core/arch.ts';
 import type { Sha256 } from '../../core/io/digest.ts';
-import type { Osmet } from './osmet-types.ts';
 
 /** A byte range of the ISO file that holds one whole file (CoreOS ISOs store files contiguously). */
 export interface IsoExtent {
@@ -13,7 +12,7 @@ export interface IsoExtent {
   readonly length: number;
 }
 
-/** The header of an osmet file; see coreos-installer `src/osmet/{file,mod}.rs`. */
+/** What an osmet file's header says; see coreos-installer `src/osmet/{file,mod}.rs`. */
 export interface OsmetEntry {
   /** Member name inside rootfs.img, e.g. `fedora-coreos-…-metal.x86_64.osmet`. */
   readonly name: string;
@@ -33,14 +32,12 @@ export interface OsmetEntry {
   readonly mappedBytes: number;
   readonly partitions: number;
   readonly mappings: number;
-  /** The byte range of the osmet file in the ISO file. */
+  /** Where the osmet file lies in the ISO file, bytes. */
   readonly offset: number;
   readonly length: number;
-  /** The decoded osmet; see `osmetOf`. */
-  readonly contents?: Osmet;
 }
 
-/** Everything the rest of the program needs to know about a CoreOS live ISO. Nothing here is trusted. */
+/** Everything the rest of the program needs to know of a CoreOS live ISO. Nothing here is trusted. */
 export interface LiveIso {
   readonly path: string;
   readonly size: number;
@@ -49,11 +46,8 @@ export interface LiveIso {
   readonly kernel: IsoExtent;
   readonly initrd: IsoExtent;
   readonly rootfs: IsoExtent;
-  /**
-   * The ISO's own default kernel arguments, in one string; undefined if it has none. Only a boot needs
-   * them.
-   */
-  readonly kargs: string | undefined;
+  /** The ISO's own default kernel arguments, one string. */
+  readonly kargs: string;
   /** First member of rootfs.img: `root.squashfs` or `root.erofs`; where it lies in the ISO. */
   readonly rootImage: IsoExtent;
   readonly osmets: readonly OsmetEntry[];

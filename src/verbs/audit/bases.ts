@@ -6,37 +6,34 @@ import { disksOf } from '../../engine/cache/provenance.ts';
 import type { EngineReport, MetalEngine } from '../../engine/engine.ts';
 import type { LiveIso } from '../../formats/iso/live-iso.ts';
 import { openLiveIso } from '../../formats/iso/open.ts';
-import { objectName } from '../../formats/iso/osmet.ts';
-import { osmetOf } from '../../formats/iso/rootfs.ts';
-import { type MetalsOptions, makeMetals } from '../make/metals.ts';
+import { objectName, readOsmet } from '../../formats/iso/osmet.ts';
 import { findIso, type IsoOptions, proveIso } from '../rehydrate/iso.ts';
 import { type DiskGuide, openDiskGuide } from './regions/disk.ts';
 
-export interface AuditBasesOptions extends IsoOptions, Pick<MetalsOptions, 'containers'> {
+export interface AuditBasesOptions extends IsoOptions {
   readonly engine: MetalEngine;
   readonly cache: MetalCache;
 }
 
-/** The bases that an audit makes artifacts from. Each is proved, or has an error instead. */
+/** What an audit makes artifacts from. Each base is proved, or there is an error instead of it. */
 export interface AuditBases extends AsyncDisposable {
-  /** Throws the reason if the base is not available. */
+  /** Throws why the base cannot be had. */
   get(base: BaseName): Source;
   readonly report: EngineReport | undefined;
-  /** Describes a disk; undefined for the ISO. Read on first use. */
+  /** Tells of a disk; undefined for the ISO. Read when first asked for. */
   guide(base: BaseName): Promise<DiskGuide | undefined>;
 }
 
 /**
- * Proves the ISO by reading it all, and gets the `needed` disks: the engine makes them from the ISO, or, if
- * an equivalent engine has made them from this ISO before, they are read and proved. Throws only when
- * cancelled: a missing base fails the artifacts that need it, and no others.
+ * Proves the ISO by a whole read, and has the `needed` disks made of it by the engine, or proved by a
+ * read if an engine like it has made them of this very ISO before. Never throws but when cancelled: what
+ * cannot be had fails those that need it, and no others.
  */
 export async function openAuditBases(
   needed: ReadonlySet<BaseName>,
   options: AuditBasesOptions,
 ): Promise<AuditBases> {
-  const { recipes, containers, signal } = options;
-  const fromContainers = recipes.files !== undefined && (containers?.names.length ?? 0) > 0;
+  const { recipes, signal } = options;
   const sources = new Map<BaseName, Source>();
   const disks = new Map<MetalVariant, Source>();
   const errors = new Map<BaseName, unknown>();
@@ -52,34 +49,23 @@ export async function openAuditBases(
       for (const base of bases) errors.set(base, error);
     }
   };
-  const ofIso = fromContainers ? (['iso'] as const) : (['iso', 'metal', 'metal4k'] as const);
-  if (needed.has('iso') || !fromContainers)
-    await attempt(ofIso, async () => {
-      const path = await findIso(options);
-      await proveIso(path, options);
-      sources.set('iso', await openSource(path, signal));
-    });
+  await attempt(['iso', 'metal', 'metal4k'], async () => {
+    const path = await findIso(options);
+    await proveIso(path, options);
+    sources.set('iso', await openSource(path));
+  });
   const variants = (['metal', 'metal4k'] as const).filter((variant) => needed.has(variant));
   const isoPath = sources.get('iso')?.name;
-  if (variants.length > 0 && (isoPath !== undefined || fromContainers)) {
+  if (variants.length > 0 && isoPath !== undefined) {
     await attempt(variants, async () => {
+      live = await openLiveIso(isoPath, { signal });
       const wanted = new Map(
         variants.flatMap((variant) => {
           const base = recipes.bases[variant];
           return base ? [[variant, base] as const] : [];
         }),
       );
-      const made = await makeMetals(wanted, {
-        ...options,
-        async isoPath() {
-          if (isoPath !== undefined) return isoPath;
-          throw errors.get('iso') ?? new Error('there is no ISO');
-        },
-        async byOsmet(disks) {
-          live = await openLiveIso(isoPath ?? '', { signal });
-          return disksOf({ live, sha256: recipes.iso.sha256 }, disks, options);
-        },
-      });
+      const made = await disksOf({ live, sha256: recipes.iso.sha256 }, wanted, options);
       report = made.report;
       for (const [variant, source] of made.sources) disks.set(variant, source);
     });
@@ -107,7 +93,7 @@ export async function openAuditBases(
   };
 }
 
-/** The ISO's osmet records which OSTree object is where on the disk. */
+/** The ISO's osmet knows which OSTree object is where on the disk. */
 async function guideOf(
   disk: Source,
   variant: MetalVariant,
@@ -117,7 +103,8 @@ async function guideOf(
   const entry = live?.osmets.find((osmet) => osmet.variant === variant);
   if (live === undefined || entry === undefined) return openDiskGuide(disk);
   await using iso = await openSource(live.path);
-  const { partitions } = await osmetOf(iso, entry, signal);
+  const { offset: start, length } = entry;
+  const { partitions } = await readOsmet(iso, { start, length, signal, name: entry.name });
   return openDiskGuide(disk, {
     objects(offset) {
       for (const { start: first, mappings } of partitions) {

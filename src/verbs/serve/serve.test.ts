@@ -14,9 +14,8 @@ import { openBundle } from '../../bundle/read.ts';
 import type { ProgressEvent } from '../../core/progress/progress.ts';
 import { openMetalCache } from '../../engine/cache/metal-cache.ts';
 import { catalogueOf, pathOf, rewriteStream } from './catalogue.ts';
-import { parseListen } from './listen.ts';
 import { parseRange } from './range.ts';
-import { type RequestLine, serve } from './serve.ts';
+import { parseListen, type RequestLine, serve } from './serve.ts';
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 let synthetic: SyntheticBundle;
@@ -137,7 +136,7 @@ test('while the disk is short: 503, when to come back, and nothing is left', asy
   expect((await fetch(`${server.url}/stream.json`)).status).toBe(200);
 });
 
-test('the least recently requested images are removed first', async () => {
+test('images that were not asked for longest make room', async () => {
   await using server = await start('room', { maxBytes: 250_000 });
   for (const name of ['live-kernel', 'live-initramfs', 'live.iso']) {
     expect((await fetch(`${server.url}/${name}`).then(body)).length).toBeGreaterThan(0);
@@ -145,7 +144,7 @@ test('the least recently requested images are removed first', async () => {
   expect(await readdir(server.images)).toEqual([sha256Of(synthetic.iso)]);
 });
 
-test('an image that cannot be made is a 500, and the next request tries again', async () => {
+test('what cannot be made is a 500, and tried again with the next request', async () => {
   await using server = await start('fails');
   for (let i = 0; i < 2; i++) {
     const answer = await fetch(`${server.url}/qemu.qcow2`); // needs a boot
@@ -167,7 +166,7 @@ test('the server ends with its signal, even while a client reads', async () => {
   }
 });
 
-test('the stream points to this server: locations and digests of served files only', async () => {
+test('the stream points here: locations, digests of what is served, nothing that is not', async () => {
   const bundle = await openBundle(synthetic.path);
   const [recipes] = bundle.recipes;
   if (recipes === undefined) throw new Error('no recipes');
@@ -253,7 +252,7 @@ test('the stream points to this server: locations and digests of served files on
   }
 });
 
-test('ranges are within the file for every header', () => {
+test('ranges are within the file, whatever is asked for', () => {
   expect(parseRange('bytes=0-', 10)).toEqual({ start: 0, end: 10 });
   expect(parseRange('bytes=3-4', 10)).toEqual({ start: 3, end: 5 });
   expect(parseRange('bytes=3-99', 10)).toEqual({ start: 3, end: 10 });

@@ -11,7 +11,14 @@ const HEADERS = [
   'AGFL (free list)',
 ] as const;
 
-/** Undefined if there is no XFS at `start`. `files` names the owner of data. */
+/** Bytes of the disk that hold a file's content, and whose. */
+export interface NamedExtent {
+  readonly start: number;
+  readonly end: number;
+  readonly name: string;
+}
+
+/** Undefined if there is no XFS at `start`. `files` tells whose data is where. */
 export async function openXfs(
   disk: Source,
   start: number,

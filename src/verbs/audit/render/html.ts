@@ -2,13 +2,12 @@ import { createHash } from 'node:crypto';
 import { formatBytes } from '../../../core/text/bytes.ts';
 import type { AuditedArchitecture, AuditedArtifact, AuditReport } from '../report.ts';
 import { STATUSES } from '../report.ts';
-import { WORST_FIRST } from '../verdict.ts';
 import { type Markup, markup, raw } from './escape.ts';
 import { detailsOf } from './junit.ts';
 import { SCRIPT, STYLE } from './page-style.ts';
 import { compositionChart, mapLegend, mapStrip, timeChart } from './plots.ts';
 
-/** One self-contained page; its policy forbids loading anything and running any other script. */
+/** One page that needs nothing else; its policy lets it load nothing and run its own script only. */
 export function renderHtml(report: AuditReport): string {
   const { verdict, architectures } = report;
   const hash = createHash('sha256').update(SCRIPT).digest('base64');
@@ -40,7 +39,7 @@ function facts({ counts, bundle, request, tools, started, finished }: AuditRepor
   const rows: readonly (readonly [string, string])[] = [
     ['artifacts', told],
     ['bundle', `${bundle.path}, sha256:${bundle.index}`],
-    ['requested engine', request.engine],
+    ['engine asked for', request.engine],
     ...(shard ? [['shard', `${shard.index} of ${shard.of}`] as const] : []),
     ['time', `${started} to ${finished}`],
     [
@@ -53,7 +52,7 @@ function facts({ counts, bundle, request, tools, started, finished }: AuditRepor
   return markup`<dl>${rows.map(([name, text]) => markup`<dt>${name}</dt><dd>${text}</dd>`)}</dl>`;
 }
 
-/** A list of the artifacts that are not GOOD, worst first, with links to their details. */
+/** What a reader looks for first: what is not GOOD, worst first, and where it is told of. */
 function wrongOnes({ architectures }: AuditReport): Markup {
   const wrong = architectures.flatMap(({ architecture, artifacts }) =>
     artifacts
@@ -69,10 +68,11 @@ function wrongOnes({ architectures }: AuditReport): Markup {
   return items.length > 0 ? markup`<ul>${items}</ul>` : markup``;
 }
 
+const WORST_FIRST = ['BAD', 'FAIL', 'UNCOVERED', 'GOOD'];
 const rank = ({ status }: AuditedArtifact) => WORST_FIRST.indexOf(status);
 const anchor = (architecture: string, { label }: AuditedArtifact) => `${architecture}/${label}`;
 
-/** Hidden until the script shows it, because it does nothing without the script. */
+/** Shown by the script, which it is for. */
 function filters({ counts }: AuditReport): Markup {
   const boxes = STATUSES.filter((status) => counts[status] > 0).map(
     (status) =>
@@ -85,7 +85,7 @@ function section(arch: AuditedArchitecture): Markup {
   const { architecture, release, iso, engine, artifacts, seconds } = arch;
   const disks = engine
     ? `${engine.engine}: ${engine.detail}`
-    : 'no disk was needed, or none was made';
+    : 'none were needed, or none were made';
   const wrong = artifacts.filter(({ status }) => status !== 'GOOD');
   return markup`<section id="${architecture}">
 <h2>${architecture}, ${release}</h2>

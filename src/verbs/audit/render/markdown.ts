@@ -10,10 +10,10 @@ export function renderMarkdown(report: AuditReport): string {
   const lines = [
     `# Audit: ${verdict}`,
     '',
-    told.map((status) => `**${counts[status]} ${status}**`).join(', ') || 'nothing was requested',
+    told.map((status) => `**${counts[status]} ${status}**`).join(', ') || 'nothing was asked for',
     '',
     `- bundle: \`sha256:${bundle.index}\``,
-    `- requested engine: ${request.engine}`,
+    `- engine asked for: ${request.engine}`,
     ...(request.shard ? [`- shard: ${request.shard.index}/${request.shard.of}`] : []),
     `- started: ${started}`,
     `- tools: ${cell(
@@ -45,5 +45,5 @@ function rowOf({ status, label, size, madeFrom, sha256, seconds }: AuditedArtifa
   return `| ${cells.map(cell).join(' | ')} |`;
 }
 
-/** Escapes a line so that it neither ends a table cell nor starts HTML. */
+/** One line that ends no cell and starts no HTML. */
 const cell = (text: string) => text.replace(/[|<>\\]/g, '\\$&').replace(/\s+/g, ' ');
