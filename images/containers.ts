@@ -1,8 +1,8 @@
 import type { Container } from './platforms.ts';
 
-/** How much of the start of a file {@link detectContainer} wants to see: an ISO shows at 32 KiB. */
+/** Bytes at the start of a file that {@link detectContainer} needs: an ISO is recognized at 32 KiB. */
 export const HEAD_BYTES = 0x9000;
-/** And of its end: a fixed VHD shows in its last sector only. */
+/** Bytes at the end that it needs: a fixed VHD is recognized only by its last sector. */
 export const TAIL_BYTES = 512;
 
 interface Magic {
@@ -11,7 +11,7 @@ interface Magic {
   readonly bytes: string;
 }
 
-/** Magic bytes at literal offsets, most telling first. Latin-1. */
+/** Magic bytes at fixed offsets, the most specific first. Latin-1. */
 const MAGICS: readonly Magic[] = [
   { container: 'qcow2', at: 0, bytes: 'QFI\xfb' }, // QEMU docs/interop/qcow2.rst
   { container: 'vmdk', at: 0, bytes: 'KDMV' }, // VMware Virtual Disk Format 1.1: SparseExtentHeader
@@ -32,13 +32,13 @@ const VHD_FOOTER = 'conectix';
 const MBR_SIGNATURE = '\x55\xaa';
 
 /**
- * What the bytes are, whatever the name says. `head` is the first {@link HEAD_BYTES} and `tail` the
- * last {@link TAIL_BYTES} bytes of the file, either shorter if the file is.
+ * The container format, judged by the bytes and not by the name. `head` is the first {@link HEAD_BYTES} and
+ * `tail` the last {@link TAIL_BYTES} bytes of the file, either shorter if the file is.
  */
 export function detectContainer(head: Uint8Array, tail: Uint8Array): Container {
   const start = Buffer.from(head.buffer, head.byteOffset, head.byteLength);
   const end = Buffer.from(tail.buffer, tail.byteOffset, tail.byteLength);
-  // A VHD is asked first: its fixed form begins like the raw disk that it holds.
+  // A VHD is checked first: its fixed form begins like the raw disk that it holds.
   if (end.length === TAIL_BYTES && has(end, 0, VHD_FOOTER)) return 'vhd';
   const magic = MAGICS.find(({ at, bytes }) => has(start, at, bytes));
   if (magic) return magic.container;

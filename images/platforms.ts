@@ -27,7 +27,7 @@ export const CONTAINERS = [
 ] as const;
 export type Container = (typeof CONTAINERS)[number];
 
-/** What a delta may be made against. `iso` is the live ISO, the others its regenerated disks. */
+/** The bases of deltas. `iso` is the live ISO, the others its regenerated disks. */
 export const BASE_NAMES = ['iso', 'metal', 'metal4k'] as const;
 export type BaseName = (typeof BASE_NAMES)[number];
 /** The bases that an osmet of the ISO unpacks to: 512-byte and 4096-byte sectors. */
@@ -35,15 +35,15 @@ export type MetalVariant = Exclude<BaseName, 'iso'>;
 
 export interface PlatformImage {
   readonly container: Container;
-  /** Bases in order of preference; the first that the ISO offers is taken. */
+  /** Bases in order of preference; the first that the ISO offers is used. */
   readonly bases: readonly BaseName[];
-  /** For people: what to know of this image. */
+  /** A remark on this image for people. */
   readonly note?: string;
 }
 
 const DISK = ['metal'] as const;
 
-/** Platform → image. Formats that say more than their platform does are in {@link FORMATS}. */
+/** Platform → image. Formats that matter more than their platform are in {@link FORMATS}. */
 export const PLATFORMS: Readonly<Record<string, PlatformImage>> = {
   aliyun: { container: 'qcow2', bases: DISK },
   applehv: { container: 'raw', bases: DISK },
@@ -75,20 +75,27 @@ export const PLATFORMS: Readonly<Record<string, PlatformImage>> = {
   vultr: { container: 'raw', bases: DISK },
 };
 
-/** Formats (compression left out) whose meaning does not depend on the platform. */
+/** Formats (without compression) whose meaning does not depend on the platform. */
 export const FORMATS: Readonly<Record<string, PlatformImage>> = {
   iso: { container: 'iso', bases: ['iso'] },
   pxe: { container: 'iso-file', bases: ['iso'] },
   '4k.raw': { container: 'raw', bases: ['metal4k', 'metal'] },
 };
 
-/** What is expected of a platform's format; undefined if only its bytes can tell. */
+/** The expectation for a platform's format; undefined if it depends on the bytes. */
 export function expectedImage(platform: string, plainFormat: string): PlatformImage | undefined {
   if (Object.hasOwn(FORMATS, plainFormat)) return FORMATS[plainFormat];
   return Object.hasOwn(PLATFORMS, platform) ? PLATFORMS[platform] : undefined;
 }
 
-/** The first base of the preference list that is there; an unknown platform prefers metal. */
+/** The regenerated disk that is released as this format of a platform, as it is. */
+export function metalVariantOf(platform: string, plainFormat: string): MetalVariant | undefined {
+  if (platform !== 'metal') return undefined;
+  if (plainFormat === 'raw') return 'metal';
+  return plainFormat === '4k.raw' ? 'metal4k' : undefined;
+}
+
+/** The first available base of the preference list; an unknown platform prefers metal. */
 export function chooseBase(
   image: PlatformImage | undefined,
   available: ReadonlySet<BaseName>,

@@ -3,22 +3,26 @@
 # a small CoreOS-like release, dehydrates it, boots its ISO to rehydrate images, compares SHA-256s.
 #
 #   scripts/quickstart.sh [PLATFORM[,PLATFORM…]]     default: qemu,aws
+#
+# Leaves the release in .work/fixture, bundle and images in .work/quickstart, and the command
+# iso-rehydrate in ${PREFIX:-/usr/local}/bin.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 platforms=${1:-qemu,aws}
-bash scripts/setup.sh
+bash scripts/setup.sh --quickstart
 . scripts/setup.sh --env
 set -euo pipefail
 say() { printf '\n\033[1m$ %s\033[0m\n' "$*"; "$@"; }
+PATH=${PREFIX:-/usr/local}/bin:$PATH # the command that setup.sh has just put there
 
 release=$PWD/.work/fixture/x86_64
 work=$PWD/.work/quickstart
 rm -rf "$work" && mkdir -p "$work/images"
 npm run --silent fixture -- --arch x86_64 --out "$release"
 
-say npx iso-rehydrate dehydrate --stream "$release/stream.json" --artifacts "$release" -o "$work/bundle"
+say iso-rehydrate dehydrate --stream "$release/stream.json" --artifacts "$release" -o "$work/bundle"
 # --no-cache: what dehydrate has regenerated is not reused, the ISO is really booted again.
-say npx iso-rehydrate --arch x86_64 --platform "$platforms" --bundle "$work/bundle" -o "$work/images/" --no-cache
+say iso-rehydrate --arch x86_64 --platform "$platforms" --bundle "$work/bundle" -o "$work/images/" --no-cache
 
 printf '\nWhat the release promises against what sha256sum reads:\n'
 status=0

@@ -1,9 +1,13 @@
 #!/usr/bin/env bash
-# Makes a bare Debian machine (bookworm or newer, root or sudo) ready: system packages, Node, npm
-# packages, the build. Safe to run again: each step first looks whether there is anything to do.
+# Makes a bare Debian machine (bookworm or newer, root or sudo) ready. Safe to run again: each step
+# first looks whether there is anything to do.
 #
-#   scripts/setup.sh            everything
-#   . scripts/setup.sh --env    only set PATH and what Node needs in this shell
+#   scripts/setup.sh                the program: Node, npm packages, the build, QEMU for this machine, and
+#                                   the command in ${PREFIX:-/usr/local}/bin
+#   scripts/setup.sh --quickstart   and what builds and boots the fixture of x86_64
+#   scripts/setup.sh --tests        and whatever the tests need
+#   scripts/setup.sh --command      only the command
+#   . scripts/setup.sh --env        only PATH, and what Node needs, in this shell
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 tools=$here/.tools
 
@@ -29,18 +33,59 @@ cd "$here"
 say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
-# What the program needs at run time, what the fixture builder needs, what the tests compare with.
-packages=(
-  xz-utils zstd util-linux zip unzip
-  mmdebstrap ostree squashfs-tools erofs-utils xorriso cpio gdisk fdisk dosfstools e2fsprogs xfsprogs mount kmod
-  busybox-static isolinux syslinux-common mtools gpg debian-archive-keyring arch-test binfmt-support
-  squashfs-tools-ng rdiff xdelta3 rsync python3 procps ca-certificates git
-  curl gpgv chromium docker-registry skopeo buildah
-)
-# One emulator per architecture, and the user-mode ones that configure the fixture's foreign trees.
-qemu_packages=(
-  qemu-system-x86 qemu-system-arm qemu-system-ppc qemu-system-s390x qemu-utils qemu-user-static
-)
+command_in() { echo "${PREFIX:-/usr/local}/bin/iso-rehydrate"; }
+# Puts the command where a shell finds it, whichever Node the system has.
+install_command() {
+  local file made as=as_root
+  file=$(command_in)
+  if [ -e "$file" ] && ! grep -qs 'written by scripts/setup.sh' "$file"; then
+    say "$file is another program's: it stays as it is. Run PREFIX=… scripts/setup.sh --command for another place"
+    return
+  fi
+  made=$(printf '#!/bin/sh\n# iso-rehydrate of a checkout; written by scripts/setup.sh\nexec "%s" "%s" "$@"' \
+    "$(command -v node)" "$here/dist/src/cli/bin.js")
+  [ "$(cat "$file" 2>/dev/null)" != "$made" ] || return 0
+  say "Installing the command: $file"
+  # Only the system's own folders take root.
+  if mkdir -p "${file%/*}" 2>/dev/null && [ -w "${file%/*}" ]; then as=; fi
+  $as mkdir -p "${file%/*}"
+  printf '%s\n' "$made" | $as tee "$file" >/dev/null
+  $as chmod 755 "$file"
+  case :$PATH: in *:"${file%/*}":*) ;; *) say "${file%/*} is not in PATH: call $file" ;; esac
+}
+
+want=${1:-program}
+case $want in
+  program | --quickstart | --tests) ;;
+  --command) install_command; exit ;;
+  *) say "unknown option $want: give --quickstart, --tests, --command or nothing"; exit 2 ;;
+esac
+
+# The program: xz for dehydrating .xz files, gpgv for --keyring, and the emulator of this machine.
+packages=(ca-certificates gpgv xz-utils)
+case $(uname -m) in
+  aarch64) qemu_packages=(qemu-system-arm) ;;
+  ppc64le) qemu_packages=(qemu-system-ppc) ;;
+  s390x) qemu_packages=(qemu-system-s390x) ;;
+  *) qemu_packages=(qemu-system-x86) ;;
+esac
+if [ "$want" != program ]; then
+  # What the fixture builder calls: see scripts/fixture/tools.ts.
+  packages+=(
+    mmdebstrap debian-archive-keyring ostree squashfs-tools erofs-utils xorriso cpio gdisk dosfstools mtools
+    e2fsprogs xfsprogs mount util-linux zip zstd
+  )
+  qemu_packages+=(qemu-system-x86 qemu-utils)
+fi
+if [ "$want" = --tests ]; then
+  # Foreign architectures, other programs to compare with, a browser, a registry, a builder of containers, a compiler.
+  packages+=(
+    unzip pigz libarchive-tools fdisk kmod busybox-static isolinux syslinux-common gpg arch-test binfmt-support
+    squashfs-tools-ng rdiff xdelta3 rsync python3 procps git openssl
+    curl chromium docker-registry skopeo buildah gcc libc6-dev
+  )
+  qemu_packages+=(qemu-system-arm qemu-system-ppc qemu-system-s390x qemu-user-static)
+fi
 
 installed() { dpkg-query -W -f '${Status}\n' "$@" 2>/dev/null | grep -c '^install ok installed' || true; }
 apt_install() { as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" >&2; }
@@ -52,7 +97,7 @@ apt_update() {
   apt_updated=yes
 }
 
-qemu_major() { { qemu-system-x86_64 --version 2>/dev/null || true; } | sed -n 's/^QEMU emulator version \([0-9]*\).*/\1/p'; }
+qemu_major() { { "qemu-system-$(uname -m | sed 's/ppc64le/ppc64/')" --version 2>/dev/null || true; } | sed -n 's/^QEMU emulator version \([0-9]*\).*/\1/p'; }
 
 # at_least WANTED FOUND: whether the second version is the first or a later one.
 at_least() { [ -n "$2" ] && printf '%s\n' "$1" "$2" | sort -VC; }
@@ -83,12 +128,14 @@ enable_backports() {
   apt_updated=
 }
 
+qemu_packages=($(printf '%s\n' "${qemu_packages[@]}" | sort -u))
+
 if [ "$(installed "${packages[@]}")" -lt "${#packages[@]}" ]; then
   say "Installing system packages"
   apt_update
   apt_install "${packages[@]}"
   # The tests start a registry of their own; the package would run one as a service.
-  as_root systemctl disable --now docker-registry >/dev/null 2>&1 || true
+  [ "$want" != --tests ] || as_root systemctl disable --now docker-registry >/dev/null 2>&1 || true
 fi
 if ! at_least 8 "$(qemu_major)" || [ "$(installed "${qemu_packages[@]}")" -lt "${#qemu_packages[@]}" ]; then
   say "Installing QEMU"
@@ -111,19 +158,26 @@ if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modu
   # which npm 11 itself leaves out when it writes one. This takes the locked versions all the same.
   npm install --no-save --no-audit --no-fund --ignore-scripts >&2
 fi
-# What the tests sign with, and another client of registries. Debian 12 has neither; they are Go modules, and so
-# is the newer Go that Debian's fetches where it is too old for them. The module's go.sum pins all of it.
-go_version() { { GOTOOLCHAIN=local go version 2>/dev/null || true; } | sed -n 's/.* go\([0-9.]*\).*/\1/p'; }
-if [ ! -x "$tools/bin/oras" ] || [ scripts/tools/go.mod -nt "$tools/bin/oras" ]; then
-  say "Building notation and oras"
-  at_least 1.21 "$(go_version)" || install_at_least 1.21 golang-go
-  hash -r
-  toolchain=local
-  at_least 1.26.7 "$(go_version)" || toolchain=go1.27.3
-  mkdir -p "$tools/bin"
-  GOTOOLCHAIN=$toolchain CGO_ENABLED=0 \
-    go -C scripts/tools build -trimpath -ldflags='-s -w' -o "$tools/bin/" tool >&2
+if [ "$want" = --tests ]; then
+  # What the tests sign with, and another client of registries. Debian 12 has neither; they are Go modules, and so
+  # is the newer Go that Debian's fetches where it is too old for them. The module's go.sum pins all of it.
+  go_version() { { GOTOOLCHAIN=local go version 2>/dev/null || true; } | sed -n 's/.* go\([0-9.]*\).*/\1/p'; }
+  if [ ! -x "$tools/bin/oras" ] || [ scripts/tools/go.mod -nt "$tools/bin/oras" ]; then
+    say "Building notation and oras"
+    at_least 1.21 "$(go_version)" || install_at_least 1.21 golang-go
+    hash -r
+    toolchain=local
+    at_least 1.26.7 "$(go_version)" || toolchain=go1.27.3
+    mkdir -p "$tools/bin"
+    GOTOOLCHAIN=$toolchain CGO_ENABLED=0 \
+      go -C scripts/tools build -trimpath -ldflags='-s -w' -o "$tools/bin/" tool >&2
+  fi
 fi
 
-say "Building"
-npm run --silent build >&2
+# Not while nothing has changed: tests may be using what is there.
+if [ ! -e dist/src/cli/bin.js ] ||
+  [ -n "$(find src vm images package.json tsconfig*.json -newer dist/src/cli/bin.js -print -quit)" ]; then
+  say "Building"
+  npm run --silent build >&2
+fi
+install_command

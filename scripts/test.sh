@@ -6,7 +6,7 @@
 #                          which takes half of the time: the others' guests are emulated.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-bash scripts/setup.sh
+bash scripts/setup.sh --tests
 . scripts/setup.sh --env
 set -euo pipefail
 

@@ -7,6 +7,7 @@ export type { Selection } from './bundle/select.ts';
 export type { Shard } from './bundle/shard.ts';
 export { ARCHITECTURES, type Arch, parseArch } from './core/arch.ts';
 export * from './core/errors.ts';
+export { createHttp, type Http, type HttpOptions } from './core/http/client.ts';
 export { isSha256, type Sha256 } from './core/io/digest.ts';
 export type { Phase, Progress, ProgressEvent } from './core/progress/progress.ts';
 export {
@@ -16,6 +17,7 @@ export {
 } from './engine/cache/metal-cache.ts';
 export { type CreateEngineOptions, createEngine, type EngineChoice } from './engine/choose.ts';
 export type { EngineReport, MetalDisk, MetalEngine, RegenerateRequest } from './engine/engine.ts';
+export type { Containers } from './engine/files/sources/open-container.ts';
 export { createNativeEngine, type NativeEngineOptions } from './engine/native/index.ts';
 export { createQemuEngine, type QemuEngineOptions } from './engine/qemu/index.ts';
 export type { IsoExtent, LiveIso, OsmetEntry } from './formats/iso/live-iso.ts';

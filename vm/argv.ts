@@ -53,7 +53,7 @@ export function resourceArgs(memoryMiB: number, vcpus: number): string[] {
   return ['-m', `${memoryMiB}M`, '-smp', `${vcpus}`];
 }
 
-/** Nothing that we did not ask for: no network, display, user configuration or extra devices. */
+/** Disables everything that is not needed: no network, display, user configuration or extra devices. */
 export function isolationArgs(sandbox: boolean): string[] {
   return [
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-nic', 'none'],

@@ -1,11 +1,11 @@
 /**
- * A command line that ties a program's life to ours, whatever way we end.
+ * A command line that ties a program's life to ours, however we end.
  *
- * `setpriv --pdeathsig KILL` asks the kernel to kill the program when its parent dies, SIGKILL
- * included; the shell between them closes the gap in which the parent may already be gone, and moves
- * standard error to a file of its own, off the terminal. Both replace themselves with the program,
- * which so keeps one process id. Where setpriv (util-linux >= 2.33) is missing, the SIGHUP that a
- * closed terminal sends must do.
+ * `setpriv --pdeathsig KILL` asks the kernel to kill the program when its parent dies, SIGKILL included;
+ * the shell between them closes the gap in which the parent may already be gone, and moves standard error
+ * to a file of its own, off the terminal. Both replace themselves with the program, so the process id stays
+ * the same. If setpriv (util-linux >= 2.33) is missing, only the SIGHUP of the closed terminal ends the
+ * program.
  */
 export function supervisedArgv(
   program: string,

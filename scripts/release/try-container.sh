@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the image of the Containerfile and uses it, on a Debian host without Docker, as root: by buildah, on a base
+# Builds the images of the Containerfiles and uses them, on a Debian host without Docker, as root: by buildah, on a base
 # that is made here out of Debian's packages and those of Node.js and npm.
 #
 #   scripts/release/try-container.sh BUNDLE ARCH [ENGINE…]
@@ -44,15 +44,23 @@ rm -rf "$work/base"
 say "The image"
 mkdir "$work/context"
 npm pack --silent --ignore-scripts --pack-destination "$work/context" >/dev/null
-mv "$work"/context/iso-rehydrate-*.tgz "$work/context/iso-rehydrate.tgz"
 cp -al "$bundle" "$work/context/bundle" 2>/dev/null || cp -r "$bundle" "$work/context/bundle"
 b bud --quiet --isolation chroot --build-arg BASE=localhost/local/node:24 \
-  -f scripts/release/Containerfile -t local/coreos-images "$work/context" >/dev/null
+  -f scripts/release/Containerfile -t iso-rehydrate "$work/context" >/dev/null
+b bud --quiet --isolation chroot --build-arg BUNDLE=bundle \
+  -f scripts/release/Containerfile.bundle -t local/coreos-images "$work/context" >/dev/null
 container=$(b from local/coreos-images)
 rm -rf "$work/context"
 
 # buildah knows no entry point when it runs something.
 run() { b run --isolation chroot "$container" -- iso-rehydrate "$@"; }
+# As GitHub does: another user, in a folder of that user's.
+say "In it: user 1001 writes into a workspace; the image's own user is no root"
+[ "$(b run --isolation chroot "$container" -- id -u)" = 1000 ]
+mkdir "$work/workspace" && chown 1001 "$work/workspace"
+b run --isolation chroot --user 1001 --volume "$work/workspace:/workspace" --workingdir /workspace "$container" -- \
+  iso-rehydrate --arch "$arch" --platform metal/pxe --quiet -o /workspace/pxe/ >&2
+[ "$(stat -c %u "$work"/workspace/pxe/* | sort -u)" = 1001 ]
 say "In it: --version, inspect"
 run --version
 run inspect /bundle | head -n 6

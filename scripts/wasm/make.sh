@@ -9,14 +9,14 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$out"
 
-# compile NAME FLAGS... SOURCES...: one module with the exports of deflate.c.
+# compile NAME FLAGS... SOURCES...: one module with the exports of deflate.c; $driver.c is its source.
 compile() {
   local name=$1
   shift
   clang --target=wasm32-wasi -Wno-unused-command-line-argument -O3 -mbulk-memory -mexec-model=reactor \
     -ffile-prefix-map="$work"=. -fvisibility=hidden -ffunction-sections -fdata-sections \
     -Wl,--gc-sections -Wl,--strip-all -Wl,-z,stack-size=65536 -nodefaultlibs -lc \
-    "$@" "$here/deflate.c" -o "$out/$name.wasm"
+    "$@" "$here/${driver-deflate}.c" -o "$out/$name.wasm"
 }
 
 zlib() { # NAME
@@ -54,6 +54,7 @@ zlib zlib-1.3.2 1.1.31
 cp -r "$work/libz-sys-1.1.31" "$work/libz-sys-gzip"
 patch --quiet -d "$work/libz-sys-gzip/src/zlib" -p1 <"$here/gzip.patch"
 zlib gzip gzip
+driver=pigz zlib pigz 1.1.31
 old=("$here/insert_string_crc32.c" SRC/cpu_features.c -DUNALIGNED_OK -DUNALIGNED64_OK)
 zlib_ng zlib-ng-2.1.6-x86_64 1.1.16 "${old[@]}" -DHASH_POLYNOMIAL=0x82f63b78u
 zlib_ng zlib-ng-2.1.6-aarch64 1.1.16 "${old[@]}" -DHASH_POLYNOMIAL=0xedb88320u

@@ -1,9 +1,10 @@
-import { lstat, open } from 'node:fs/promises';
+import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FormatError, IntegrityError, throwIfAborted } from '../core/errors.ts';
 import type { BlobRef } from '../core/io/digest.ts';
 import { createHasher, type Sha256 } from '../core/io/digest.ts';
-import { osError } from '../core/io/os-error.ts';
+import { isAbsent, osError } from '../core/io/os-error.ts';
+import { openRegular } from '../core/io/regular.ts';
 
 /** Limit of the JSON documents of a bundle: a manifest of 4,096 layers is under 3 MiB. */
 export const MAX_JSON_BYTES = 16 << 20;
@@ -26,7 +27,7 @@ export async function checkBlob(bundle: string, ref: BlobRef): Promise<string> {
   try {
     found = await lstat(path);
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {
+    if (isAbsent(error)) {
       throw new IntegrityError(`blob ${ref.sha256} is missing from the bundle`, {
         code: 'BLOB_MISSING',
         context,
@@ -51,7 +52,7 @@ export async function checkBlob(bundle: string, ref: BlobRef): Promise<string> {
   return path;
 }
 
-/** Reads a small blob whole and hashes it before anyone parses it. */
+/** Reads a small blob whole and hashes it before it is parsed. */
 export async function readWholeBlob(
   bundle: string,
   ref: BlobRef,
@@ -69,8 +70,8 @@ export async function readWholeBlob(
   return Buffer.concat(parts);
 }
 
-export function readJsonBlob(bundle: string, ref: BlobRef): Promise<Buffer> {
-  return readWholeBlob(bundle, ref, MAX_JSON_BYTES);
+export function readJsonBlob(bundle: string, ref: BlobRef, signal?: AbortSignal): Promise<Buffer> {
+  return readWholeBlob(bundle, ref, MAX_JSON_BYTES, signal);
 }
 
 /**
@@ -85,12 +86,12 @@ export async function* readBlob(
   const path = await checkBlob(bundle, ref);
   const hasher = createHasher();
   try {
-    await using handle = await open(path, 'r');
+    await using handle = await openRegular(path, { signal });
     while (hasher.bytes < ref.size) {
       throwIfAborted(signal);
       const buffer = Buffer.allocUnsafe(Math.min(CHUNK, ref.size - hasher.bytes));
       const { bytesRead } = await handle.read(buffer, 0, buffer.length, hasher.bytes);
-      if (bytesRead === 0) break; // shrunk since checkBlob; the digest below tells
+      if (bytesRead === 0) break; // shrunk since checkBlob; the digest below will differ
       const chunk = buffer.subarray(0, bytesRead);
       hasher.update(chunk);
       yield chunk;

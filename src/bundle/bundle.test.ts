@@ -34,7 +34,7 @@ test('a written bundle reads back, each blob under its digest and referred to', 
   expect(await readdir(join(path, 'blobs'))).toEqual(['sha256']);
 });
 
-test('the manifest says what each layer is', async () => {
+test('the manifest describes each layer', async () => {
   await using folder = await temporaryFolder();
   const { path } = await writeSyntheticBundle(folder.path);
   const read = async (digest: string) =>
@@ -72,7 +72,7 @@ test('the same inputs give the same bytes', async () => {
   expect(contents[0]).toEqual(contents[1]);
 });
 
-test('what registry tools leave of one architecture opens too', async () => {
+test('a copy of one architecture by registry tools opens too', async () => {
   await using folder = await temporaryFolder();
   const { path, recipes } = await writeSyntheticBundle(folder.path);
   const layout = JSON.parse(await readFile(join(path, 'index.json'), 'utf8'));
@@ -156,7 +156,7 @@ test('nothing appears at the target, and nothing stays beside it, without commit
   expect(await readdir(folder.path)).toEqual([]);
 });
 
-test('a bundle is replaced only by force, and nothing else ever is', async () => {
+test('a bundle is replaced only with force, and anything else never', async () => {
   await using folder = await temporaryFolder();
   const { path } = await writeSyntheticBundle(folder.path);
   await expect(createBundleWriter(path)).rejects.toMatchObject({ code: 'BUNDLE_EXISTS' });
@@ -188,4 +188,30 @@ test('a target that cannot be made is an IoError', async () => {
   await expect(createBundleWriter(join(folder.path, 'file', 'b'))).rejects.toMatchObject({
     kind: 'io',
   });
+});
+
+test('files beside a bundle are not removed with it', async () => {
+  await using folder = await temporaryFolder();
+  const { path } = await writeSyntheticBundle(folder.path);
+  for (const name of ['notes.txt', 'blobs/notes.txt', 'blobs/sha256/notes.txt']) {
+    await writeFile(join(path, name), 'mine');
+    await expect(createBundleWriter(path, { force: true }), name).rejects.toMatchObject({
+      code: 'BUNDLE_EXISTS',
+      message: expect.stringContaining(name),
+    });
+    expect(await readFile(join(path, name), 'utf8')).toBe('mine');
+    await rm(join(path, name));
+  }
+  const writer = await createBundleWriter(path, { force: true });
+  await writer[Symbol.asyncDispose]();
+});
+
+test('a target that appeared while the bundle was made is not replaced', async () => {
+  await using folder = await temporaryFolder();
+  await using writer = await createBundleWriter(join(folder.path, 'b'));
+  await writer.addIndex({ manifests: [] });
+  await mkdir(join(folder.path, 'b'));
+  await writeFile(join(folder.path, 'b', 'thesis.txt'), 'x');
+  await expect(writer.commit()).rejects.toMatchObject({ code: 'BUNDLE_EXISTS' });
+  expect(await readdir(join(folder.path, 'b'))).toEqual(['thesis.txt']);
 });

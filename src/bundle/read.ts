@@ -1,9 +1,10 @@
-import { open, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Arch } from '../core/arch.ts';
 import { FormatError, IoError, UnsupportedError } from '../core/errors.ts';
 import { type BlobRef, type Sha256, sha256Of } from '../core/io/digest.ts';
-import { osError } from '../core/io/os-error.ts';
+import { isAbsent, osError } from '../core/io/os-error.ts';
+import { readWhole } from '../core/io/regular.ts';
 import { OCI_INDEX, OCI_MANIFEST } from '../formats/oci/media-types.ts';
 import {
   type Descriptor,
@@ -13,18 +14,29 @@ import {
   digestHex,
   type OciIndex,
 } from '../formats/oci/oci.ts';
+import type { StreamArtifact } from '../release/stream/artifacts.ts';
+import { decodeStream } from '../release/stream/read.ts';
+import type { Stream } from '../release/stream/schema.ts';
+import { checkAttested } from './attested.ts';
 import { blobPath, readBlob, readJsonBlob, readWholeBlob } from './blobs.ts';
+import { MAX_INDEX_BYTES } from './folder.ts';
+import { checkManifest } from './manifest.ts';
 import { RECIPES_TYPE } from './media-types.ts';
-import { blobsOf, decodeRecipes, type Recipes } from './recipes.ts';
+import { decodeRecipes, type Recipes } from './recipes.ts';
 
-/** A bundle on disk. Opening reads and proves its small JSON documents and nothing else. */
+/**
+ * A bundle on disk. Opening reads and proves its small JSON documents and nothing else: their digests, and that
+ * recipes, manifests and the stream agree.
+ */
 export interface Bundle {
   readonly path: string;
   /** SHA-256 of the image index over all architectures: what a registry gets and a signature covers. */
   readonly digest: Sha256;
   /** One per architecture, in the order of the index. */
   readonly recipes: readonly Recipes[];
-  /** Where a blob lies; its content is not proven. */
+  /** Artifacts of the stream that an architecture's recipes neither make nor list as missing. */
+  readonly unlisted: ReadonlyMap<Arch, readonly StreamArtifact[]>;
+  /** Path of a blob; its content is not proved. */
   blobPath(ref: BlobRef): string;
   /** Streams a blob; throws IntegrityError at the end if it is not what its name says. */
   readBlob(ref: BlobRef, signal?: AbortSignal): AsyncIterable<Uint8Array>;
@@ -43,15 +55,14 @@ export async function isBundle(path: string): Promise<boolean> {
 
 /**
  * Opens a bundle. Takes the index that `dehydrate` writes (one image index over the architectures)
- * as well as what registry tools leave after copying one architecture (a manifest alone). Throws
- * IoError `NOT_FOUND`, FormatError (`NOT_A_BUNDLE`…) or IntegrityError.
+ * and the single manifest that registry tools leave after copying one architecture. Throws
+ * IoError `NOT_FOUND`, FormatError (`NOT_A_BUNDLE`…) or IntegrityError (`STREAM_DIFFERS`, `MANIFEST_DIFFERS`…).
  */
-export async function openBundle(path: string): Promise<Bundle> {
+export async function openBundle(path: string, signal?: AbortSignal): Promise<Bundle> {
   try {
     await stat(path);
   } catch (error) {
-    const absent = error instanceof Error && 'code' in error && error.code === 'ENOENT';
-    if (!absent) throw osError(error, 'open', path);
+    if (!isAbsent(error)) throw osError(error, 'open', path);
     throw new IoError(`there is no bundle at ${path}`, {
       code: 'NOT_FOUND',
       context: { bundle: path },
@@ -66,14 +77,19 @@ export async function openBundle(path: string): Promise<Bundle> {
       hint: 'name a folder made by `iso-rehydrate dehydrate` with --bundle or $ISO_REHYDRATE_BUNDLE',
     });
   }
-  decodeLayout(await readSmall(join(path, 'oci-layout'), 4096), join(path, 'oci-layout'));
+  const layoutPath = join(path, 'oci-layout');
+  decodeLayout(
+    await readWhole(layoutPath, { limit: 4096, what: 'oci-layout', signal }),
+    layoutPath,
+  );
   const indexPath = join(path, 'index.json');
-  const indexBytes = await readSmall(indexPath, MAX_INDEX_BYTES);
+  const limit = MAX_INDEX_BYTES;
+  const indexBytes = await readWhole(indexPath, { limit, what: 'index.json', signal });
   const index = decodeIndex(indexBytes, indexPath);
   const recipes: Recipes[] = [];
   const tops = new Set<Sha256>();
-  for (const { descriptor, top } of await manifestsOf(path, index)) {
-    const found = await readRecipes(path, descriptor);
+  for (const { descriptor, top } of await manifestsOf(path, index, signal)) {
+    const found = await readRecipes(path, descriptor, signal);
     if (found === undefined) continue;
     if (recipes.some(({ architecture }) => architecture === found.architecture)) {
       throw new FormatError(`the bundle has ${found.architecture} twice`, {
@@ -88,13 +104,15 @@ export async function openBundle(path: string): Promise<Bundle> {
     throw new FormatError(`${path} is an OCI image layout, but not a bundle of iso-rehydrate`, {
       code: 'NO_RECIPES',
       context: { bundle: path },
-      hint: 'check that the right folder is named',
+      hint: 'check that this is the right folder',
     });
   }
+  const unlisted = await checkStreams(path, recipes, signal);
   return {
     path,
     digest: digestOf(tops, indexBytes),
     recipes,
+    unlisted,
     blobPath: ({ sha256 }) => blobPath(path, sha256),
     readBlob: (ref, signal) => readBlob(path, ref, signal),
     readWholeBlob: (ref, limit, signal) => readWholeBlob(path, ref, limit, signal),
@@ -115,7 +133,24 @@ export function recipesFor(bundle: Bundle, arch: Arch): Recipes {
   return recipes;
 }
 
-const MAX_INDEX_BYTES = 1 << 20;
+/** Compares each architecture's recipes with its stream; architectures mostly share one. */
+async function checkStreams(
+  path: string,
+  all: readonly Recipes[],
+  signal: AbortSignal | undefined,
+): Promise<ReadonlyMap<Arch, readonly StreamArtifact[]>> {
+  const streams = new Map<Sha256, Stream>();
+  const unlisted = new Map<Arch, readonly StreamArtifact[]>();
+  for (const recipes of all) {
+    const { sha256, size } = recipes.stream;
+    const stream =
+      streams.get(sha256) ??
+      decodeStream(await readJsonBlob(path, { sha256, size }, signal), sha256);
+    streams.set(sha256, stream);
+    unlisted.set(recipes.architecture, checkAttested(recipes, stream));
+  }
+  return unlisted;
+}
 
 /** Of the one thing in index.json that the recipes are below; of index.json itself where there are several. */
 function digestOf(tops: Iterable<Sha256>, bytes: Uint8Array): Sha256 {
@@ -133,7 +168,11 @@ interface Listed {
  * index.json may list manifests or, as ours does, an image index over them: one level, no loops. oras lists
  * both, and the signatures of either: a manifest is taken once, and by its index where it is in one.
  */
-async function manifestsOf(path: string, index: OciIndex): Promise<Iterable<Listed>> {
+async function manifestsOf(
+  path: string,
+  index: OciIndex,
+  signal: AbortSignal | undefined,
+): Promise<Iterable<Listed>> {
   const manifests = new Map<string, Listed>();
   const add = (descriptor: Descriptor, top: Descriptor) => {
     if (descriptor.mediaType !== OCI_MANIFEST || manifests.has(descriptor.digest)) return;
@@ -141,7 +180,7 @@ async function manifestsOf(path: string, index: OciIndex): Promise<Iterable<List
   };
   for (const top of index.manifests) {
     if (top.mediaType !== OCI_INDEX) continue;
-    const inner = decodeIndex(await readJsonBlob(path, refOf(top)), top.digest);
+    const inner = decodeIndex(await readJsonBlob(path, refOf(top), signal), top.digest);
     for (const descriptor of inner.manifests) add(descriptor, top);
   }
   for (const top of index.manifests) add(top, top);
@@ -149,45 +188,22 @@ async function manifestsOf(path: string, index: OciIndex): Promise<Iterable<List
 }
 
 /** Undefined for manifests of other tools (signatures, for example). */
-async function readRecipes(path: string, descriptor: Descriptor): Promise<Recipes | undefined> {
+async function readRecipes(
+  path: string,
+  descriptor: Descriptor,
+  signal: AbortSignal | undefined,
+): Promise<Recipes | undefined> {
   const manifest = decodeManifest(
-    await readJsonBlob(path, refOf(descriptor)),
+    await readJsonBlob(path, refOf(descriptor), signal),
     `manifest ${descriptor.digest}`,
   );
   if (manifest.config.mediaType !== RECIPES_TYPE) return undefined;
   const source = `recipe manifest ${manifest.config.digest}`;
-  const recipes = decodeRecipes(await readJsonBlob(path, refOf(manifest.config)), source);
-  const layers = new Map(manifest.layers.map((layer) => [layer.digest.slice(7), layer.size]));
-  const wanted: BlobRef[] = [recipes.stream];
-  if (recipes.iso.embedded) wanted.push(recipes.iso);
-  for (const { recipe } of recipes.artifacts) wanted.push(...blobsOf(recipe));
-  for (const ref of wanted) {
-    if (layers.get(ref.sha256) === ref.size) continue;
-    // Registries carry only what the manifest lists, so this bundle could never be mirrored whole.
-    throw new FormatError(`blob ${ref.sha256} of ${ref.size} bytes is not among the layers`, {
-      code: 'LAYER_ABSENT',
-      context: { manifest: descriptor.digest },
-    });
-  }
+  const recipes = decodeRecipes(await readJsonBlob(path, refOf(manifest.config), signal), source);
+  checkManifest(recipes, manifest, descriptor);
   return recipes;
 }
 
 function refOf(descriptor: Descriptor): BlobRef {
   return { sha256: digestHex(descriptor), size: descriptor.size };
-}
-
-async function readSmall(path: string, limit: number): Promise<Buffer> {
-  try {
-    await using handle = await open(path, 'r');
-    const { size } = await handle.stat();
-    if (size > limit) {
-      throw new FormatError(`${path} is too large: ${size} bytes`, {
-        code: 'TOO_LARGE',
-        context: { file: path, size, limit },
-      });
-    }
-    return await handle.readFile();
-  } catch (error) {
-    throw osError(error, 'read', path);
-  }
 }

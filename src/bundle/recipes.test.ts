@@ -2,7 +2,13 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { RehydrateError } from '../core/errors.ts';
 import type { Sha256 } from '../core/io/digest.ts';
-import { decodeRecipes, encodeRecipes, type RecipeArtifact, type Recipes } from './recipes.ts';
+import {
+  blobsOfBase,
+  decodeRecipes,
+  encodeRecipes,
+  type RecipeArtifact,
+  type Recipes,
+} from './recipes.ts';
 
 const sha = (digit: string) => digit.repeat(64) as Sha256;
 
@@ -54,6 +60,18 @@ const RECIPES: Recipes = {
   ],
 };
 
+/** The same release, its disk made from files. */
+const FILES: Recipes = {
+  ...RECIPES,
+  schemaVersion: 3,
+  bases: { metal: { sha256: sha('3'), size: 3, delta: { sha256: sha('a'), size: 4 } } },
+  files: {
+    ...{ sha256: sha('b'), size: 4096, contents: { sha256: sha('c'), size: 5 }, count: 1 },
+    ...{ iso: true, containers: ['quay.io/fedora/fedora-coreos:stable'] },
+    lacking: { count: 1, bytes: 7, largest: [{ path: 'usr/bin/a', size: 7 }] },
+  },
+};
+
 const decode = (recipes: unknown) => decodeRecipes(Buffer.from(JSON.stringify(recipes)), 's');
 
 test('recipes round trip, whatever the order of their keys', () => {
@@ -67,8 +85,16 @@ test('recipes round trip, whatever the order of their keys', () => {
   expect(encodeRecipes(shuffled)).toEqual(bytes);
 });
 
+test('recipes with the base files are of a version that older programs refuse', () => {
+  expect(decode(FILES)).toEqual(FILES);
+  expect(blobsOfBase(FILES, 'metal').map(({ size }) => size)).toEqual([5, 4]);
+  expect(blobsOfBase(FILES, 'iso')).toEqual([]);
+  expect(blobsOfBase(RECIPES, 'metal')).toEqual([]);
+  expect(encodeRecipes(RECIPES).toString()).not.toContain('files');
+});
+
 test('another version of the schema is refused in words', () => {
-  expect(() => decode({ ...RECIPES, schemaVersion: 3 })).toThrow(
+  expect(() => decode({ ...RECIPES, schemaVersion: 4 })).toThrow(
     /another version of iso-rehydrate/,
   );
 });
@@ -88,6 +114,10 @@ test('inconsistent recipes are refused', () => {
   const cases: [string, unknown][] = [
     ['RECIPES_TWICE', { ...RECIPES, artifacts: [artifact('qemu'), artifact('qemu')] }],
     ['RECIPES_BASE', { ...RECIPES, bases: {} }],
+    ['RECIPES_BASE', { ...RECIPES, schemaVersion: 3 }],
+    ['RECIPES_BASE', { ...FILES, schemaVersion: 2 }],
+    ['RECIPES_BASE', { ...FILES, files: undefined }],
+    ['RECIPES_BASE', { ...FILES, bases: RECIPES.bases }],
     ['RECIPES_CONFLICT', { ...RECIPES, iso: { ...iso, sha256: sha('f') } }],
     ['RECIPES_CONFLICT', { ...RECIPES, iso: { ...iso, size: 99 } }],
     ['RECIPES_CONFLICT', { ...RECIPES, bases: { metal: { sha256: sha('3'), size: 4 } } }],

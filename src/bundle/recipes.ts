@@ -2,10 +2,12 @@ import * as v from 'valibot';
 import { BASE_NAMES, type BaseName, CONTAINERS, type Container } from '../../images/platforms.ts';
 import { MAX_LAYERS } from '../codec/codec.ts';
 import { ARCHITECTURES, type Arch } from '../core/arch.ts';
+import type { CodeOf } from '../core/error-codes.ts';
 import { FormatError } from '../core/errors.ts';
 import type { BlobRef, Sha256 } from '../core/io/digest.ts';
 import { canonicalJson } from '../core/json/canonical.ts';
 import {
+  countField,
   fileNameField,
   nameField,
   sha256Field,
@@ -23,17 +25,19 @@ import {
 import { COMPRESSIONS, type Compression } from '../release/stream/names.ts';
 
 /**
- * The recipe manifest: one architecture's config blob. It says how every artifact is made from the
- * ISO, and what its bytes must hash to. Unknown members are ignored, another version is refused: 2
- * has containers, which a reader of 1 could not skip.
+ * The recipe manifest: one architecture's config blob. It describes how every artifact is made from the
+ * ISO, with the SHA-256 of the result. Unknown members are ignored, another version is refused: 2 has
+ * containers, which a reader of 1 could not skip.
  */
 export const RECIPES_VERSION = 2;
+/** Used where the metal disks are made from the base `files`, which a reader of 2 knows nothing of. */
+export const FILES_VERSION = 3;
 
 /** How an artifact is made. */
 export type Recipe =
   /** The artifact is the ISO itself. */
   | { readonly kind: 'iso' }
-  /** The artifact is a regenerated disk as it is. */
+  /** The artifact is identical to a regenerated disk. */
   | { readonly kind: 'base'; readonly base: Exclude<BaseName, 'iso'> }
   /** Patch `base` with the delta blob. */
   | { readonly kind: 'delta'; readonly base: BaseName; readonly delta: BlobRef }
@@ -47,21 +51,27 @@ export type Recipe =
       readonly layers: readonly RecipeLayer[];
     };
 
-/** What the innermost container holds, mostly a raw disk. */
+/** The contents of the innermost container, usually a raw disk. */
 export interface RecipePayload {
   /** Bytes. */
   readonly size: number;
-  /** For whoever patches by other means; missing where hashing it would take minutes. */
+  /** Lets other tools check the payload; absent where hashing it would be slow. */
   readonly sha256?: Sha256 | undefined;
 }
 
 export interface RecipeLayer {
   /** Which codec encodes it; may be one that this version does not know. */
   readonly codec: string;
-  /** Deflaters that it takes, likewise. */
+  /** The deflaters it needs; this version may not know them either. */
   readonly requires: readonly string[];
   /** The codec's recipe, in one zstd frame. */
   readonly recipe: BlobRef;
+}
+
+/** The blobs besides the ISO that are needed to make a base. */
+export function blobsOfBase({ bases, files }: Recipes, base: BaseName): readonly BlobRef[] {
+  const delta = base === 'iso' ? undefined : bases[base]?.delta;
+  return delta && files ? [files.contents, delta] : [];
 }
 
 /** The blobs that a recipe needs besides its base, delta first. */
@@ -70,6 +80,31 @@ export function blobsOf(recipe: Recipe): readonly BlobRef[] {
   if (recipe.kind !== 'container') return [];
   return [recipe.delta, ...recipe.layers.map((layer) => layer.recipe)];
 }
+
+/** A metal disk: unpacked from an osmet of the ISO, or patched from the base `files`. */
+export type MetalBase = BlobRef & {
+  /** From `files`; undefined if the ISO's osmet has the disk. */
+  readonly delta?: BlobRef | undefined;
+};
+
+/** The base `files`: contents of files, one after the other, as the list says. */
+export type FilesBase = BlobRef & {
+  /** See src/engine/files/contents.ts; in one zstd frame. */
+  readonly contents: BlobRef;
+  /** How many there are. */
+  readonly count: number;
+  /** Whether the root image of the ISO has them all. */
+  readonly iso: boolean;
+  /** Container images that have them all, as named by the user. */
+  readonly containers: readonly string[];
+  /** Files of the disk that not every source has; they are in the deltas. */
+  readonly lacking: {
+    readonly count: number;
+    /** Bytes. */
+    readonly bytes: number;
+    readonly largest: readonly { readonly path: string; readonly size: number }[];
+  };
+};
 
 export interface RecipeArtifact extends ArtifactId {
   readonly release: string;
@@ -99,7 +134,7 @@ export interface MissingArtifact extends ArtifactId {
 }
 
 export interface Recipes {
-  readonly schemaVersion: typeof RECIPES_VERSION;
+  readonly schemaVersion: typeof RECIPES_VERSION | typeof FILES_VERSION;
   readonly architecture: Arch;
   /** Of the ISO, and so of all artifacts. */
   readonly release: string;
@@ -112,9 +147,11 @@ export interface Recipes {
     readonly embedded: boolean;
   };
   readonly bases: {
-    readonly metal?: BlobRef | undefined;
-    readonly metal4k?: BlobRef | undefined;
+    readonly metal?: MetalBase | undefined;
+    readonly metal4k?: MetalBase | undefined;
   };
+  /** Only of version 3. */
+  readonly files?: FilesBase | undefined;
   readonly artifacts: readonly RecipeArtifact[];
   readonly missing: readonly MissingArtifact[];
 }
@@ -122,6 +159,21 @@ export interface Recipes {
 const MAX_ARTIFACTS = 4096;
 
 const blobFields = { sha256: sha256Field, size: sizeField };
+
+const metalSchema = v.object({ ...blobFields, delta: v.optional(v.object(blobFields)) });
+
+const filesSchema = v.object({
+  ...blobFields,
+  contents: v.object(blobFields),
+  count: countField,
+  iso: v.boolean(),
+  containers: v.pipe(v.array(textField(4096)), v.maxLength(64)),
+  lacking: v.object({
+    count: countField,
+    bytes: sizeField,
+    largest: v.pipe(v.array(v.object({ path: textField(4096), size: sizeField })), v.maxLength(64)),
+  }),
+});
 
 const layerSchema = v.object({
   codec: nameField,
@@ -175,7 +227,10 @@ const missingSchema = v.object({
 });
 
 const recipesSchema: v.GenericSchema<unknown, Recipes> = v.object({
-  schemaVersion: v.literal(RECIPES_VERSION, 'this bundle needs another version of iso-rehydrate'),
+  schemaVersion: v.picklist(
+    [RECIPES_VERSION, FILES_VERSION],
+    'this bundle needs another version of iso-rehydrate',
+  ),
   architecture: v.picklist(ARCHITECTURES),
   release: textField(256),
   stream: v.object({ name: textField(256), ...blobFields }),
@@ -186,9 +241,10 @@ const recipesSchema: v.GenericSchema<unknown, Recipes> = v.object({
     embedded: v.boolean(),
   }),
   bases: v.object({
-    metal: v.optional(v.object(blobFields)),
-    metal4k: v.optional(v.object(blobFields)),
+    metal: v.optional(metalSchema),
+    metal4k: v.optional(metalSchema),
   }),
+  files: v.optional(filesSchema),
   artifacts: v.pipe(v.array(artifactSchema), v.maxLength(MAX_ARTIFACTS)),
   missing: v.pipe(v.array(missingSchema), v.maxLength(MAX_ARTIFACTS)),
 });
@@ -200,11 +256,18 @@ const recipesSchema: v.GenericSchema<unknown, Recipes> = v.object({
  */
 export function decodeRecipes(bytes: Uint8Array, source: string): Recipes {
   const recipes = parseJson(bytes, recipesSchema, { what: 'recipe manifest', source });
-  const fail = (code: string, message: string, at: string) =>
+  const fail = (code: CodeOf<'format'>, message: string, at: string) =>
     new FormatError(`the recipe manifest is inconsistent at ${at}: ${message}`, {
       code,
       context: { file: source, jsonPath: at },
     });
+  const isPatched = Object.values(recipes.bases).some((base) => base?.delta !== undefined);
+  if (isPatched !== (recipes.files !== undefined)) {
+    throw fail('RECIPES_BASE', 'base files and its deltas belong together', '$.bases');
+  }
+  if (isPatched !== (recipes.schemaVersion === FILES_VERSION)) {
+    throw fail('RECIPES_BASE', 'base files is of another version', '$.schemaVersion');
+  }
   const seen = new Set<string>();
   for (const [index, artifact] of recipes.artifacts.entries()) {
     const at = `$.artifacts[${index}]`;

@@ -83,12 +83,12 @@ test('platforms, formats and longer names', () => {
   expect(select(['qemu', 'qemu'])).toEqual(['qemu']);
 });
 
-test('what a platform has besides is told', () => {
+test('other formats of a platform are reported', () => {
   const { notes } = selectArtifacts(RECIPES, { platforms: ['metal', 'qemu'] });
   expect(notes).toEqual(['metal also has 4k.raw, iso, pxe (choose with --format)']);
 });
 
-test('what is not there is an error that lists what is', () => {
+test('the error for a missing name lists the available ones', () => {
   expect(() => select(['azure'])).toThrow(
     expect.objectContaining({
       code: 'PLATFORM_ABSENT',

@@ -1,4 +1,5 @@
 import { UnsupportedError, UsageError } from '../core/errors.ts';
+import { suggestion } from '../core/text/suggest.ts';
 import { nameMatches, plainFormat, shortName } from '../release/stream/artifacts.ts';
 import type { MissingArtifact, RecipeArtifact, Recipes } from './recipes.ts';
 
@@ -34,7 +35,7 @@ export interface SelectOptions {
  * - A name with slashes is exact.
  *
  * Throws UnsupportedError `PLATFORM_ABSENT`, `FORMAT_ABSENT`, or `ARTIFACT_MISSING` for one that the
- * bundle knows but could not cover; its reason is told. If `lenient`, these are returned instead, as
+ * bundle knows but does not cover, with the reason. If `lenient`, these are returned instead, as
  * `absent` and `uncovered`.
  */
 export function selectArtifacts(
@@ -118,18 +119,27 @@ function absentError(
 ): UnsupportedError {
   const context = { architecture: recipes.architecture };
   if (ofPlatform.length > 0 && formats !== undefined) {
-    const there = [...new Set(ofPlatform.map(({ format }) => plainFormat(format)))].join(', ');
+    const there = [...new Set(ofPlatform.map(({ format }) => plainFormat(format)))];
     return new UnsupportedError(`${name} has no format ${formats.join(', ')} in the bundle`, {
       code: 'FORMAT_ABSENT',
       context,
-      hint: `choose with --format from: ${there}`,
+      hint: `${suggestion(formats[0] ?? '', there)}choose with --format from: ${there.join(', ')}`,
     });
   }
   return new UnsupportedError(`the bundle has no ${name} for ${recipes.architecture}`, {
     code: 'PLATFORM_ABSENT',
     context,
-    hint: `choose with --platform from: ${listOf(recipes)}`,
+    hint: `${suggestion(name, namesOf(recipes))}choose with --platform from: ${listOf(recipes)}`,
   });
+}
+
+/** Everything that a platform or an artifact may be called. */
+export function namesOf({ artifacts }: Recipes): ReadonlySet<string> {
+  return new Set([
+    ...artifacts.map(({ platform }) => platform),
+    ...artifacts.map((artifact) => shortName(artifact, artifacts)),
+    'all',
+  ]);
 }
 
 /** Names that `--platform` takes. */

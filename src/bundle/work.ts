@@ -2,10 +2,11 @@ import type { Arch } from '../core/arch.ts';
 import { UnsupportedError } from '../core/errors.ts';
 import type { BlobRef } from '../core/io/digest.ts';
 import type { Progress } from '../core/progress/progress.ts';
+import { suggestion } from '../core/text/suggest.ts';
 import { type Bundle, recipesFor } from './read.ts';
 import type { MissingArtifact, RecipeArtifact, Recipes } from './recipes.ts';
-import { blobsOf } from './recipes.ts';
-import { listOf, type Selected, type Selection, selectArtifacts } from './select.ts';
+import { baseOf, blobsOf, blobsOfBase } from './recipes.ts';
+import { listOf, namesOf, type Selected, type Selection, selectArtifacts } from './select.ts';
 import { type Shard, takeShard, type Weighted } from './shard.ts';
 
 /** What a user asks for, of which architectures, and which part of it. */
@@ -28,7 +29,7 @@ export interface ArchWork {
 
 export interface Work {
   readonly architectures: readonly ArchWork[];
-  /** Architectures of the bundle that have nothing of what is asked for, and why. */
+  /** Architectures of the bundle without a match, and why. */
   readonly leftOut: ReadonlyMap<Arch, UnsupportedError>;
 }
 
@@ -62,7 +63,7 @@ export function chooseWork(request: WorkRequest, progress: Progress): Work {
   return { architectures: shard === undefined ? wanted : partOf(wanted, shard), leftOut };
 }
 
-/** Artifacts that the bundle lacks are in some shard, too: somebody has to tell of them. */
+/** Artifacts that the bundle lacks belong to a shard, too, which reports them. */
 function partOf(work: readonly ArchWork[], shard: Shard): ArchWork[] {
   const items = work.flatMap(({ recipes, artifacts, uncovered }) => [
     ...artifacts.map((item): Weighted<unknown> => ({ item, weight: effortOf(item, recipes) })),
@@ -79,12 +80,12 @@ function partOf(work: readonly ArchWork[], shard: Shard): ArchWork[] {
   });
 }
 
-/** Bytes that have to be handled: what it took compressed, since zeros cost next to nothing. */
-function effortOf({ released, size }: RecipeArtifact, { iso }: Recipes): number {
+/** The work in bytes: the compressed size, since zeros cost next to nothing. */
+export function effortOf({ released, size }: RecipeArtifact, { iso }: Recipes): number {
   return released.size ?? Math.min(size, iso.size);
 }
 
-/** A name that means nothing anywhere is a mistake, however lenient one is. */
+/** A name that no architecture knows is a mistake, even if `lenient`. */
 function refuseAbsent(
   { platforms }: Selection,
   selected: readonly (Selected & { readonly recipes: Recipes })[],
@@ -93,22 +94,24 @@ function refuseAbsent(
     const errors = selected.flatMap(({ absent }) => absent.get(name) ?? []);
     const [first] = errors;
     if (first === undefined || errors.length < selected.length) continue;
+    const names = new Set(selected.flatMap(({ recipes }) => [...namesOf(recipes)]));
     const choices = selected.map(({ recipes }) => `${recipes.architecture}: ${listOf(recipes)}`);
     throw new UnsupportedError(errors.map(({ message }) => message).join('; '), {
       code: first.code,
       context: { architectures: selected.map(({ recipes }) => recipes.architecture).join(', ') },
-      hint: `choose with --platform from: ${choices.join('; ')}`,
+      hint: `${suggestion(name, names)}choose with --platform from: ${choices.join('; ')}`,
     });
   }
 }
 
-/** What has to be had of the bundle for some of its artifacts, each blob once. */
+/** The blobs of the bundle that some of its artifacts need, each once. */
 export function blobsFor(work: readonly Pick<ArchWork, 'recipes' | 'artifacts'>[]): BlobRef[] {
   const blobs = new Map<string, BlobRef>();
   for (const { recipes, artifacts } of work) {
     if (artifacts.length > 0 && recipes.iso.embedded) blobs.set(recipes.iso.sha256, recipes.iso);
-    for (const { recipe } of artifacts) {
-      for (const blob of blobsOf(recipe)) blobs.set(blob.sha256, blob);
+    for (const artifact of artifacts) {
+      const wanted = [...blobsOfBase(recipes, baseOf(artifact)), ...blobsOf(artifact.recipe)];
+      for (const blob of wanted) blobs.set(blob.sha256, blob);
     }
   }
   return [...blobs.values()];

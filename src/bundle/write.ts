@@ -1,28 +1,19 @@
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import {
-  access,
-  chmod,
-  copyFile,
-  lstat,
-  mkdir,
-  mkdtemp,
-  open,
-  readdir,
-  rename,
-  rm,
-} from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
-import { throwIfAborted, UsageError } from '../core/errors.ts';
+import { chmod, copyFile, mkdtemp, open, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { throwIfAborted } from '../core/errors.ts';
 import { syncFolder, writeAtomically } from '../core/io/atomic.ts';
 import { copyBuffers, copyRange } from '../core/io/copy.ts';
 import { type BlobRef, hashingHere } from '../core/io/digest.ts';
+import { makeFolder } from '../core/io/folders.ts';
 import { hashFile } from '../core/io/hash-file.ts';
 import { osError } from '../core/io/os-error.ts';
 import { fileSink, hashingSink, type Sink } from '../core/io/sink.ts';
 import { openSource, type Source } from '../core/io/source.ts';
 import { encodeIndex, encodeLayout, type OciIndex } from '../formats/oci/oci.ts';
 import { blobPath } from './blobs.ts';
+import { besideTarget, isSameBundle, putInPlace, refuseTaken, resolveTarget } from './folder.ts';
 import { isBundle } from './read.ts';
 
 /**
@@ -33,11 +24,11 @@ export interface BundleWriter extends AsyncDisposable {
   /** Where the unfinished bundle lies: it can be opened for verification once the index is there. */
   readonly path: string;
   addBytes(bytes: Uint8Array): Promise<BlobRef>;
-  /** Adds what `body` writes. */
+  /** Adds a blob that `body` writes. */
   addStream<T>(body: (sink: Sink) => Promise<T>): Promise<{ blob: BlobRef; result: T }>;
   /**
    * Writes a file that is in no folder: it takes room beside the bundle until it is closed, or the
-   * process ends in whatever way. Zero blocks become holes.
+   * process ends, however it ends. Zero blocks become holes.
    */
   addScratch<T>(body: (sink: Sink) => Promise<T>): Promise<{ source: Source; result: T }>;
   /** Copies a file (as a reflink where the file system can) and hashes it in one read. */
@@ -63,15 +54,21 @@ export async function createBundleWriter(
   { force = false, signal }: BundleWriterOptions = {},
 ): Promise<BundleWriter> {
   throwIfAborted(signal);
-  const absolute = resolve(target);
+  const absolute = await resolveTarget(target);
   await refuseTaken(absolute, force);
   let path: string;
   try {
-    await mkdir(dirname(absolute), { recursive: true });
-    path = await mkdtemp(join(dirname(absolute), `.iso-rehydrate-${basename(absolute)}-`));
-    await chmod(path, 0o755);
-    await mkdir(join(path, 'blobs', 'sha256'), { recursive: true });
+    await makeFolder(dirname(absolute));
+    path = await mkdtemp(besideTarget(absolute));
   } catch (error) {
+    throw osError(error, 'create', absolute);
+  }
+  const remove = () => rm(path, { recursive: true, force: true });
+  try {
+    await chmod(path, 0o755);
+    await makeFolder(join(path, 'blobs', 'sha256'));
+  } catch (error) {
+    await remove();
     throw osError(error, 'create', absolute);
   }
   const incoming = () => join(path, 'blobs', `incoming-${randomBytes(6).toString('hex')}`);
@@ -103,18 +100,24 @@ export async function createBundleWriter(
       const sink = fileSink(handle, scratch);
       const result = await body(sink);
       await sink.finish();
-      return { source: await openSource(scratch), result };
+      const source = await openSource(scratch);
+      try {
+        await rm(scratch);
+      } catch (error) {
+        await source.close();
+        throw error;
+      }
+      return { source, result };
     } catch (error) {
-      throw osError(error, 'write', scratch);
-    } finally {
       await rm(scratch, { force: true });
+      throw osError(error, 'write', scratch);
     }
   }
 
   async function addFile(file: string, options: AddFileOptions = {}): Promise<BlobRef> {
     const part = incoming();
     try {
-      await copyFile(file, part, constants.COPYFILE_FICLONE_FORCE);
+      await copyFile(file, part, constants.COPYFILE_FICLONE_FORCE | constants.COPYFILE_EXCL);
     } catch {
       await rm(part, { force: true });
       return copyInto(file, options);
@@ -157,59 +160,14 @@ export async function createBundleWriter(
         throw new Error('commit() before addIndex()');
       }
       await syncFolder(join(path, 'blobs', 'sha256'));
-      await refuseTaken(absolute, force);
-      await replaceFolder(path, absolute);
+      try {
+        await refuseTaken(absolute, force);
+        await putInPlace(path, absolute, { replace: force });
+      } catch (error) {
+        // Another run may have put the very same there meanwhile.
+        if (!(await isSameBundle(path, absolute))) throw error;
+      }
     },
-    async [Symbol.asyncDispose]() {
-      await rm(path, { recursive: true, force: true });
-    },
+    [Symbol.asyncDispose]: remove,
   };
-}
-
-/** Fails if something is at the target that must not be replaced. */
-async function refuseTaken(target: string, force: boolean): Promise<void> {
-  try {
-    await access(dirname(target));
-    const found = await lstat(target);
-    if (found.isDirectory() && (await readdir(target)).length === 0) return;
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return;
-    throw osError(error, 'look at', target);
-  }
-  const bundle = await isBundle(target);
-  if (bundle && force) return;
-  throw new UsageError(
-    bundle ? `there is a bundle at ${target} already` : `${target} exists and is not a bundle`,
-    {
-      code: 'BUNDLE_EXISTS',
-      context: { target },
-      hint: bundle
-        ? 'choose another -o, or replace it with --force'
-        : 'choose another -o; only bundles are ever replaced',
-    },
-  );
-}
-
-/** Puts `made` at `target`; what was there is removed only after that, and put back on failure. */
-async function replaceFolder(made: string, target: string): Promise<void> {
-  const aside = `${made}-old`;
-  let old = false;
-  try {
-    try {
-      await rename(target, aside);
-      old = true;
-    } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
-    }
-    try {
-      await rename(made, target);
-    } catch (error) {
-      if (old) await rename(aside, target);
-      throw error;
-    }
-    await syncFolder(dirname(target));
-    if (old) await rm(aside, { recursive: true, force: true });
-  } catch (error) {
-    throw osError(error, 'write', target);
-  }
 }

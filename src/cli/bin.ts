@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// This file has to parse on any Node, however old: plain statements, no imports but the last.
+// This file must parse on any Node, however old: plain statements, and no import but the last.
 const wanted = [22, 18];
 const found = process.versions.node.split('.').map(Number);
 const major = found[0] || 0;
@@ -7,7 +7,7 @@ const minor = found[1] || 0;
 
 if (major < 22 || (major === 22 && minor < 18)) {
   console.error(
-    `error: iso-rehydrate needs Node.js ${wanted.join('.')} or newer, this is ${process.version}`,
+    `error: iso-rehydrate needs Node.js ${wanted.join('.')} or newer; this is ${process.version}`,
   );
   console.error('fix: install a newer Node.js');
   process.exitCode = 8;

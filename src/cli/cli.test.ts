@@ -11,21 +11,20 @@ import { parseArches, parseFactor, parseList, parseSize } from './options.ts';
 import { errorEvent, renderError } from './render-error.ts';
 
 test('exit codes', () => {
-  const options = { code: 'X' };
   const codes: [unknown, number][] = [
-    [new errors.UsageError('', options), 2],
-    [new errors.FormatError('', options), 3],
-    [new errors.IntegrityError('', options), 4],
-    [new errors.UnsupportedError('', options), 5],
-    [new errors.EngineError('', options), 6],
-    [new errors.IoError('', options), 7],
-    [new errors.ToolError('', options), 8],
-    [new errors.CancelledError('', options), 130],
-    [new errors.CancelledError('', { ...options, context: { signal: 'SIGTERM' } }), 143],
+    [new errors.UsageError('', { code: 'REFERENCE' }), 2],
+    [new errors.FormatError('', { code: 'GZIP' }), 3],
+    [new errors.IntegrityError('', { code: 'BLOB_SIZE' }), 4],
+    [new errors.UnsupportedError('', { code: 'ARCH_ABSENT' }), 5],
+    [new errors.EngineError('', { code: 'VM_QMP' }), 6],
+    [new errors.IoError('', { code: 'IO' }), 7],
+    [new errors.ToolError('', { code: 'TOOL_MISSING' }), 8],
+    [new errors.CancelledError('', { code: 'CANCELLED' }), 130],
+    [new errors.CancelledError('', { code: 'CANCELLED', context: { signal: 'SIGTERM' } }), 143],
     [
       new errors.CancelledError('', {
-        ...options,
-        cause: new errors.CancelledError('', { ...options, context: { signal: 'SIGHUP' } }),
+        code: 'CANCELLED',
+        cause: new errors.CancelledError('', { code: 'CANCELLED', context: { signal: 'SIGHUP' } }),
       }),
       129,
     ],
@@ -37,7 +36,7 @@ test('exit codes', () => {
   for (const [error, code] of codes) expect(exitCodeOf(error)).toBe(code);
 });
 
-test('help tells commands, examples and exit codes', async () => {
+test('help lists commands, examples and exit codes', async () => {
   const { code, stdout, stderr } = await cli(['--help']);
   expect(code).toBe(0);
   expect(stderr).toBe('');
@@ -77,7 +76,7 @@ test('errors as JSON', async () => {
   expect(await cli(['-p', 'qemu', '-b', '/tmp'])).toMatchObject({ code: 3 });
 });
 
-test('inspect tells a bundle apart and lists what it makes', async () => {
+test('inspect recognizes a bundle and lists its artifacts', async () => {
   await using folder = await temporaryFolder();
   const bundle = await writeSyntheticBundle(folder.path);
   const text = await cli(['inspect', bundle.path]);
@@ -113,16 +112,16 @@ test('sizes, factors, lists and architectures', () => {
   expect(() => parseArches('all,vax')).toThrow(InvalidArgumentError);
 });
 
-test('an error is told as what, where, cause and fix; hostile text is defused', () => {
+test('an error shows what, where, cause and fix; hostile text is escaped', () => {
   const error = new errors.FormatError('bad \x1b[31mthing\nlast lines', {
-    code: 'BAD_THING',
+    code: 'GZIP',
     context: { file: '/x', gone: undefined, offset: 7 },
     hint: 'mend it',
     cause: new Error('outer', { cause: new Error('inner') }),
   });
   expect(renderError(error, { debug: false })).toBe(
     [
-      'error: bad \\x1b[31mthing [BAD_THING]',
+      'error: bad \\x1b[31mthing [GZIP]',
       'last lines',
       'where: file: /x',
       'where: offset: 7',

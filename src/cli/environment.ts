@@ -5,7 +5,7 @@ import { osError } from '../core/io/os-error.ts';
 import { type MetalCache, openMetalCache } from '../engine/cache/metal-cache.ts';
 import type { MetalEngine } from '../engine/engine.ts';
 import type { CliIo } from './io.ts';
-import type { EngineOptions } from './options.ts';
+import type { EngineOptions } from './option-groups.ts';
 import { version } from './version.ts';
 
 type Environment = CliIo['env'];
@@ -25,12 +25,15 @@ export function logFolder(env: Environment): string {
   return join(xdg(env, 'XDG_STATE_HOME', '.local/state'), 'logs');
 }
 
-/** The bundle that a command is about. */
-export function bundleOf({ bundle }: { readonly bundle?: string }, { env }: CliIo): string {
+/** The bundle that a command works on. */
+export function bundleOf(
+  { bundle }: { readonly bundle?: string | undefined },
+  { env }: CliIo,
+): string {
   return bundle ?? (env.ISO_REHYDRATE_BUNDLE || 'bundle');
 }
 
-/** What takes part in making images, with versions. QEMU's is in the engine's own report. */
+/** Versions of everything that helps to make images. The engine reports QEMU's version itself. */
 export function toolsOf({ versions, hostArch }: CliIo): Record<string, string> {
   const { node = 'unknown', openssl = 'unknown', zlib = 'unknown', zstd = 'unknown' } = versions;
   const system = `${type()} ${release()} ${hostArch}`;
@@ -38,14 +41,17 @@ export function toolsOf({ versions, hostArch }: CliIo): Record<string, string> {
 }
 
 export function engineFor(options: EngineOptions, io: CliIo): MetalEngine {
-  const { engine, accel, timeoutScale } = options;
+  const { engine = 'qemu', accel, timeoutScale } = options;
   const logDir = options.logDir ?? logFolder(io.env);
-  return io.createEngine({ engine, accel, logDir, timeoutScale });
+  return {
+    ...io.createEngine({ engine, accel, logDir, timeoutScale }),
+    named: options.engine !== undefined,
+  };
 }
 
 /**
- * The cache that the options ask for. With --no-cache a folder in `beside` stands in, which is where
- * the output goes and so has the room; it is gone on dispose. `beside` has to exist.
+ * The cache that the options select. With --no-cache, a temporary folder in `beside` takes its place: the
+ * output goes there, so there is room. It is removed on dispose. `beside` must exist.
  */
 export async function cacheFor(
   options: EngineOptions,
@@ -72,7 +78,7 @@ export async function cacheFor(
   }
 }
 
-/** The nearest folder above a path (or the path itself) that exists: where its bytes will lie. */
+/** The nearest existing folder at or above a path: its file system will hold the bytes. */
 export async function existingFolder(path: string): Promise<string> {
   const found = await stat(path).catch(() => undefined);
   const parent = dirname(path);

@@ -1,8 +1,8 @@
 import { availableParallelism, totalmem } from 'node:os';
 
-/** A machine under TCG has one vCPU, and so keeps one host CPU busy; patching and hashing keep one, too. */
+/** A VM under TCG has one vCPU, which keeps one host CPU busy; patching and hashing take another. */
 const CORES_PER_JOB = 1;
-/** A machine's memory and the little that is around it. */
+/** The memory of a VM and of QEMU around it. */
 const BYTES_PER_JOB = 4 * 2 ** 30;
 
 export interface Host {
@@ -11,7 +11,7 @@ export interface Host {
   readonly memory: number;
 }
 
-/** How many architectures are worked on at a time, unless --jobs says so. */
+/** Default for --jobs: how many architectures to work on at a time. */
 export function defaultJobs(
   { cores, memory }: Host = { cores: availableParallelism(), memory: totalmem() },
 ): number {

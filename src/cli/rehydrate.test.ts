@@ -1,4 +1,14 @@
-import { mkdir, open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { expect, test } from 'vitest';
@@ -102,7 +112,7 @@ test('one artifact on stdout is raw, several are a tar', async () => {
   expect(await readFile(join(folder.path, 'x', 'metal.raw'))).toEqual(bundle.metal);
 });
 
-test('all: everything that there is, then exit code 5 for what is not', async () => {
+test('all: makes everything covered, then exits with code 5 for the rest', async () => {
   await using folder = await temporaryFolder();
   const bundle = await writeSyntheticBundle(folder.path);
   const cache = await fillCache(folder.path, bundle);
@@ -138,7 +148,59 @@ test('a damaged delta is named as such, and no file stays', async () => {
   expect(await cli(argv)).toMatchObject({ code: 0 });
 });
 
-test('a damaged ISO in the bundle is found through what is made of it', async () => {
+test('a bad artifact does not stop the others; the error names each bad one', async () => {
+  await using folder = await temporaryFolder();
+  const bundle = await writeSyntheticBundle(folder.path);
+  const cache = await fillCache(folder.path, bundle);
+  const out = join(folder.path, 'out');
+  const argv = ['-p', 'metal/pxe,qemu,metal', '-b', bundle.path, '-o', `${out}/`];
+  await rm(blobPath(bundle.path, deltaOf(bundle, 'live-kernel')));
+  const one = await cli([...argv, '--cache-dir', cache]);
+  expect(one.code, one.stderr).toBe(4);
+  expect((await readdir(out)).sort()).toEqual(['live-initramfs', 'metal.raw', 'qemu.qcow2']);
+  expect(one.stdout.toString().trim().split('\n')).toHaveLength(3);
+  expect(one.stderr).toMatch(/^metal\/pxe\/kernel: failed: blob/m);
+  expect(one.stderr).toMatch(
+    /^error: blob .* \[BLOB_MISSING\]\nwhere: artifact: metal\/pxe\/kernel$/m,
+  );
+
+  await rm(out, { recursive: true });
+  await flip(blobPath(bundle.path, deltaOf(bundle, 'qemu.qcow2')), 30);
+  const two = await cli([...argv, '--cache-dir', cache, '--json']);
+  expect(two.code).toBe(4);
+  expect((await readdir(out)).sort()).toEqual(['live-initramfs', 'metal.raw']);
+  const [summary, error] = two.stderr
+    .trim()
+    .split('\n')
+    .slice(-2)
+    .map((line) => JSON.parse(line));
+  expect(summary.architectures).toMatchObject([{ status: 'failed', written: 2 }]);
+  expect(error).toMatchObject({
+    code: 'ARTIFACTS_FAILED',
+    message: '2 artifacts could not be made: metal/pxe/kernel, qemu',
+    failures: [{ code: 'BLOB_MISSING' }, { code: 'BLOB_DIGEST', context: { artifact: 'qemu' } }],
+  });
+});
+
+test('a damaged disk that cannot be remade fails only the images that need it', async () => {
+  await using folder = await temporaryFolder();
+  const bundle = await writeSyntheticBundle(folder.path);
+  const cache = await fillCache(folder.path, bundle);
+  const disk = join(cache, 'metal', `${bundle.recipes.bases.metal?.sha256}.raw`);
+  const { atime, mtime } = await stat(disk);
+  await chmod(disk, 0o600);
+  await flip(disk, 9);
+  await utimes(disk, atime, mtime);
+  const out = join(folder.path, 'out');
+  const argv = ['-p', 'qemu,metal,metal/pxe', '-b', bundle.path, '-o', `${out}/`];
+  const { code, stderr } = await cli([...argv, '--cache-dir', cache]);
+  expect(code, stderr).toBe(3); // the synthetic ISO cannot boot
+  expect((await readdir(out)).sort()).toEqual(['live-initramfs', 'live-kernel']);
+  expect(stderr).toContain('error: 2 artifacts could not be made: metal/raw, qemu');
+  expect(stderr).not.toContain('internal error');
+});
+
+test('a damaged ISO in the bundle is found by the hash of an image', async () => {
   await using folder = await temporaryFolder();
   const bundle = await writeSyntheticBundle(folder.path);
   await flip(blobPath(bundle.path, bundle.recipes.iso.sha256), 5000);
@@ -166,7 +228,7 @@ test('a rotten cached disk is dropped and made again, at most once', async () =>
   const out = join(folder.path, 'out');
   const argv = ['-p', 'qemu', '-b', bundle.path, '-o', `${out}/`, '--cache-dir', cache];
   const { code, stderr } = await cli(argv);
-  expect(stderr).toContain('the cached metal disk was damaged and is dropped');
+  expect(stderr).toContain('the cached metal disk was damaged and has been dropped');
   // The synthetic ISO cannot boot: making it again gets as far as reading that.
   expect(code).toBe(3);
   expect(stderr).toContain('ISO_');
@@ -226,16 +288,21 @@ test('an output that cannot be written is said before anything is made', async (
   ]);
 });
 
-test('nothing but the blobs of the chain is read', async () => {
+test('nothing but the stream and the blobs of the chain is read', async () => {
   await using folder = await temporaryFolder();
   const bundle = await writeSyntheticBundle(folder.path);
   const cache = await fillCache(folder.path, bundle);
   await rm(blobPath(bundle.path, bundle.recipes.iso.sha256));
-  await rm(blobPath(bundle.path, bundle.recipes.stream.sha256));
   await rm(blobPath(bundle.path, deltaOf(bundle, 'live-kernel')));
   const out = join(folder.path, 'q');
   const argv = ['-p', 'qemu', '-b', bundle.path, '-o', out, '--cache-dir', cache];
   expect(await cli(argv)).toMatchObject({ code: 0 });
+  // Without the stream nothing says that the recipes are those of the release.
+  await rm(blobPath(bundle.path, bundle.recipes.stream.sha256));
+  expect(await cli(argv)).toMatchObject({
+    code: 4,
+    stderr: expect.stringContaining('BLOB_MISSING'),
+  });
 });
 
 test('cancelled: exit code of the signal, nothing left', async () => {
@@ -256,6 +323,6 @@ test('cancelled: exit code of the signal, nothing left', async () => {
       },
     );
     expect(result.code).toBe(code);
-    expect(await readdir(out)).toEqual([]);
+    expect(await readdir(folder.path)).not.toContain('out');
   }
 });

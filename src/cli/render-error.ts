@@ -1,5 +1,6 @@
-import { partsOf } from '../core/arch-failures.ts';
 import { RehydrateError } from '../core/errors.ts';
+import { partsOf } from '../core/failures.ts';
+import { ours } from '../core/foreign-error.ts';
 import { printable } from '../core/text/printable.ts';
 
 export interface RenderErrorOptions {
@@ -8,15 +9,17 @@ export interface RenderErrorOptions {
 }
 
 /**
- * What went wrong, where, and how to mend it, in lines that begin with `error:`, `where:`, `cause:`
- * and `fix:`; where several architectures failed, such lines for each of them. Texts may come from
- * hostile input: control characters are made visible.
+ * What went wrong, where, and how to fix it, in lines that begin with `error:`, `where:`, `cause:` and
+ * `fix:`, for each architecture or artifact that failed. The texts may come from hostile input, so control
+ * characters are made visible.
  */
 export function renderError(error: unknown, options: RenderErrorOptions): string {
-  return [error, ...partsOf(error)].map((one) => renderOne(one, options)).join('');
+  const parts = partsOf(error).map((part) => renderError(part, options));
+  return renderOne(error, options) + parts.join('');
 }
 
-function renderOne(error: unknown, { debug }: RenderErrorOptions): string {
+function renderOne(thrown: unknown, { debug }: RenderErrorOptions): string {
+  const error = ours(thrown);
   const lines: string[] = [];
   if (error instanceof RehydrateError) {
     const [what = '', ...details] = error.message.split('\n');
@@ -38,19 +41,24 @@ function renderOne(error: unknown, { debug }: RenderErrorOptions): string {
 }
 
 /** The same for machines: one JSON object. */
-export function errorEvent(error: unknown): Record<string, unknown> {
-  const parts = partsOf(error).map(errorEvent);
+export function errorEvent(
+  thrown: unknown,
+  options: RenderErrorOptions = { debug: false },
+): Record<string, unknown> {
+  const error = ours(thrown);
+  const stack = options.debug && error instanceof Error ? { stack: error.stack } : {};
+  const parts = partsOf(error).map((part) => errorEvent(part, options));
   const failures = parts.length > 0 ? { failures: parts } : {};
   if (!(error instanceof RehydrateError)) {
     const event = { kind: 'internal', code: 'INTERNAL', message: messageOf(error) };
-    return { type: 'error', ...event, ...failures };
+    return { type: 'error', ...event, ...failures, ...stack };
   }
   const { kind, code, message, context, hint } = error;
   const known = parts.length > 0 ? failures : { causes: causes(error.cause) };
-  return { type: 'error', kind, code, message, context, hint, ...known };
+  return { type: 'error', kind, code, message, context, hint, ...known, ...stack };
 }
 
-/** Messages of the causes, outermost first; those that only repeat what was said are left out. */
+/** Messages of the causes, outermost first, without those that only repeat earlier ones. */
 function causes(cause: unknown, depth = 0): string[] {
   if (cause === undefined || cause === null || depth > 8) return [];
   if (cause instanceof AggregateError) return cause.errors.flatMap((one) => causes(one, depth + 1));

@@ -1,4 +1,4 @@
-import { headline } from '../core/arch-failures.ts';
+import { headline } from '../core/failures.ts';
 import { formatBytes } from '../core/text/bytes.ts';
 import { printable } from '../core/text/printable.ts';
 import { renderTable } from '../core/text/table.ts';
@@ -6,7 +6,7 @@ import { shortName } from '../release/stream/artifacts.ts';
 import type { ArchOutcome, RehydrateReport } from '../verbs/rehydrate/rehydrate.ts';
 import { errorEvent } from './render-error.ts';
 
-/** What was made of each architecture, what failed and what is not covered: a table for people. */
+/** A table for people: for each architecture, what was made, what failed and what is not covered. */
 export function renderSummary({ architectures }: RehydrateReport): string {
   const table = renderTable(
     [
@@ -52,10 +52,10 @@ const withStatus = ({ artifacts }: ArchOutcome, wanted: 'written' | 'present') =
 const bytesOf = ({ artifacts }: ArchOutcome) => artifacts.reduce((sum, { size }) => sum + size, 0);
 
 function resultOf({ status, error, uncovered, engine }: ArchOutcome): string {
-  if (status === 'left-out') return `left out: ${headline(error)}`;
+  if (status === 'left-out') return `skipped: ${headline(error)}`;
   if (status === 'failed') return `failed: ${headline(error)}`;
   if (uncovered.length > 0) {
     return `not covered: ${uncovered.map((one) => shortName(one, uncovered)).join(', ')}`;
   }
-  return engine === undefined ? 'done, without a boot' : `done, by ${engine.detail}`;
+  return engine === undefined ? 'done, no boot needed' : `done, by ${engine.detail}`;
 }

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
-/** The package's version: its package.json lies above this file, in the source tree as in dist. */
+/** The package's version. Its package.json is above this file, both in the source tree and in dist. */
 export function version(): string {
   for (let dir = import.meta.dirname; ; dir = dirname(dir)) {
     try {

@@ -5,7 +5,7 @@ import type { Source } from '../core/io/source.ts';
 import type { Implementation } from './deflate/implementations.ts';
 import type { CodecPool } from './pool.ts';
 
-/** What a codec works with. */
+/** The tools that a codec uses. */
 export interface CodecContext {
   readonly pool: CodecPool;
   readonly signal?: AbortSignal | undefined;
@@ -14,42 +14,45 @@ export interface CodecContext {
 /** A container taken apart. */
 export interface Opened {
   readonly payload: Payload;
-  /** What puts the container around its payload again. Only once the payload was read to its end. */
+  /**
+   * The recipe that rebuilds the container around its payload. Available once the payload was read to its
+   * end.
+   */
   recipe(): Promise<CodecRecipe>;
 }
 
-/** What is in a container. Sizes in bytes. */
+/** The payload of a container. Sizes in bytes. */
 export type Payload =
-  /** A part of the container as it is, to be looked into further. */
+  /** An unchanged part of the container, which may be another container. */
   | {
       readonly kind: 'source';
       readonly source: Source;
-      /** The codec that it is for, where its bytes alone do not tell. */
+      /** Its codec, if its bytes alone do not show it. */
       readonly next?: string;
     }
-  /** A raw disk, front to back, to be run once. */
+  /** A raw disk, front to back, which can be read only once. */
   | {
       readonly kind: 'disk';
       readonly size: number;
       runs(): AsyncIterable<DiskRun>;
-      /** Hashes it apart from `runs`, where the container holds it as it is. */
+      /** Hashes it independently of `runs`, if the container holds it uncompressed. */
       readonly hash?: ((hashing: Hashing) => Promise<void>) | undefined;
     }
-  /** Something else made of it, likewise; may be a container again. */
+  /** Other unpacked contents, read only once too; may be another container. */
   | { readonly kind: 'file'; runs(): AsyncIterable<DiskRun> };
 
 export interface CodecRecipe {
   /** Serialised, not compressed. The same container gives the same bytes. */
   readonly bytes: Uint8Array;
-  /** The deflaters that it takes. */
+  /** The deflaters that it requires. */
   readonly requires: readonly Implementation[];
 }
 
-/** Takes the payload front to back and writes the container. One of the two calls ends it. */
+/** Receives the payload front to back and writes the container. End it with one of the two calls. */
 export interface Encoder extends Sink {
-  /** Resolves once all of the container went to its sink. */
+  /** Resolves once the whole container was written to its sink. */
   finish(): Promise<void>;
-  /** Stops; whatever runs alongside has ended when it resolves. */
+  /** Stops; when it resolves, nothing is running any more. */
   abort(reason: unknown): Promise<void>;
 }
 
@@ -58,16 +61,16 @@ export interface Encoder extends Sink {
  * so that patch, encode, hash and write are one pass; zero runs stay zero runs.
  */
 export interface Codec {
-  /** As bundles record it. A name is a promise: what its recipes mean never changes. */
+  /** The name in bundles. The meaning of its recipes never changes. */
   readonly name: string;
-  /** How much a look at the first {@link HEAD_BYTES} says; cheap, may be wrong. */
+  /** A guess from the first {@link HEAD_BYTES}; cheap, may be wrong. */
   detect(head: Uint8Array): boolean;
   /**
-   * Throws UnsupportedError or FormatError where the file is better taken as it is. So may the
-   * payload's runs and `recipe`.
+   * Throws UnsupportedError or FormatError if the file is better stored unchanged. The payload's runs and
+   * `recipe` may throw them too.
    */
   open(source: Source, context: CodecContext): Promise<Opened>;
-  /** Parses untrusted bytes. Throws FormatError for a recipe that makes no sense. */
+  /** Parses untrusted bytes. Throws FormatError for an invalid recipe. */
   parse(recipe: Uint8Array): ParsedRecipe;
 }
 
@@ -78,7 +81,7 @@ export interface ParsedRecipe {
   encoder(sink: Sink, context: CodecContext): Encoder;
 }
 
-/** What {@link Codec.detect} sees of a file; less if that is shorter. */
+/** The length of the start of a file that {@link Codec.detect} sees; less if the file is shorter. */
 export const HEAD_BYTES = 1024;
 
 /** Bundles with more layers are refused: the deepest that is known has five (kubevirt). */

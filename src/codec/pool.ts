@@ -1,6 +1,6 @@
 import type { Hashing } from '../core/io/digest.ts';
 
-/** What a task takes and gives: plain data, as structured clone has it. */
+/** Input and output of a task: plain data for structured clone. */
 export interface TaskType {
   readonly input: unknown;
   readonly output: unknown;
@@ -12,7 +12,7 @@ export interface Done<T> {
   readonly transfer: readonly ArrayBuffer[];
 }
 
-/** A piece of a codec's work that may run in another thread, where it is found again by its name. */
+/** A piece of a codec's work that may run in another thread, which finds it by its name. */
 export interface Task<T extends TaskType> {
   readonly name: string;
   run(input: T['input']): Promise<Done<T['output']>>;
@@ -20,7 +20,7 @@ export interface Task<T extends TaskType> {
 
 /** Runs codec tasks, several at a time. Share one between codecs; dispose of it at the end. */
 export interface CodecPool {
-  /** Tasks that are worth having under way at once; more would only cost memory. */
+  /** Useful number of tasks in progress; more would only cost memory. */
   readonly depth: number;
   /** The buffers of `transfer` move into the task and are gone here. */
   run<T extends TaskType>(
@@ -28,7 +28,7 @@ export interface CodecPool {
     input: T['input'],
     transfer?: readonly ArrayBuffer[],
   ): Promise<T['output']>;
-  /** Hashes some `size` bytes, in a thread of its own where that pays. */
+  /** Creates a hasher for about `size` bytes, in another thread if that is worth it. */
   hashing(size: number, signal: AbortSignal | undefined): Hashing;
   [Symbol.asyncDispose](): Promise<void>;
 }

@@ -16,13 +16,13 @@ export async function writeRecipe(recipe: Uint8Array, sink: Sink): Promise<void>
   }
 }
 
-/** Reads it back. Throws FormatError `DELTA_ZSTD`, or `TOO_LARGE` for what would fill the memory. */
+/** Reads it back. Throws FormatError `DELTA_ZSTD`, or `TOO_LARGE`. */
 export function readRecipe(blob: Uint8Array, name: string): Buffer {
   const recipe = unzstdAtOnce(name, blob, MAX_RECIPE_BYTES);
   if (recipe !== undefined) return recipe;
   throw new FormatError(`${name} unpacks to more than ${MAX_RECIPE_BYTES} bytes`, {
     code: 'TOO_LARGE',
     context: { recipe: name, limit: MAX_RECIPE_BYTES },
-    hint: 'fetch the bundle again; this recipe is damaged',
+    hint: 'this recipe is damaged: pull or copy the bundle again',
   });
 }

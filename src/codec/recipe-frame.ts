@@ -1,12 +1,13 @@
 import * as v from 'valibot';
+import type { CodeOf } from '../core/error-codes.ts';
 import { FormatError } from '../core/errors.ts';
 import { canonicalJson } from '../core/json/canonical.ts';
 import { countField } from '../core/json/fields.ts';
 import { parseJson } from '../core/json/parse.ts';
 
 /**
- * The frame of every codec's recipe: what a person may want to read is JSON, what there is a lot of
- * is binary columns behind it. All integers little endian.
+ * The frame of every codec's recipe: readable metadata is JSON, bulk data is in binary columns after it.
+ * All integers little endian.
  *
  *     0  8  magic "IRCODEC1"
  *     8  4  length of the JSON
@@ -44,14 +45,14 @@ export function encodeFrame<H>(type: FrameType<H>, { header, columns }: Frame<H>
   return Buffer.concat([fixed, json, ...columns]);
 }
 
-/** Makes the errors of what reads a codec's recipe. */
+/** Makes the errors for a damaged recipe. */
 export const damagedRecipe =
-  (what: string, code: string, context: Readonly<Record<string, number>> = {}) =>
+  (what: string, code: CodeOf<'format'>, context: Readonly<Record<string, number>> = {}) =>
   (problem: string) =>
     new FormatError(`${what}: ${problem}`, {
       code,
       context,
-      hint: 'fetch the bundle again; this recipe is damaged',
+      hint: 'this recipe is damaged: pull or copy the bundle again',
     });
 
 /** Columns are views of `bytes`. Throws FormatError `RECIPE_FRAME` or that of `parseJson`. */

@@ -12,13 +12,13 @@ export const CODECS: readonly Codec[] = [vmdk, qcow2, splice, deflate];
 export const codecNamed = (name: string): Codec | undefined =>
   CODECS.find((codec) => codec.name === name);
 
-/** What a bundle says of a layer of an artifact. */
+/** A bundle's description of a layer of an artifact. */
 export interface LayerNeeds {
   readonly codec: string;
   readonly requires: readonly string[];
 }
 
-/** Throws UnsupportedError `CODEC_UNKNOWN` if this version cannot put the layer around anything. */
+/** Throws UnsupportedError `CODEC_UNKNOWN` if this version does not know the layer's codec. */
 export function codecOf({ codec: name, requires }: LayerNeeds, artifact: string): Codec {
   const codec = codecNamed(name);
   const deflaters: readonly string[] = IMPLEMENTATIONS;

@@ -8,7 +8,7 @@ const scenario = fc.record({
   reads: fc.array(fc.record({ gap: fc.nat(300), length: fc.nat(700) }), { maxLength: 20 }),
 });
 
-test('every ascending read sees what is written, however it is cut', async () => {
+test('every ascending read sees the written data, however it is split', async () => {
   await fc.assert(
     fc.asyncProperty(scenario, async ({ pieces, reads }) => {
       const disk = Buffer.concat(
@@ -53,7 +53,7 @@ test('an encoder that fails fails the next write and `finish`', async () => {
   await expect(sink.finish()).rejects.toThrow('no good');
 });
 
-test('a disk that ends early is a short read, even where nobody reads', async () => {
+test('a disk that ends early is a short read, even with no read pending', async () => {
   const reading = sequentialDisk(100, (reader) => reader.read(Buffer.alloc(100), 0));
   await reading.write(Buffer.alloc(60));
   await expect(reading.finish()).rejects.toMatchObject({ code: 'SHORT_READ' });

@@ -1,16 +1,16 @@
 import { CancelledError, FormatError } from '../core/errors.ts';
 import type { Sink } from '../core/io/sink.ts';
 
-/** What an encoder needs of a raw disk. Every Source is one. */
+/** The interface to a raw disk that an encoder needs. Every Source has it. */
 export interface DiskReader {
   /** Fills all of `buffer` from `position`. */
   read(buffer: Uint8Array, position: number): Promise<void>;
 }
 
 /**
- * Turns an encoder that reads a disk from start to end into a sink that takes it: no temporary file
- * lies between a delta and a container. `encode` runs alongside the writes; once it is done, or has
- * failed, further writes cost nothing or throw its error.
+ * Turns an encoder that reads a disk from start to end into a sink for that disk, so that a delta is
+ * encoded into a container without a temporary file. `encode` runs concurrently with the writes; once it
+ * has ended, further writes do nothing, or throw its error.
  */
 export function sequentialDisk(
   size: number,

@@ -9,7 +9,7 @@ const ALIASES: Readonly<Record<string, Arch>> = {
   x64: 'x86_64',
   arm64: 'aarch64',
   ppc64el: 'ppc64le',
-  ppc64: 'ppc64le', // Node's process.arch; Linux on POWER under Node is little endian only
+  ppc64: 'ppc64le', // Node's process.arch, which means little endian on Linux
 };
 
 /** OCI `platform.architecture` (GOARCH) of an architecture, for image indexes. */

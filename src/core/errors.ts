@@ -1,41 +1,26 @@
-/**
- * The closed set of errors that the library throws on purpose. Anything else that escapes is a bug.
- *
- * Each error says what went wrong (`message`), where (`context`) and how to mend it (`hint`).
- * `code` is stable: machines may match on it. Only the CLI turns `kind` into an exit code.
- */
-export type ErrorKind =
-  /** The command line or an API argument is wrong. */
-  | 'usage'
-  /** Untrusted input (ISO, bundle, stream JSON, delta) is malformed, truncated or out of bounds. */
-  | 'format'
-  /** Well-formed data whose digest or size is not the promised one. */
-  | 'integrity'
-  /** The request is understood but nothing here can produce it (platform, architecture, layout). */
-  | 'unsupported'
-  /** The engine (the VM, or the native one) failed to regenerate a base. */
-  | 'engine'
-  /** The operating system refused: disk full, permission, missing file. */
-  | 'io'
-  /** A program that must be on the host is missing or too old. */
-  | 'tool'
-  /** The caller aborted (Ctrl-C, SIGTERM, AbortSignal). */
-  | 'cancelled';
+import type { CodeOf, ErrorCode, ErrorKind } from './error-codes.ts';
+
+export type { ErrorCode, ErrorKind } from './error-codes.ts';
 
 export type ErrorContext = Readonly<Record<string, string | number | boolean | undefined>>;
 
-export interface ErrorOptionsWithContext {
-  /** Stable upper-case identifier, e.g. `ISO_NO_OSMET`. */
-  readonly code: string;
+export interface ErrorOptionsWithContext<Code extends ErrorCode = ErrorCode> {
+  readonly code: Code;
   readonly context?: ErrorContext;
-  /** One sentence in the imperative: how the user can mend it. */
+  /** How the user can fix it: one sentence in the imperative. */
   readonly hint?: string;
   readonly cause?: unknown;
 }
 
+/**
+ * The closed set of errors that the library throws on purpose. Anything else that escapes is a bug.
+ *
+ * Each error says what went wrong (`message`), where (`context`) and how to fix it (`hint`).
+ * `code` is stable: scripts may match on it. Only the CLI turns `kind` into an exit code.
+ */
 export abstract class RehydrateError extends Error {
   abstract readonly kind: ErrorKind;
-  readonly code: string;
+  readonly code: ErrorCode;
   readonly context: ErrorContext;
   readonly hint: string | undefined;
 
@@ -48,32 +33,70 @@ export abstract class RehydrateError extends Error {
   }
 }
 
-export class UsageError extends RehydrateError {
+/** Takes only codes of its kind. */
+abstract class ErrorOfKind<K extends ErrorKind> extends RehydrateError {
+  abstract override readonly kind: K;
+  declare readonly code: CodeOf<K>;
+
+  constructor(message: string, options: ErrorOptionsWithContext<CodeOf<K>>) {
+    super(message, options);
+  }
+}
+
+export class UsageError extends ErrorOfKind<'usage'> {
   readonly kind = 'usage' as const;
 }
-export class FormatError extends RehydrateError {
+export class FormatError extends ErrorOfKind<'format'> {
   readonly kind = 'format' as const;
 }
-export class IntegrityError extends RehydrateError {
+export class IntegrityError extends ErrorOfKind<'integrity'> {
   readonly kind = 'integrity' as const;
 }
-export class UnsupportedError extends RehydrateError {
+export class UnsupportedError extends ErrorOfKind<'unsupported'> {
   readonly kind = 'unsupported' as const;
 }
-export class EngineError extends RehydrateError {
+export class EngineError extends ErrorOfKind<'engine'> {
   readonly kind = 'engine' as const;
 }
-export class IoError extends RehydrateError {
+export class IoError extends ErrorOfKind<'io'> {
   readonly kind = 'io' as const;
 }
-export class ToolError extends RehydrateError {
+export class ToolError extends ErrorOfKind<'tool'> {
   readonly kind = 'tool' as const;
 }
-export class CancelledError extends RehydrateError {
+export class CancelledError extends ErrorOfKind<'cancelled'> {
   readonly kind = 'cancelled' as const;
 }
 
-/** A program that is not on the host; `hint` says what brings it. */
+/**
+ * The worst first: wrong data must never be overlooked, then come what failed on this host, and last
+ * wrong requests and missing artifacts. A bug is worse than all of them.
+ */
+const CLASSES = {
+  integrity: IntegrityError,
+  format: FormatError,
+  engine: EngineError,
+  io: IoError,
+  tool: ToolError,
+  usage: UsageError,
+  unsupported: UnsupportedError,
+  cancelled: CancelledError,
+} as const satisfies Record<ErrorKind, unknown>;
+
+type AnyClass = new (message: string, options: ErrorOptionsWithContext) => RehydrateError;
+
+export const KINDS_WORST_FIRST = Object.keys(CLASSES) as ErrorKind[];
+
+/** A new error whose kind is known only at run time, so no type checks that the code belongs to it. */
+export function kindError(
+  kind: ErrorKind,
+  message: string,
+  options: ErrorOptionsWithContext,
+): RehydrateError {
+  return new (CLASSES[kind] as AnyClass)(message, options);
+}
+
+/** A program that is not installed; `hint` says how to install it. */
 export function toolMissing(tool: string, hint: string, cause: unknown): ToolError {
   return new ToolError(`the program ${tool} is missing`, {
     code: 'TOOL_MISSING',
@@ -88,7 +111,7 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw cancelled(signal);
 }
 
-/** The error that an aborted `signal` stands for. */
+/** The error for an aborted `signal`. */
 export function cancelled(signal: AbortSignal): CancelledError {
   if (signal.reason instanceof CancelledError) return signal.reason;
   return new CancelledError('cancelled', { code: 'CANCELLED', cause: signal.reason });

@@ -3,8 +3,8 @@ import { silent } from '../core/progress/progress.ts';
 import type { MetalEngine } from './engine.ts';
 
 /**
- * Takes `preferred` where it understands the ISO, else `fallback`, and says so. An ISO that is damaged
- * is an error all the same: the other engine would only take longer to find it.
+ * Uses `preferred` if it understands the ISO, otherwise `fallback`, with a note. A damaged ISO is an error:
+ * the other engine would only take longer to find the damage.
  */
 export function createAutoEngine(preferred: MetalEngine, fallback: MetalEngine): MetalEngine {
   return {

@@ -7,9 +7,8 @@ import { silent } from '../core/progress/progress.ts';
 import type { EngineReport, MetalDisk, MetalEngine, RegenerateRequest } from './engine.ts';
 
 /**
- * Regenerates each disk twice, by engines that share no code that matters: the one that is quick
- * first, then the reference, whose disks are kept. Throws IntegrityError `ENGINES_DIFFER` if they are
- * not of one mind, and whatever either throws.
+ * Regenerates each disk twice, by two independent engines: the quick one first, then the reference, whose
+ * disks are kept. Throws IntegrityError `ENGINES_DIFFER` if they differ, and whatever either engine throws.
  */
 export function createBothEngine(reference: MetalEngine, quick: MetalEngine): MetalEngine {
   return { name: 'both', regenerate: (request) => regenerate(reference, quick, request) };
@@ -38,11 +37,11 @@ async function regenerate(
     detail: `${second.detail} and ${first.report.detail}, with the same result`,
     seconds: { ...second.seconds, [quick.name]: first.seconds },
     ...(second.guestCpu === undefined ? {} : { guestCpu: second.guestCpu }),
-    // No digests: the reader that proves the disk digs the holes that a VM leaves unmade.
+    // No digests, so that the disk is read once more: that read also punches the holes that a VM does not.
   };
 }
 
-/** Its disks are hashed and gone again, before the other engine needs the room. */
+/** Hashes and removes its disks before the other engine needs the space. */
 async function runQuick(engine: MetalEngine, request: RegenerateRequest) {
   const started = performance.now();
   const disks = request.disks.map((disk) => ({ ...disk, output: `${disk.output}.${engine.name}` }));
@@ -77,7 +76,7 @@ function differ({ osmet }: MetalDisk, found: Record<string, string | undefined>)
     {
       code: 'ENGINES_DIFFER',
       context: { osmet: osmet.name, expected: osmet.checksum, ...found },
-      hint: 'report this: the result with the expected SHA-256 is the right one',
+      hint: 'report this; until then, use the engine whose disk has the expected SHA-256',
     },
   );
 }

@@ -20,8 +20,8 @@ export interface RegenerateRequest {
 }
 
 export interface EngineReport {
-  /** Who made the disks; `both` did, with the same result. */
-  readonly engine: 'qemu' | 'native' | 'both';
+  /** The engine that made the disks; `both`: each did, with the same result; `files`: none was needed. */
+  readonly engine: 'qemu' | 'native' | 'both' | 'files';
   /** e.g. `qemu 10.0.2, tcg (kvm failed: …)`. For people. */
   readonly detail: string;
   /** Wall-clock seconds of each phase: boot, login, unpack, poweroff… */
@@ -29,18 +29,20 @@ export interface EngineReport {
   /** Processor time in the guest for each disk. An engine without a guest has none. */
   readonly guestCpu?: Readonly<Partial<Record<MetalVariant, CpuTimes>>>;
   /**
-   * SHA-256 of outputs that this very process read back from the file after it was complete there.
-   * Never what a program of the ISO's says.
+   * SHA-256 of outputs that this process itself read back from the complete file. Never a digest that a
+   * program of the ISO reports.
    */
   readonly digests?: Readonly<Partial<Record<MetalVariant, Sha256>>>;
 }
 
 /**
- * Turns a live ISO into metal disks. Resolves once every `output` is complete and flushed. The
- * caller checks the SHA-256 (`osmet.checksum`) with one read of its own, unless the engine has read
- * the disk back in this process (`digests`): what happens in a guest is never trusted.
+ * Turns a live ISO into metal disks. Resolves once every `output` is complete and flushed. The caller reads
+ * each disk once to check its SHA-256 (`osmet.checksum`), unless the engine has read it back in this
+ * process (`digests`): a guest is never trusted.
  */
 export interface MetalEngine {
   readonly name: 'qemu' | 'native' | 'both' | 'auto';
+  /** Whether the user has chosen it, rather than nobody anything. */
+  readonly named?: boolean | undefined;
   regenerate(request: RegenerateRequest): Promise<EngineReport>;
 }

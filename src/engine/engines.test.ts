@@ -76,7 +76,7 @@ test.each([
   expect(await readdir(folder.path)).toEqual([]);
 });
 
-test('auto: what native does not understand, the VM does, and that is said', async () => {
+test('auto: uses the VM, with a note, if native does not understand the ISO', async () => {
   await using folder = await temporaryFolder();
   const odd = new UnsupportedError('squashfs compressed with lzo', {
     code: 'SQUASHFS_COMPRESSION',

@@ -2,11 +2,11 @@ import { type FileHandle, open, unlink } from 'node:fs/promises';
 import { osError } from '../core/io/os-error.ts';
 import type { MetalDisk } from './engine.ts';
 
-/** The raw disks to be, from creation to success or removal. */
+/** The raw disks in the making, from creation to success or removal. */
 export interface Outputs extends AsyncDisposable {
   /** Empties them again for a second attempt. */
   reset(): Promise<void>;
-  /** Makes them durable. */
+  /** Flushes them to disk. */
   sync(): Promise<void>;
   /** From now on disposal leaves the files. */
   keep(): void;
@@ -27,7 +27,7 @@ export async function createOutputs(disks: readonly MetalDisk[]): Promise<Output
   const dispose = async () => {
     for (const { handle, disk } of files.splice(0)) {
       await handle.close();
-      // Only what we created is ours to remove.
+      // Remove only files that we created.
       if (!kept) await unlink(disk.output).catch(() => {});
     }
   };

@@ -1,6 +1,6 @@
 import type { Phase, Progress } from '../core/progress/progress.ts';
 
-/** Reports the phases of a run and keeps their times. */
+/** Reports the phases of a run and records their times. */
 export interface Phases {
   readonly current: Phase;
   enter(phase: Phase, total?: number): void;

@@ -1,12 +1,17 @@
 import { IntegrityError, IoError } from '../core/errors.ts';
+import { readBody } from '../core/http/body.ts';
 import { fetchFile } from '../core/http/fetch-file.ts';
-import { readBody } from '../core/http/read-body.ts';
 import type { BlobRef } from '../core/io/digest.ts';
 import { type Sha256, sha256Of } from '../core/io/digest.ts';
-import { OCI_INDEX, OCI_MANIFEST } from '../formats/oci/media-types.ts';
+import {
+  DOCKER_LIST,
+  DOCKER_MANIFEST,
+  OCI_INDEX,
+  OCI_MANIFEST,
+} from '../formats/oci/media-types.ts';
 import { connect, MAX_MANIFEST, type RegistryOptions } from './connection.ts';
 import type { Reference } from './reference.ts';
-import { type BlobContent, type UploadOptions, uploadBlob } from './upload.ts';
+import { type BlobContent, COMMIT, type UploadOptions, uploadBlob } from './upload.ts';
 
 /** One repository of a registry: OCI distribution-spec v1.1. */
 export interface Registry {
@@ -22,81 +27,105 @@ export interface Registry {
   pushManifest(reference: string, bytes: Uint8Array, mediaType: string): Promise<void>;
 }
 
+/** Of what is read whole: the JSON of a bundle. */
+const MAX_SMALL = 16 << 20;
+
 export function openRegistry(
   reference: Reference,
   options: RegistryOptions & { readonly upload?: Pick<UploadOptions, 'chunk' | 'pause'> } = {},
 ): Registry {
   const connection = connect(reference, options);
-  const { root, send, expectOk, authorization } = connection;
-  const { signal, upload } = options;
+  const { root, send, open, expectOk } = connection;
+  const { signal, upload, retry } = options;
 
   async function hasBlob({ sha256 }: BlobRef): Promise<boolean> {
-    const response = await send(`${root}/blobs/sha256:${sha256}`, () => ({ method: 'HEAD' }));
-    if (response.status === 404) return false;
-    await expectOk(response, `look for blob ${sha256}`);
-    return true;
+    const look = (method: 'HEAD' | 'GET') =>
+      send(urlOf(sha256), { method, downgrade: true }, async (response) => {
+        const { status } = response;
+        // The storage behind a registry may have signed its URL for GET alone.
+        if (method === 'HEAD' && [403, 405, 501].includes(status)) return undefined;
+        if (status === 404) return false;
+        await expectOk(response, `look for blob ${sha256}`);
+        return true;
+      });
+    return (await look('HEAD')) ?? (await look('GET')) ?? false;
   }
+
+  const urlOf = (sha256: Sha256) => `${root}/blobs/sha256:${sha256}`;
 
   return {
     hasBlob,
-    async manifest(name) {
-      const accept = [OCI_INDEX, OCI_MANIFEST].join(', ');
-      const response = await send(`${root}/manifests/${name}`, () => ({ headers: { accept } }));
-      await expectOk(response, `give manifest ${name}`);
-      const bytes = await readBody(response, MAX_MANIFEST, `manifest ${name}`);
-      const sha256 = sha256Of(bytes);
-      if (name.startsWith('sha256:') && name !== `sha256:${sha256}`) {
-        throw wrong(name, sha256);
-      }
-      return { bytes, sha256 };
+    manifest(name) {
+      const accept = [OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST].join(', ');
+      const headers = { accept };
+      return send(`${root}/manifests/${name}`, { headers }, async (response) => {
+        await expectOk(response, `give manifest ${name}`);
+        const bytes = await readBody(response, MAX_MANIFEST, `manifest ${name}`);
+        const sha256 = sha256Of(bytes);
+        if (name.startsWith('sha256:') && name !== `sha256:${sha256}`) throw wrong(name, sha256);
+        return { bytes, sha256 };
+      });
     },
-    async smallBlob({ sha256, size }) {
-      const response = await send(`${root}/blobs/sha256:${sha256}`, () => ({}));
-      await expectOk(response, `give blob ${sha256}`);
-      const bytes = await readBody(response, size, `blob ${sha256}`);
-      const found = sha256Of(bytes);
-      if (found !== sha256) throw wrong(`blob ${sha256}`, found);
-      return bytes;
+    smallBlob({ sha256, size }) {
+      return send(urlOf(sha256), { downgrade: true }, async (response) => {
+        await expectOk(response, `give blob ${sha256}`);
+        const bytes = await readBody(response, Math.min(size, MAX_SMALL), `blob ${sha256}`);
+        const found = sha256Of(bytes);
+        if (found !== sha256) throw wrong(`blob ${sha256}`, found);
+        return bytes;
+      });
     },
     async fetchBlob({ sha256, size }, path, onBytes) {
-      // The HEAD makes sure of a fresh token before bytes flow.
-      if (!(await hasBlob({ sha256, size }))) {
-        throw new IoError(`the registry has no blob ${sha256}`, {
-          code: 'REGISTRY',
-          context: { repository: root },
-          hint: 'push the bundle again',
-        });
-      }
+      const url = urlOf(sha256);
       await fetchFile({
-        url: `${root}/blobs/sha256:${sha256}`,
-        path,
-        sha256,
-        size,
-        headers: authorization(),
-        signal,
+        ...{ url, path, sha256, size, signal, ...retry },
         ...(onBytes ? { onBytes } : {}),
+        async get(headers) {
+          const response = await open(url, { headers, downgrade: true });
+          if (response.ok || response.status === 416) return response;
+          using refused = response;
+          if (refused.status !== 404) await expectOk(refused, `give blob ${sha256}`);
+          throw new IoError(`the registry has no blob ${sha256}`, {
+            code: 'REGISTRY',
+            context: { repository: root },
+            hint: 'push the bundle again',
+          });
+        },
       });
     },
     async pushBlob(blob, content, onBytes) {
       const isThere = () => hasBlob(blob);
-      await uploadBlob(connection, { ...upload, blob, content, isThere, signal, onBytes });
+      await uploadBlob(connection, {
+        ...retry,
+        ...upload,
+        blob,
+        content,
+        isThere,
+        signal,
+        onBytes,
+      });
     },
     async pushManifest(name, bytes, mediaType) {
-      const put = await send(`${root}/manifests/${name}`, () => ({
+      const request = {
         method: 'PUT',
-        headers: { 'content-type': mediaType },
-        body: Buffer.from(bytes),
-      }));
-      await expectOk(put, `take manifest ${name}`);
-      await put.body?.cancel();
+        headers: { 'content-type': mediaType, 'content-length': String(bytes.length) },
+        body: async function* () {
+          yield bytes;
+        },
+        patience: COMMIT,
+      } as const;
+      // Can be repeated safely: it is the same manifest under the same name.
+      await send(`${root}/manifests/${name}`, request, (response) =>
+        expectOk(response, `take manifest ${name}`),
+      );
     },
   };
 }
 
 function wrong(name: string, found: string): IntegrityError {
-  return new IntegrityError(`the registry gives other bytes for ${name}`, {
+  return new IntegrityError(`the registry sends different bytes for ${name}`, {
     code: 'REGISTRY_DIGEST',
     context: { found },
-    hint: 'check the registry and what is between you and it',
+    hint: 'check the registry and any proxy in front of it',
   });
 }

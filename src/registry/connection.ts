@@ -1,157 +1,224 @@
-import * as v from 'valibot';
 import { IoError, RehydrateError, throwIfAborted } from '../core/errors.ts';
-import { readBody } from '../core/http/read-body.ts';
+import { readExcerpt } from '../core/http/body.ts';
+import { createHttp, type Http, type HttpRequest, type HttpResponse } from '../core/http/client.ts';
+import { BodyError } from '../core/http/exchange.ts';
+import { isDowngrade, sameOrigin, shown } from '../core/http/origin.ts';
+import {
+  isTransient,
+  isTransientStatus,
+  Refused,
+  type RetryOptions,
+  retryAfterOf,
+  withRetries,
+} from '../core/http/retry.ts';
+import { TransportError } from '../core/http/transport-error.ts';
 import { osError } from '../core/io/os-error.ts';
-import { parseJson } from '../core/json/parse.ts';
 import type { Credentials } from './credentials.ts';
-import { isLoopback, type Reference } from './reference.ts';
+import { createLogin, type Pass } from './login.ts';
+import { endpointOf, isLoopback, type Reference } from './reference.ts';
 
 export interface RegistryOptions {
-  /** Undefined: nobody in particular. */
+  /** Undefined: anonymous. */
   readonly credentials?: Credentials | undefined;
-  /** HTTP instead of HTTPS; registries on loopback addresses have it anyway. */
+  /** HTTP instead of HTTPS, the default for registries on loopback addresses. */
   readonly plainHttp?: boolean | undefined;
+  /** Carries the requests, with the proxies and certificates of the environment that it was made with. */
+  readonly http?: Http | undefined;
+  readonly retry?: Omit<RetryOptions, 'signal'> | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-export type MakeRequest = () => RequestInit & { duplex?: 'half' };
+export type RegistryRequest = Pick<
+  HttpRequest,
+  'method' | 'headers' | 'body' | 'downgrade' | 'patience'
+>;
 
 /** Requests to one repository of a registry, under the login that it asks for. */
 export interface Connection {
   /** `https://registry.example.com/v2/name`. */
   readonly root: string;
-  /** What the registry has let in so far; to be sent to its own host only. */
-  readonly authorization: () => Readonly<Record<string, string>>;
-  /** Resolves whatever the status. Throws IoError `REGISTRY` if there is no answer, `REGISTRY_LOGIN`. */
-  send(url: string, request: MakeRequest): Promise<Response>;
+  /**
+   * Sends a request that may be repeated, and has `take` read the answer, whatever its status; both again if they fail for now. Throws
+   * IoError `REGISTRY` if there is no answer, `REGISTRY_LOGIN`, and what `take` throws.
+   */
+  send<T>(
+    url: string,
+    request: RegistryRequest,
+    take: (response: HttpResponse) => Promise<T>,
+  ): Promise<T>;
+  /**
+   * The same once, for a caller that reads the answer and tries again itself. Throws TransportError and BodyError, which
+   * {@link explain} makes errors of ours.
+   */
+  open(url: string, request: RegistryRequest): Promise<HttpResponse>;
+  explain(error: unknown): unknown;
   /** Throws IoError `REGISTRY`, with the status and what the registry says, unless it is a success. */
-  expectOk(response: Response, doing: string): Promise<Response>;
+  expectOk(response: HttpResponse, doing: string): Promise<void>;
 }
 
 /** The limit that the specification asks registries to keep. */
 export const MAX_MANIFEST = 4 << 20;
 
-const tokenSchema = v.object({
-  token: v.optional(v.string()),
-  access_token: v.optional(v.string()),
-});
-
 export function connect(
   reference: Reference,
-  { credentials, plainHttp, signal }: RegistryOptions = {},
+  { credentials, plainHttp = false, http = createHttp(), retry, signal }: RegistryOptions = {},
 ): Connection {
   const scheme = plainHttp || isLoopback(reference) ? 'http' : 'https';
-  const root = `${scheme}://${reference.host}/v2/${reference.name}`;
-  let authorization: string | undefined;
+  const root = new URL(`${scheme}://${endpointOf(reference)}/v2/${reference.name}`);
+  const login = createLogin({
+    ...{ http, credentials, root, plainHttp, signal, ...retry },
+    ...{ scope: `repository:${reference.name}:pull`, trustAs: reference.host },
+  });
+  let pass: Pass | undefined;
+  /** How the pass was got. */
+  let renew: (() => Promise<Pass | undefined>) | undefined;
+  let reached = false;
 
-  /** Sends a request; if the registry asks who it is, says so and sends it again. */
-  async function send(url: string, init: MakeRequest): Promise<Response> {
-    const once = async () => {
-      const { headers, ...rest } = init();
-      const own = authorization === undefined ? {} : { authorization };
-      return fetch(url, {
-        ...rest,
-        headers: { ...(headers as Record<string, string>), ...(sameHost(url) ? own : {}) },
-        ...(signal ? { signal } : {}),
-      });
+  const send: Connection['send'] = async (url, request, take) => {
+    const attempt = async () => {
+      using response = await open(url, request);
+      return await take(response);
     };
     try {
-      const first = await once();
-      if (first.status !== 401) return first;
-      await first.body?.cancel();
-      authorization = await authorize(first.headers.get('www-authenticate') ?? '');
-      return await once();
+      return await withRetries({ ...retry, signal }, attempt, isWorthIt);
     } catch (error) {
       throwIfAborted(signal);
-      throw networkError(error);
+      throw explain(error);
     }
-  }
-  const sameHost = (url: string) => new URL(url).host === new URL(root).host;
-
-  /** Basic, or a token as Docker's specification "Token Authentication" has it. */
-  async function authorize(challenge: string): Promise<string> {
-    const [, kind = '', rest = ''] = /^(\w+)\s*(.*)$/s.exec(challenge) ?? [];
-    const basic = credentials && 'basic' in credentials ? `Basic ${credentials.basic}` : undefined;
-    if (kind.toLowerCase() === 'basic' && basic !== undefined) return basic;
-    const fields = new Map(
-      [...rest.matchAll(/(\w+)="([^"]*)"/g)].map(([, name = '', value = '']) => [name, value]),
-    );
-    const realm = fields.get('realm') ?? '';
-    const isSafe = /^https:/.test(realm) || (scheme === 'http' && /^http:/.test(realm));
-    if (kind.toLowerCase() !== 'bearer' || !URL.canParse(realm) || !isSafe) throw loginNeeded();
-    const wanted = new URLSearchParams();
-    for (const name of ['service', 'scope']) {
-      const value = fields.get(name);
-      if (value !== undefined) wanted.set(name, value);
-    }
-    const identity = credentials && 'identityToken' in credentials ? credentials.identityToken : '';
-    const request = identity ? refresh(realm, wanted, identity) : ask(realm, wanted, basic);
-    const response = await fetch(request, signal ? { signal } : {});
-    if (!response.ok) throw loginNeeded();
-    const bytes = await readBody(response, MAX_MANIFEST, realm);
-    const { token, access_token: access } = parseJson(bytes, tokenSchema, {
-      what: 'token of the registry',
-      source: realm,
-    });
-    return `Bearer ${token ?? access ?? ''}`;
-  }
-
-  async function expectOk(response: Response, doing: string): Promise<Response> {
-    if (response.ok) return response;
-    if (response.status === 401) throw loginNeeded();
-    const text = (await response.text().catch(() => '')).replace(/\P{L}/gu, plain).slice(0, 300);
-    throw new IoError(`the registry refuses to ${doing}: ${response.status} ${text}`.trim(), {
-      code: 'REGISTRY',
-      context: { url: response.url, status: response.status },
-      hint: HINTS[response.status] ?? 'look into the log of the registry',
-    });
-  }
-
-  return {
-    root,
-    authorization: () => (authorization === undefined ? {} : { authorization }),
-    send,
-    expectOk,
   };
 
+  /** An unreachable host is more likely a typo than a registry that is down. */
+  const isWorthIt = (error: unknown) =>
+    isTransient(error) && (reached || !(error instanceof TransportError && error.unreached));
+
+  /** Sends a request; if the registry asks who it is, says so and sends it again. */
+  async function open(url: string, request: RegistryRequest): Promise<HttpResponse> {
+    const target = new URL(url);
+    const isOwn = sameOrigin(target, root);
+    if (isDowngrade(root, target)) throw unencrypted(target);
+    const once = async () => {
+      const answer = await http.request(target, {
+        ...{ ...request, signal, trustAs: reference.host },
+        ...(isOwn && pass ? { authorization: pass.authorization } : {}),
+      });
+      reached = true;
+      return answer;
+    };
+    if (isOwn && pass && renew && hasEnded(pass)) pass = await renew();
+    let response = await once();
+    if (response.status === 401 && isOwn) response = await enter(response, once);
+    if (!isTransientStatus(response.status)) return response;
+    using refused = response;
+    throw new Refused(await reasonIn(refused), refused.status, retryAfterOf(refused));
+  }
+
+  /** Tries the login methods that a refusal offers, one after the other. Resolves to the last answer. */
+  async function enter(
+    refusal: HttpResponse,
+    once: () => Promise<HttpResponse>,
+  ): Promise<HttpResponse> {
+    let last = refusal;
+    let why: IoError | undefined;
+    last[Symbol.dispose]();
+    for (const way of login.ways(refusal.headers('www-authenticate'))) {
+      try {
+        const got = await way();
+        if (got === undefined) continue;
+        pass = got;
+        renew = way;
+      } catch (error) {
+        if (!(error instanceof IoError)) throw error;
+        why ??= error;
+        continue;
+      }
+      last = await once();
+      if (last.status !== 401) return last;
+      last[Symbol.dispose]();
+      pass = undefined;
+    }
+    if (why) throw why;
+    return last;
+  }
+
+  async function expectOk(response: HttpResponse, doing: string): Promise<void> {
+    const { ok, status, url } = response;
+    if (ok) return;
+    if (status === 401) throw loginNeeded();
+    throw refusedTo(doing, await reasonIn(response), status, url);
+  }
+
+  return { root: root.href, send, open, explain, expectOk };
+
+  function refusedTo(
+    doing: string,
+    text: string,
+    status: number,
+    url: string,
+    later = '',
+  ): IoError {
+    return new IoError(`the registry refuses to ${doing}: ${text}${later}`, {
+      code: 'REGISTRY',
+      context: { url, status },
+      hint: HINTS[status] ?? 'see the log of the registry',
+    });
+  }
+
   function loginNeeded(): IoError {
-    return new IoError(`the registry ${reference.host} wants a login`, {
+    return new IoError(`the registry ${reference.host} requires a login`, {
       code: 'REGISTRY_LOGIN',
       context: { registry: reference.host },
       hint: `log in, with \`skopeo login ${reference.host}\` for example, or name --authfile`,
     });
   }
 
-  function networkError(error: unknown): unknown {
+  function unencrypted(target: URL): IoError {
+    return new IoError(
+      `the registry ${reference.host} sends this request on to ${shown(target)}, which is not encrypted`,
+      {
+        code: 'REGISTRY_LOCATION',
+        context: { registry: reference.host, location: shown(target) },
+        hint: 'have the registry know its own URL: X-Forwarded-Proto at its proxy, or relative URLs (`http.relativeurls`)',
+      },
+    );
+  }
+
+  function explain(error: unknown): unknown {
     if (error instanceof RehydrateError) return error;
-    const cause = error instanceof Error ? error.cause : undefined;
-    // What is sent comes from a file, and that may be what failed.
-    if (cause instanceof Error && 'path' in cause)
-      return osError(cause, 'read', String(cause.path));
-    const why = cause instanceof Error ? cause.message : String(error);
-    return new IoError(`cannot reach the registry ${reference.host}: ${why}`, {
+    if (error instanceof BodyError) {
+      // The data comes from a file, whose read may have failed.
+      const { cause } = error;
+      const path = cause instanceof Error && 'path' in cause ? String(cause.path) : '';
+      return osError(cause, 'read', path);
+    }
+    if (error instanceof Refused) {
+      const { retryAfter, status } = error;
+      const later =
+        retryAfter === undefined
+          ? ''
+          : `; it asks to come back in ${Math.ceil(retryAfter / 1000)} seconds`;
+      return refusedTo('answer', error.message, status, root.href, later);
+    }
+    if (!(error instanceof TransportError)) return error;
+    return new IoError(`cannot reach the registry ${reference.host}: ${error.message}`, {
       code: 'REGISTRY',
       context: { registry: reference.host },
-      hint: 'check the name of the registry, and --plain-http if it has no TLS',
-      cause: error,
+      hint:
+        error.hint ??
+        'check the name of the registry, the proxy, and --plain-http if it has no TLS',
+      cause: error.cause,
     });
   }
 }
 
-/** "Token Authentication": with a name and password, or nobody's. */
-function ask(realm: string, wanted: URLSearchParams, basic: string | undefined): Request {
-  const url = new URL(realm);
-  for (const [name, value] of wanted) url.searchParams.set(name, value);
-  return new Request(url, basic === undefined ? {} : { headers: { authorization: basic } });
-}
+/** A little before its end, so that it holds until it is looked at. */
+const hasEnded = ({ ends }: Pass): boolean =>
+  ends !== undefined && performance.now() > ends - MARGIN;
+const MARGIN = 5000;
 
-/** "Token Authentication, OAuth2": with what an earlier login has left. */
-function refresh(realm: string, wanted: URLSearchParams, identityToken: string): Request {
-  const body = new URLSearchParams(wanted);
-  body.set('grant_type', 'refresh_token');
-  body.set('client_id', 'iso-rehydrate');
-  body.set('refresh_token', identityToken);
-  return new Request(realm, { method: 'POST', body });
+/** The status, and what the registry says, without what a terminal would act on. */
+async function reasonIn(response: HttpResponse): Promise<string> {
+  const text = (await readExcerpt(response)).replace(/\P{L}/gu, plain).trim().slice(0, 300);
+  return `${response.status} ${text}`.trim();
 }
 
 const HINTS: Readonly<Record<number, string>> = {
@@ -159,6 +226,7 @@ const HINTS: Readonly<Record<number, string>> = {
   404: 'check the name and the tag',
   405: 'this registry does not take uploads',
   413: 'this registry limits the size of blobs',
+  429: 'try again later, or log in: many registries allow more then',
 };
 
 const plain = (char: string) => (/^[\p{N}\p{P}\p{S} ]$/u.test(char) ? char : ' ');

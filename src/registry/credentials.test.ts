@@ -55,7 +55,7 @@ test('a registry with a password: from a file, or a helper', async () => {
   const login = { user: 'me', password: 'secret' };
   await using closed = await registryServer(join(folder.path, 'closed'), login);
   const { host } = closed;
-  const refused = { code: 7, stderr: expect.stringContaining('wants a login') };
+  const refused = { code: 7, stderr: expect.stringContaining('requires a login') };
   expect(await push(host)).toMatchObject(refused);
 
   const authfile = join(folder.path, 'auth.json');
@@ -126,7 +126,7 @@ test('which login is taken', async () => {
   expect(await findCredentials({ host: 'r.io', name: 'a' }, env)).toEqual({ basic: BASIC });
 });
 
-test('what is wrong with a login is told, and the login is not', async () => {
+test('the error for a malformed login does not show the login', async () => {
   const failing = async (config: unknown) => {
     const { code, stderr } = await push('127.0.0.1:1', [], await home(config));
     return { code, stderr };

@@ -1,25 +1,27 @@
-import { readFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
+import { homedir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import * as v from 'valibot';
-import { FormatError } from '../core/errors.ts';
-import { osError } from '../core/io/os-error.ts';
+import { FormatError, throwIfAborted } from '../core/errors.ts';
+import { readWhole } from '../core/io/regular.ts';
 import { parseJson } from '../core/json/parse.ts';
 import { askHelper, type Environment, helperSchema } from './credential-helper.ts';
-import type { Reference } from './reference.ts';
+import { HUB_NAMES, type Reference } from './reference.ts';
 
-/** How a user shows who they are. */
+/** The credentials of a user at a registry. */
 export type Credentials =
   /** `user:password` in base64, as HTTP has it. */
   | { readonly basic: string }
-  /** OAuth2 refresh token, which the registry's token server changes for tokens that do. */
+  /** OAuth2 refresh token, which the registry's token server exchanges for an access token. */
   | { readonly identityToken: string };
 
 export interface FindCredentialsOptions {
-  /** Only this file is looked into. */
+  /** The only file to read. */
   readonly authFile?: string | undefined;
   readonly signal?: AbortSignal | undefined;
 }
+
+/** In bytes, far more than a login takes. */
+const MAX_AUTH_FILE = 4 << 20;
 
 /** containers-auth.json(5) and Docker's config.json: `auth` is base64 of `user:password`. */
 const authSchema = v.object({
@@ -47,16 +49,22 @@ export async function findCredentials(
 ): Promise<Credentials | undefined> {
   const home = env.HOME || homedir();
   const named = authFile ?? env.REGISTRY_AUTH_FILE;
+  const runtime = env.XDG_RUNTIME_DIR || `/run/containers/${userInfo().uid}`;
   const places = named
     ? [named]
     : [
-        ...(env.XDG_RUNTIME_DIR ? [join(env.XDG_RUNTIME_DIR, 'containers/auth.json')] : []),
+        env.XDG_RUNTIME_DIR ? join(runtime, 'containers/auth.json') : join(runtime, 'auth.json'),
         join(env.XDG_CONFIG_HOME || join(home, '.config'), 'containers/auth.json'),
         join(env.DOCKER_CONFIG || join(home, '.docker'), 'config.json'),
       ];
   for (const path of places) {
-    const bytes = await readFile(path).catch((error: unknown) => {
-      if (named) throw osError(error, 'read', path);
+    const bytes = await readWhole(path, {
+      limit: MAX_AUTH_FILE,
+      what: 'the file of registry logins',
+      signal,
+    }).catch((error: unknown) => {
+      throwIfAborted(signal);
+      if (named) throw error;
       return undefined;
     });
     if (bytes === undefined) continue;
@@ -79,29 +87,49 @@ async function fromHelper(
   env: Environment,
   signal: AbortSignal | undefined,
 ): Promise<Credentials | undefined> {
-  const helper = credHelpers[host] ?? credsStore;
+  const own = Object.entries(credHelpers).find(([key]) => hostKey(key) === hostKey(host));
+  const helper = own?.[1] ?? credsStore;
   if (helper === undefined) return undefined;
-  const answer = await askHelper(helper, host, env, signal);
-  if (answer === undefined) return undefined;
-  // By this name docker's helpers say that the secret is an identity token.
-  if (answer.Username === '<token>') return { identityToken: answer.Secret };
-  const basic = Buffer.from(`${answer.Username}:${answer.Secret}`).toString('base64');
-  return { basic };
+  // docker and podman call Docker Hub by different names.
+  const names = isHub(host) ? [HUB_LOGIN, host] : [host];
+  for (const name of names) {
+    const answer = await askHelper(helper, name, env, signal);
+    if (answer === undefined) continue;
+    // By this name docker's helpers say that the secret is an identity token.
+    if (answer.Username === '<token>') return { identityToken: answer.Secret };
+    return { basic: Buffer.from(`${answer.Username}:${answer.Secret}`).toString('base64') };
+  }
+  return undefined;
 }
 
-/** The most exact entry: podman's logins may be for a part of a registry, docker's may be URLs. */
+/** The name of Docker Hub for `docker login`. */
+const HUB_LOGIN = 'https://index.docker.io/v1/';
+
+const isHub = (host: string) => HUB_NAMES.includes(host);
+
+/**
+ * A key of an auth file: `host/path` as podman writes it, or a URL of docker's, of which the host counts; Docker Hub
+ * has several names.
+ */
+function hostKey(key: string): string {
+  const bare = key.replace(/^https?:\/\//, '');
+  const text = bare === key ? bare.replace(/(?:\/v[12])?\/?$/, '') : bare.replace(/\/.*$/s, '');
+  const [host = '', ...path] = text.split('/');
+  return [isHub(host) ? 'docker.io' : host, ...path].join('/');
+}
+
+/** The longest entry that matches, as containers-auth.json(5) has it: a login may be for a part of a registry. */
 function fromFile(
   { auths = {} }: AuthFile,
   { host, name }: Pick<Reference, 'host' | 'name'>,
   path: string,
 ): Credentials | undefined {
-  const known = new Map(
-    Object.entries(auths).map(([key, entry]) => [
-      key.replace(/^https?:\/\//, '').replace(/(?:\/v[12])?\/?$/, ''),
-      entry,
-    ]),
-  );
-  const parts = [host, ...name.split('/')];
+  // An entry under the very name before one that comes to it.
+  const known = new Map([
+    ...Object.entries(auths).map(([key, entry]) => [hostKey(key), entry] as const),
+    ...Object.entries(auths),
+  ]);
+  const parts = [hostKey(host), ...name.split('/')];
   for (let length = parts.length; length > 0; length--) {
     const entry = known.get(parts.slice(0, length).join('/'));
     if (entry?.identitytoken) return { identityToken: entry.identitytoken };

@@ -63,7 +63,7 @@ test('a connection that breaks: in chunks, of which none is sent again that got 
   expect(seen.slice(3)).toEqual([...Array(8).fill(`PATCH ${128 * KIB}`), 'PUT 0']);
 });
 
-test('a proxy that fails now and then: goes on where the registry stands', async () => {
+test('a proxy that sometimes fails: the upload continues at the registry’s offset', async () => {
   let patches = 0;
   const seen = await upload((method) => {
     if (method === 'PUT' && patches === 0) return { status: 502 };
@@ -89,7 +89,7 @@ test('a chunk cut in the middle: the registry drops the upload, and gets it anew
   expect(seen.filter((line) => line === 'POST 0').length).toBeLessThanOrEqual(3);
 });
 
-test('a proxy with a limit: smaller and smaller pieces, down to what goes through', async () => {
+test('a proxy with a limit: pieces get smaller until they pass', async () => {
   const limit = (_method: string, length: number): Fate =>
     length > 128 * KIB ? { status: 413 } : 'pass';
   const seen = await upload(limit);
@@ -108,7 +108,7 @@ test('an answer that is lost: the registry has the blob, which does not go again
   expect(seen).toEqual(['POST 0', `PUT ${1024 * KIB}`]);
 });
 
-test('given up after some tries; what a registry refuses is not tried again', async () => {
+test('gives up after some tries; refused uploads are not tried again', async () => {
   const { blob, path } = await file(64 * KIB);
   await using proxy = await flakyProxy(server.host, (method) =>
     method === 'PUT' ? { status: 503 } : 'pass',

@@ -1,9 +1,10 @@
 import { createReadStream } from 'node:fs';
 import { Readable } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { IoError, throwIfAborted } from '../core/errors.ts';
+import type { HttpResponse } from '../core/http/client.ts';
+import { askedBy, backOff, isTransient } from '../core/http/retry.ts';
 import type { BlobRef } from '../core/io/digest.ts';
-import type { Connection } from './connection.ts';
+import type { Connection, RegistryRequest } from './connection.ts';
 
 /** Bytes from `start` to before `end` of a blob; asked again for each try. */
 export type BlobContent = (start: number, end: number) => Readable;
@@ -34,8 +35,9 @@ export interface UploadOptions {
 }
 
 const ATTEMPTS = 4;
-const PAUSE = 1000;
 const CHUNK = 32 << 20;
+/** Milliseconds that a registry may take to check what it was given. */
+export const COMMIT = 600_000;
 /** What a reverse proxy takes that nobody has told otherwise: nginx's `client_max_body_size`. */
 const SMALLEST = 1 << 20;
 
@@ -54,7 +56,7 @@ interface Session {
  * start. The registry checks the digest in the end. Throws IoError `REGISTRY`.
  */
 export async function uploadBlob(connection: Connection, options: UploadOptions): Promise<void> {
-  const { blob, isThere, attempts = ATTEMPTS, pause = PAUSE, signal } = options;
+  const { blob, isThere, attempts = ATTEMPTS, pause, signal } = options;
   const first = options.chunk ?? CHUNK;
   let chunk = Number.POSITIVE_INFINITY;
   let session: Session | undefined;
@@ -68,8 +70,8 @@ export async function uploadBlob(connection: Connection, options: UploadOptions)
       return await finish(connection, session, options);
     } catch (error) {
       throwIfAborted(signal);
-      const why = reasonOf(error);
-      if (why === 'refused') throw error;
+      const why = reasonOf(error, session);
+      if (why === 'refused') throw connection.explain(error);
       let smaller = Math.min(chunk / 2, first);
       while (why === 'too large' && smaller >= blob.size) smaller /= 2;
       const smallest = Math.max(session?.smallest ?? 0, Math.min(SMALLEST, first));
@@ -78,109 +80,138 @@ export async function uploadBlob(connection: Connection, options: UploadOptions)
         session && why === 'broken' ? await whereItStands(connection, session) : undefined;
       if (stands === undefined && (await isThere().catch(() => false))) return;
       failures = why === 'too large' || (stands?.offset ?? 0) > reached ? 1 : failures + 1;
-      if (failures >= attempts) throw error;
       reached = Math.max(reached, stands?.offset ?? 0);
       session = stands;
       chunk = Math.max(smallest, smaller);
-      await sleep(pause * 2 ** (failures - 1), undefined, signal ? { signal } : {}).catch(() => {});
-      throwIfAborted(signal);
+      await backOff(connection.explain(error), failures, {
+        ...{ attempts, pause, signal, asked: askedBy(error) },
+      });
     }
   }
 }
 
-async function begin({ root, send, expectOk }: Connection, blob: BlobRef): Promise<Session> {
+/** Sends one request of an upload, once: what failed decides how it goes on. */
+async function once<T>(
+  { open }: Connection,
+  url: string,
+  request: RegistryRequest,
+  take: (response: HttpResponse) => Promise<T>,
+): Promise<T> {
+  using response = await open(url, request);
+  return await take(response);
+}
+
+async function begin(connection: Connection, blob: BlobRef): Promise<Session> {
+  const { root, expectOk } = connection;
   const url = `${root}/blobs/uploads/`;
-  const response = await send(url, () => ({ method: 'POST', headers: { 'content-length': '0' } }));
-  await expectOk(response, `take blob ${blob.sha256}`);
-  await response.body?.cancel();
-  const smallest = Number(response.headers.get('oci-chunk-min-length') ?? 0) || 0;
-  return { location: locationOf(response, url), offset: 0, smallest };
+  const request = { method: 'POST', headers: { 'content-length': '0' } } as const;
+  return once(connection, url, request, async (response) => {
+    await expectOk(response, `take blob ${blob.sha256}`);
+    const smallest = Number(response.header('oci-chunk-min-length') ?? 0) || 0;
+    return { location: locationOf(response, url), offset: 0, smallest };
+  });
 }
 
 /** Sends the next chunk. */
 async function patch(
-  { send, expectOk }: Connection,
+  connection: Connection,
   session: Session,
   chunk: number,
   { blob, content, onBytes }: UploadOptions,
 ): Promise<Session> {
   const { offset, location } = session;
+  const { expectOk } = connection;
   const end = Math.min(blob.size, offset + Math.max(chunk, session.smallest));
-  const response = await send(location, () => ({
+  const request = {
     method: 'PATCH',
     headers: {
       'content-type': 'application/octet-stream',
       'content-length': String(end - offset),
       'content-range': `${offset}-${end - 1}`,
     },
-    ...bodyOf(content, offset, end, onBytes),
-  }));
-  await expectOk(response, `take a part of blob ${blob.sha256}`);
-  await response.body?.cancel();
-  // Not what its `Range` says: Amazon's stays at the first chunk. The digest will tell.
-  return { ...session, location: locationOf(response, location), offset: end };
+    body: () => counted(content, offset, end, onBytes),
+  } as const;
+  return once(connection, location, request, async (response) => {
+    await expectOk(response, `take a part of blob ${blob.sha256}`);
+    // Not what its `Range` says: Amazon's stays at the first chunk. The digest will tell.
+    return { ...session, location: locationOf(response, location), offset: end };
+  });
 }
 
 /** Sends what is missing and the digest. */
 async function finish(
-  { send, expectOk }: Connection,
+  connection: Connection,
   { location, offset }: Session,
   { blob, content, onBytes }: UploadOptions,
 ): Promise<void> {
   // Appended as text: what the registry has put into the query stays as it is.
   const url = `${location}${location.includes('?') ? '&' : '?'}digest=sha256:${blob.sha256}`;
   const rest = blob.size - offset;
-  const response = await send(url, () => ({
+  const request = {
     method: 'PUT',
     headers: {
       'content-type': 'application/octet-stream',
       'content-length': String(rest),
       ...(offset > 0 && rest > 0 ? { 'content-range': `${offset}-${blob.size - 1}` } : {}),
     },
-    ...(rest > 0 ? bodyOf(content, offset, blob.size, onBytes) : {}),
-  }));
-  await expectOk(response, `take blob ${blob.sha256}`);
-  await response.body?.cancel();
+    ...(rest > 0 ? { body: () => counted(content, offset, blob.size, onBytes) } : {}),
+    patience: COMMIT,
+  } as const;
+  await once(connection, url, request, (response) =>
+    connection.expectOk(response, `take blob ${blob.sha256}`),
+  );
 }
 
 /** Undefined if the registry has dropped the upload, or cannot say. */
-async function whereItStands({ send }: Connection, session: Session): Promise<Session | undefined> {
-  const response = await send(session.location, () => ({})).catch(() => undefined);
-  await response?.body?.cancel();
-  if (!response?.ok) return undefined;
-  // `0-0` is what an upload of no bytes has in practice.
-  const last = Number(/^(?:bytes=)?0-(\d+)$/.exec(response.headers.get('range') ?? '')?.[1] ?? 0);
-  const offset = last === 0 ? 0 : last + 1;
-  return { ...session, location: locationOf(response, session.location), offset };
+async function whereItStands(
+  connection: Connection,
+  session: Session,
+): Promise<Session | undefined> {
+  const take = async (response: HttpResponse) => {
+    if (!response.ok) return undefined;
+    // `0-0` is what an upload of no bytes has in practice.
+    const last = Number(/^(?:bytes=)?0-(\d+)$/.exec(response.header('range') ?? '')?.[1] ?? 0);
+    const offset = last === 0 ? 0 : last + 1;
+    return { ...session, location: locationOf(response, session.location), offset };
+  };
+  return once(connection, session.location, {}, take).catch(() => undefined);
 }
 
-function locationOf(response: Response, base: string): string {
-  return new URL(response.headers.get('location') ?? base, base).href;
+/** The next URL of an upload: where it leads, and what may go there, is checked when it is used. */
+function locationOf(response: HttpResponse, base: string): string {
+  const location = response.header('location') ?? base;
+  if (URL.canParse(location, base)) return new URL(location, base).href;
+  throw new IoError('the registry gives no valid location for an upload', {
+    code: 'REGISTRY',
+    context: { location: location.slice(0, 200) },
+    hint: 'look into the log of the registry',
+  });
 }
 
-function bodyOf(
+async function* counted(
   content: BlobContent,
   start: number,
   end: number,
   onBytes: UploadOptions['onBytes'],
-): { body: ReadableStream<Uint8Array>; duplex: 'half' } {
-  async function* counted() {
-    let done = start;
-    for await (const bytes of content(start, end) as AsyncIterable<Uint8Array>) {
-      yield bytes;
-      done += bytes.length;
-      onBytes?.(done);
-    }
+): AsyncGenerator<Uint8Array> {
+  let done = start;
+  for await (const bytes of content(start, end) as AsyncIterable<Uint8Array>) {
+    yield bytes;
+    done += bytes.length;
+    onBytes?.(done);
   }
-  const stream = Readable.from(counted(), { objectMode: false });
-  return { body: Readable.toWeb(stream) as ReadableStream<Uint8Array>, duplex: 'half' };
 }
 
 /** `broken` may go better another time, `too large` in smaller pieces. */
-function reasonOf(error: unknown): 'refused' | 'broken' | 'too large' {
+function reasonOf(
+  error: unknown,
+  session: Session | undefined,
+): 'refused' | 'broken' | 'too large' {
+  if (isTransient(error)) return 'broken';
   if (!(error instanceof IoError) || error.code !== 'REGISTRY') return 'refused';
-  const status = Number(error.context.status ?? 0);
+  const { status } = error.context;
   // 416 is GitHub's for a chunk that is too large, and any registry's for one that it does not expect.
   if (status === 413 || status === 416) return 'too large';
-  return status === 0 || status === 408 || status === 429 || status >= 500 ? 'broken' : 'refused';
+  // The registry has dropped the upload; it can be begun again.
+  return status === 404 && session !== undefined ? 'broken' : 'refused';
 }

@@ -51,7 +51,7 @@ describe('dehydrate', () => {
       const stored = section.split('\n').filter((line) => line.startsWith('stored '));
       expect(stored).toEqual(
         arch === 's390x'
-          ? [expect.stringMatching(/^stored qemu-secex: .* of it are in no base \(encrypted /)]
+          ? [expect.stringMatching(/^stored qemu-secex: .* of it are not in any base \(encrypted /)]
           : [],
       );
     }
@@ -182,7 +182,7 @@ describe('rehydrate --arch all --platform all', () => {
     expect(steps.length).toBeGreaterThan(5);
   });
 
-  test('tells whose each event is if there are several, and all of them in one summary', () => {
+  test('names the architecture of each event if there are several, and ends with one summary', () => {
     const whose = ARCHES.length > 1 ? ARCHES : [undefined];
     for (const event of events.slice(0, -1)) expect(whose).toContain(event.architecture);
     expect(events.at(-1)).toMatchObject({

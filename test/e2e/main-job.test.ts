@@ -28,7 +28,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 describe('dehydrate', () => {
-  test('is an OCI image layout whose blobs are what their names say', async () => {
+  test('is an OCI image layout whose blobs match their digests', async () => {
     expect(JSON.parse(await readFile(join(bundle, 'oci-layout'), 'utf8'))).toEqual({
       imageLayoutVersion: '1.0.0',
     });

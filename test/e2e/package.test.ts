@@ -1,19 +1,77 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { expect, test } from 'vitest';
+import { commandsOfPage } from '../support/pages.ts';
+
+/** Packs what `npm run build` has made: `npm pack` itself would build it anew, under the other tests' feet. */
+const pack = (folder: string) =>
+  execa('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', folder]);
+
+/** A page's own command lines that begin so. */
+const linesOf = (page: string, start: RegExp) => {
+  const lines = commandsOfPage(page).filter((line) => start.test(line));
+  expect(lines, page).not.toEqual([]);
+  return lines;
+};
+
+test('npm pack and npm install --global, as in the README, install the command', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'global-'));
+  try {
+    const [packs = '', ...installs] = linesOf('README.md', /^npm (pack|install)/);
+    expect(packs).toBe('npm pack');
+    await pack(folder);
+    const prefix = join(folder, 'prefix');
+    const env = { npm_config_prefix: prefix, npm_config_audit: 'false', npm_config_fund: 'false' };
+    for (const line of installs) await execa('bash', ['-ec', line], { cwd: folder, env });
+    const path = `${prefix}/bin:${process.env.PATH}`;
+    const { stdout } = await execa('iso-rehydrate', ['--version'], { env: { PATH: path } });
+    expect(stdout).toMatch(/^\d+\.\d+\.\d+/);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+});
+
+test('from a checkout: the command is installed, whichever Node the system has', async () => {
+  const prefix = await mkdtemp(join(tmpdir(), 'prefix-'));
+  try {
+    await execa('bash', ['scripts/setup.sh', '--command'], { env: { PREFIX: prefix } });
+    const bare = { PATH: '/usr/bin:/bin' };
+    const run = () => execa(join(prefix, 'bin/iso-rehydrate'), ['--version'], { env: bare });
+    expect((await run()).stdout).toMatch(/^\d+\.\d+\.\d+/);
+    // What somebody else has put there stays.
+    await writeFile(join(prefix, 'bin/iso-rehydrate'), '#!/bin/sh\necho theirs\n');
+    await execa('bash', ['scripts/setup.sh', '--command'], { env: { PREFIX: prefix } });
+    expect((await run()).stdout).toBe('theirs');
+  } finally {
+    await rm(prefix, { recursive: true, force: true });
+  }
+});
+
+test('the reference of the library’s exports is made', async () => {
+  for (const line of linesOf('docs/library.md', /^npm run api$/))
+    await execa('bash', ['-ec', line]);
+  const index = await readFile('.work/api/index.html', 'utf8');
+  expect(index).toContain('iso-rehydrate');
+  expect(await readFile('.work/api/functions/rehydrate.html', 'utf8')).toContain(
+    'RehydrateOptions',
+  );
+});
 
 test('the packed package installs into an empty folder and runs there', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'packed-'));
   try {
-    const packed = await execa('npm', [
-      ...['pack', '--ignore-scripts', '--json', '--pack-destination', folder],
-    ]);
+    const packed = await pack(folder);
     const [archive] = packed.stdout.match(/iso-rehydrate-[\w.-]+\.tgz/) ?? [];
     expect(archive).toBeDefined();
     await writeFile(join(folder, 'package.json'), '{"private":true}');
-    await execa('npm', ['install', '--no-audit', '--no-fund', `./${archive}`], { cwd: folder });
+    const [install = ''] = linesOf('docs/library.md', /^npm install /);
+    expect(install).toContain(`./${archive}`);
+    await execa('bash', ['-ec', `${install} --no-audit --no-fund`], { cwd: folder });
+    const installed = join(folder, 'node_modules/iso-rehydrate');
+    expect(await readFile(join(installed, 'docs/errors.md'), 'utf8')).toContain('# Errors');
+    expect(await readdir(join(installed, 'dist/schemas'))).toContain('audit-report.schema.json');
     const help = await execa('npx', ['iso-rehydrate', '--help'], { cwd: folder });
     expect(help.stdout).toContain('iso-rehydrate --arch s390x --platform ibmcloud');
     const version = await execa('npx', ['iso-rehydrate', '--version'], { cwd: folder });

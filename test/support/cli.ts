@@ -13,15 +13,21 @@ export interface CliResult {
 /** An engine that must not be asked: what it would do takes minutes and is tested end to end. */
 export const noEngine: MetalEngine = {
   name: 'qemu',
-  regenerate: () => Promise.reject(new EngineError('no boot was expected', { code: 'NO_ENGINE' })),
+  regenerate: () => Promise.reject(new EngineError('no boot was expected', { code: 'VM_EXITED' })),
 };
 
 /** Runs a command line in this process. */
 export async function cli(
   argv: readonly string[],
-  more: Partial<Pick<CliIo, 'env' | 'signal' | 'isTerminal' | 'createEngine' | 'hostArch'>> = {},
+  more: Partial<
+    Pick<CliIo, 'env' | 'signal' | 'isTerminal' | 'createEngine' | 'hostArch' | 'stdoutIs'>
+  > & {
+    /** Called with what goes to stdout, as it goes. */
+    readonly onStdout?: (text: string) => void;
+  } = {},
 ): Promise<CliResult> {
-  const stdout = collect();
+  const { onStdout, ...own } = more;
+  const stdout = collect(onStdout);
   const stderr = collect();
   const code = await runCommand(argv, {
     stdout: stdout.stream,
@@ -33,14 +39,17 @@ export async function cli(
     columns: () => 80,
     signal: new AbortController().signal,
     createEngine: () => noEngine,
-    ...more,
+    ...own,
   });
   return { code, stdout: stdout.bytes(), stderr: stderr.bytes().toString() };
 }
 
-function collect() {
+function collect(onText?: (text: string) => void) {
   const stream = new PassThrough();
   const chunks: Buffer[] = [];
-  stream.on('data', (chunk: Buffer) => chunks.push(chunk));
+  stream.on('data', (chunk: Buffer) => {
+    chunks.push(chunk);
+    onText?.(chunk.toString());
+  });
   return { stream, bytes: () => Buffer.concat(chunks) };
 }

@@ -10,6 +10,7 @@ import { openSource } from '../../src/core/io/source.ts';
 import { encodeDelta } from '../../src/formats/delta/encode.ts';
 import type { Descriptor } from '../../src/formats/oci/oci.ts';
 import { addIndex, addManifest } from '../../src/verbs/dehydrate/manifest.ts';
+import type { Artifacts } from './synthetic-release.ts';
 
 /** A temporary folder that goes away with its scope. */
 export async function temporaryFolder(): Promise<AsyncDisposable & { readonly path: string }> {
@@ -76,7 +77,6 @@ export async function writeSyntheticBundle(
   await writeFile(join(folder, 'metal.raw'), metal);
   const path = join(folder, 'bundle');
   await using writer = await createBundleWriter(path, { force });
-  const stream = await writer.addBytes(Buffer.from('{"stream":"test","architectures":{}}'));
   const isoBlob = { sha256: sha256Of(iso), size: iso.length };
   if (embedded) await writer.addFile(join(folder, 'live.iso'));
 
@@ -102,6 +102,7 @@ export async function writeSyntheticBundle(
   artifacts.push(describe('qemu', 'qcow2.xz', 'disk', 'qemu.qcow2', qemu, recipe));
 
   const [architecture = 'x86_64'] = arches;
+  const stream = await writer.addBytes(Buffer.from(JSON.stringify(streamOf(artifacts, arches))));
   const recipes: Recipes = {
     schemaVersion: 2,
     architecture,
@@ -130,6 +131,36 @@ export async function writeSyntheticBundle(
   return { path, iso, metal, targets, recipes };
 }
 
+/** The stream of these artifacts and of `aws`, which the bundle does not cover. */
+function streamOf(artifacts: readonly RecipeArtifact[], arches: readonly Arch[]) {
+  const platforms: Artifacts = {
+    aws: {
+      release: '42.1',
+      formats: {
+        'vmdk.xz': {
+          disk: {
+            location: 'https://example.com/aws.vmdk.xz',
+            sha256: sha256Of(Buffer.from('aws')),
+            'uncompressed-sha256': sha256Of(Buffer.from('aws disk')),
+          },
+        },
+      },
+    },
+  };
+  for (const { platform, release, format, file, released, sha256, compression } of artifacts) {
+    platforms[platform] ??= { release, formats: {} };
+    const { formats } = platforms[platform];
+    const attested = compression === 'none' ? {} : { 'uncompressed-sha256': sha256 };
+    const { location, sha256: releasedSha256 } = released;
+    formats[format] = {
+      ...formats[format],
+      [file]: { location, sha256: releasedSha256, ...attested },
+    };
+  }
+  const architectures = arches.map((arch) => [arch, { artifacts: platforms }]);
+  return { stream: 'test', architectures: Object.fromEntries(architectures) };
+}
+
 function describe(
   platform: string,
   format: string,
@@ -139,6 +170,7 @@ function describe(
   recipe: RecipeArtifact['recipe'],
 ): RecipeArtifact {
   const sha256 = sha256Of(bytes);
+  const released = format.endsWith('.xz') ? `${name}.xz` : name;
   return {
     platform,
     format,
@@ -150,7 +182,12 @@ function describe(
     attestation: format.endsWith('.xz') ? 'uncompressed-sha256' : 'sha256',
     compression: format.endsWith('.xz') ? 'xz' : 'none',
     container: 'opaque',
-    released: { name, location: `https://example.com/${name}`, sha256, size: bytes.length },
+    released: {
+      name: released,
+      location: `https://example.com/${released}`,
+      sha256, // nobody has the compressed file
+      size: bytes.length,
+    },
     recipe,
   };
 }

@@ -29,6 +29,40 @@ export async function forgeDelta(
   await replaceBlob(bundle, delta, forged);
 }
 
+/** JSON of a bundle's blob, and of what index.json leads to: its index, first manifest and recipes. */
+export async function documentsOf(bundle: string) {
+  const parse = async (path: string) => JSON.parse(await readFile(path, 'utf8'));
+  const { manifests } = await parse(join(bundle, 'index.json'));
+  const hex = ({ digest }: { digest: string }) => digest.slice(7);
+  const index = hex(manifests[0]);
+  const indexJson = await parse(blobOf(bundle, index));
+  const manifest = hex(indexJson.manifests[0]);
+  const manifestJson = await parse(blobOf(bundle, manifest));
+  const recipes = hex(manifestJson.config);
+  const recipesJson = await parse(blobOf(bundle, recipes));
+  const stream = recipesJson.stream.sha256 as string;
+  return {
+    index: { sha256: index, json: indexJson },
+    manifest: { sha256: manifest, json: manifestJson },
+    recipes: { sha256: recipes, json: recipesJson },
+    stream: { sha256: stream, json: await parse(blobOf(bundle, stream)) },
+  };
+}
+
+export type Documents = Awaited<ReturnType<typeof documentsOf>>;
+
+/** Changes one of these documents, and mends every digest on the way up to index.json. */
+export async function forgeDocument(
+  bundle: string,
+  which: keyof Documents,
+  // biome-ignore lint/suspicious/noExplicitAny: whatever JSON is there
+  change: (json: any) => void,
+): Promise<void> {
+  const { sha256, json } = (await documentsOf(bundle))[which];
+  change(json);
+  await replaceBlob(bundle, sha256, Buffer.from(JSON.stringify(json)));
+}
+
 /** The same delta but for single bytes of what it makes. */
 function editDelta(delta: Buffer, edits: ReadonlyMap<number, number>): Buffer {
   const decoder = createDeltaDecoder('delta');

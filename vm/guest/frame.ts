@@ -1,8 +1,8 @@
 /**
- * Commands over a line that anyone may write to: the terminal echoes and wraps what we type, the
- * kernel and services print in between. So each command's output lies between two marks that nobody
- * can guess, typed in halves so that their own echo never matches, and the exit status is read from
- * the end mark. The end mark is sent three times: a kernel message may cut one in two.
+ * Commands over a shared line: the terminal echoes and wraps our input, and the kernel and services print
+ * in between. So each command's output lies between two marks that nothing can guess, typed in halves so
+ * that their own echo never matches, and the exit status is read from the end mark. The end mark is sent
+ * three times: a kernel message may cut one in two.
  */
 export interface Mark {
   readonly left: string;
@@ -27,12 +27,12 @@ const MAX_LINE = 4095;
 
 /** `entropy` is at least 16 random hex digits. */
 export function createMark(entropy: string): Mark {
-  if (!/^[0-9a-f]{16,}$/.test(entropy)) throw new Error('a mark wants random hex digits');
+  if (!/^[0-9a-f]{16,}$/.test(entropy)) throw new Error('a mark needs random hex digits');
   const half = entropy.length >> 1;
   return { left: entropy.slice(0, half), right: entropy.slice(half) };
 }
 
-/** Prints the mark without ever spelling it in one piece. */
+/** Prints the mark without containing it in one piece. */
 export function printMark(mark: Mark, suffix = ''): string {
   return `printf '\\n%s%s${suffix}\\n' ${mark.left} ${mark.right}`;
 }
@@ -57,7 +57,7 @@ export function matchFrame(frame: Frame, text: string): CommandResult | undefine
   return { status: Number(match[1]), output: text.slice(start, match.index).trim() };
 }
 
-/** Whether a console line is one of our marks, which say nothing to people. */
+/** Whether a console line is one of our marks, which mean nothing to people. */
 export function isMarkLine(line: string): boolean {
   return /^[0-9a-f]{24}(?::\d+;)?$/.test(line.trim());
 }

@@ -1,8 +1,8 @@
 import { quote } from './frame.ts';
 
 /**
- * `coreos-installer` moved its osmet extraction twice and changed its flags on the way, so the guest
- * is asked: these help texts, in this order of preference.
+ * The osmet command of `coreos-installer` has different names and flags in different versions. These help
+ * texts of the guest's version are tried, in this order.
  */
 export const PROBES = [
   ['dev', 'extract', 'osmet'],
@@ -20,7 +20,7 @@ export function probeScript(subcommand: Subcommand): string {
 export type ExtractForm = (osmet: string, repo: string, device: string) => string[];
 
 /**
- * Reads from a subcommand's help how it wants its osmet, repo and device.
+ * Reads from a subcommand's help how it takes its osmet, repo and device.
  *
  * Known forms: `dev extract osmet --osmet PATH REPO DEV` (0.11 and later), `osmet unpack --osmet
  * PATH REPO DEV` and `osmet unpack --repo PATH OSMET DEV` (before). Positional arguments are always

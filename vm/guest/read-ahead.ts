@@ -3,16 +3,18 @@ import { quote } from './frame.ts';
 /**
  * Reads a disk a little ahead of the program that writes it.
  *
- * The installer writes the disk front to back through the guest's page cache, in pieces of up to
- * 8 KiB that start wherever the piece before ended. A piece that covers a page only in part makes the
- * kernel read that page first, unless it is cached: a third of all pages then cost a request of
- * 4 KiB each, for which the installer waits. Measured under TCG for a disk of 1.5 GiB: 125,550 such
- * reads, 216 s of CPU time; with this reader 1,278 reads of 1 MiB, 80 s.
+ * The installer writes the disk front to back through the guest's page cache, in pieces of up to 8 KiB that
+ * start wherever the piece before ended. A piece that covers a page only in part makes the kernel read that
+ * page first, unless it is cached: many pages then cost a small request each, for which the installer
+ * waits. This reader fetches them in large pieces instead.
  */
 
 const SCRIPT = '/run/iso-rehydrate-read-ahead';
 
-/** How far ahead, MiB: seconds of the installer's work, and little of the guest's memory. */
+/**
+ * How far ahead, in MiB: enough for seconds of the installer's work, and a small part of the guest's
+ * memory.
+ */
 const WINDOW = 256;
 /** MiB per step. */
 const STEP = 64;
@@ -43,7 +45,7 @@ const LINES = [
   'done',
 ];
 
-/** Puts the reader in place; to be run once, before {@link startReadAhead}. */
+/** Installs the reader; must run once before {@link startReadAhead}. */
 export function placeReadAhead(): string {
   return `printf '%s\\n' ${LINES.map(quote).join(' ')} >${SCRIPT}`;
 }

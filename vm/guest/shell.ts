@@ -1,15 +1,15 @@
 import { type Mark, printMark } from './frame.ts';
 
 /**
- * From the login prompt to a shell that can be talked to.
+ * From the login prompt to a shell that takes commands.
  *
- * On the live system's console getty logs in `core`, who may sudo without a password.
+ * On the live system's console getty logs in `core`, a user that may use sudo without a password.
  */
 
-/** What agetty prints on the live system's console once the system is up. */
+/** The text that agetty prints on the live system's console once the system is up. */
 export const READY = /login: core \(automatic login\)/;
 
-/** A line that is safe to type again and again until somebody answers with the mark. */
+/** A line that is safe to repeat until the mark is printed. */
 export function knock(mark: Mark): string {
   return ` ${printMark(mark)}`;
 }

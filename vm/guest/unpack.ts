@@ -2,7 +2,7 @@ import { quote } from './frame.ts';
 import { type ExtractForm, installerCommand } from './installer.ts';
 import { startReadAhead } from './read-ahead.ts';
 
-/** Where the live system keeps what rootfs.img brought (coreos-installer's live generator). */
+/** The folder of the live system with the osmets from rootfs.img (coreos-installer's live generator). */
 export const OSMET_DIR = '/run/coreos-installer/osmet';
 export const REPO = '/sysroot/ostree/repo';
 
@@ -24,8 +24,8 @@ export interface GuestDisk {
 
 /**
  * Sets `d` to the disk's device node. The kernel numbers disks in the order it finds them, which is
- * nobody's promise, so the disk is known by its serial number; then its size and sector size are
- * checked, because writing the wrong disk helps nobody.
+ * not guaranteed, so the disk is known by its serial number; then its size and sector size are
+ * checked, so that the wrong disk is never written.
  */
 function findDisk(disk: GuestDisk): string {
   const find = `d=; for s in /sys/block/*/serial; do [ "$(cat "$s" 2>/dev/null)" = ${quote(disk.serial)} ] && n=$(basename "$(dirname "$s")") && d=/dev/$n; done`;
@@ -40,18 +40,16 @@ function fail(status: number, message: string): string {
 }
 
 /**
- * Sets `rt` to the command that takes a real-time priority, if it may be had (util-linux; some kernels
- * refuse it in a control group). The installer's two threads hand over 8 KiB at a time and yield while
- * they wait; the fair scheduler mostly lets the same thread yield again and again, the round-robin one
- * runs the other. Measured on one vCPU under TCG: 22 s of system time instead of 40 on x86_64, and
- * s390x, where each system call empties the TLB, gets 1.4 times as far. The reader ahead comes first:
- * it works in short bursts.
+ * Sets `rt` to the command that sets a real-time priority, if that is possible (util-linux; some kernels
+ * refuse it in a control group). The installer's two threads hand over small pieces and yield while they
+ * wait; the fair scheduler usually runs the same thread again, the round-robin one runs the other. The
+ * reader ahead has the higher priority, because it works in short bursts.
  */
 const REAL_TIME = 'rt=; chrt -r 1 true 2>/dev/null && rt="chrt -r"';
 
 /**
- * Unpacks one osmet, by an installer with `env` in its environment, and does not end before every byte is on the disk. Then prints what processor time
- * that took in the guest, for {@link readCpuTimes}.
+ * Unpacks one osmet, by an installer with `env` in its environment, and returns once every byte is on the
+ * disk. Then prints the processor time that it took in the guest, for {@link readCpuTimes}.
  */
 export function unpackScript(
   disk: GuestDisk,
@@ -106,8 +104,8 @@ export function inParallel(scripts: readonly string[]): string {
 }
 
 /**
- * Lets the guest's page cache swallow less before it starts to write back, so that the disk works
- * while the processor decompresses. Best effort: an old kernel may lack a knob.
+ * Makes the guest's page cache start writing back earlier, so that the disk works while the processor
+ * decompresses. Best effort: an old kernel may lack a setting.
  */
 export function tuneScript(): string {
   return [
@@ -119,15 +117,14 @@ export function tuneScript(): string {
   ].join('; ');
 }
 
-/** What the guest needs besides the objects: the installer, its own files, dirty pages of the disks. */
+/** The memory that the guest needs besides the objects: the installer, its files, dirty pages of the disks. */
 const HEADROOM_KIB = 768 << 10;
 
 /**
- * Reads every file of the deployment once, if it fits into the guest's memory. The deployment's files
- * are hard links of the repo's objects, in the order in which mksquashfs packed them; the osmet asks
- * for them in the order of the disk. Without this each small object decompresses a block of others
- * with it, again and again. Measured under TCG: 5.7 s for 209 MB, and the unpacking took 103 s instead
- * of 148 s. Best effort: another layout only means that it reads nothing.
+ * Reads every file of the deployment once, if it fits into the guest's memory. The deployment's files are
+ * hard links of the repo's objects, in the order in which mksquashfs packed them; the osmet needs them in
+ * the order of the disk. Without this, each small object decompresses a whole block of others, again and
+ * again. Best effort: with another layout it reads nothing.
  */
 export function prefetchScript(disks: readonly GuestDisk[]): string {
   const mappedKib = Math.ceil(Math.max(0, ...disks.map(({ mapped }) => mapped)) / 1024);

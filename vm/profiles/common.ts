@@ -12,9 +12,9 @@ export const KVM_SECONDS: TimeBudget = {
  * Kernel arguments that cost nothing to add to any live system.
  *
  * - `panic=-1`: reboot at once after a panic; `-no-reboot` turns that into an exit of QEMU.
- * - `mitigations=off`, and what else guards against programs that we do not run: one trusted user, no
- *   network, gone in two minutes. Zeroing each page before use, checking each copy from user space and
- *   charging each page to a cgroup took a tenth of the unpacking's CPU time under TCG.
+ * - `mitigations=off` and the others turn off protection against programs that do not run here: there is
+ *   one user, no network, and a short life. Zeroing each page before use, checking each copy from user
+ *   space and charging each page to a cgroup cost CPU time under TCG.
  */
 export const LIVE_KARGS: readonly string[] = [
   'panic=-1',

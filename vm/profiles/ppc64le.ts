@@ -10,7 +10,7 @@ export const ppc64le: VmProfile = {
     fedora: 'qemu-system-ppc-core',
     minimumMajor: 6,
   },
-  // TCG has none of the cache-flushing facilities behind these capabilities and would warn of each.
+  // TCG has none of the cache-flushing facilities behind these capabilities and would warn about each.
   machine: {
     kvm: 'pseries',
     tcg: 'pseries,cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken,cap-ccf-assist=off',
@@ -22,8 +22,8 @@ export const ppc64le: VmProfile = {
   memoryMiB: 3072,
   vcpus: { kvm: 2, tcg: 1 },
   kargs: { kvm: LIVE_KARGS, tcg: LIVE_KARGS },
-  // OpenSSL hashes by vector instructions (OPENSSL_ppccap(3ssl)), of which TCG makes calls: 17 MB/s.
-  // Without them it takes its code for plain registers: 127 MB/s.
+  // OpenSSL hashes by vector instructions (OPENSSL_ppccap(3ssl)), which are calls under TCG. Without them
+  // it uses its much faster code for plain registers.
   installerEnv: { tcg: { OPENSSL_ppccap: '0' } },
   seconds: {
     kvm: KVM_SECONDS,

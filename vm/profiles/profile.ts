@@ -1,9 +1,9 @@
 import type { Arch } from '../../images/arch.ts';
 
-/** What executes the guest's instructions. */
+/** The accelerator that executes the guest's instructions. */
 export type Accel = 'kvm' | 'tcg';
 
-/** Ceilings in seconds. They only stop a guest that is lost; a healthy one needs a fraction. */
+/** Limits in seconds. They only stop a guest that hangs; a healthy one needs a fraction of them. */
 export interface TimeBudget {
   /** From the start of QEMU to the first byte on the console. */
   readonly firstOutput: number;
@@ -11,12 +11,12 @@ export interface TimeBudget {
   readonly boot: number;
   /** `coreos-installer` for one GiB of metal disk. */
   readonly unpackPerGiB: number;
-  /** Neither a console byte nor a disk request for this long: the guest is taken for dead. */
+  /** Neither a console byte nor a disk request for this long: the guest is considered dead. */
   readonly inactivity: number;
 }
 
 /**
- * All that QEMU must be told about one architecture. Adding an architecture is adding a profile:
+ * All QEMU settings of one architecture. Adding an architecture means adding a profile:
  * neither vm/argv.ts nor the guest's script knows any architecture by name.
  */
 export interface VmProfile {
@@ -37,9 +37,8 @@ export interface VmProfile {
   readonly devices: { readonly disk: string; readonly rng: string };
   readonly memoryMiB: number;
   /**
-   * vCPUs, where the host has as many. One under TCG: coreos-installer hands 8 KiB at a time from one
-   * thread to another that spins for it, and a vCPU that waits burns a host core. With two vCPUs on a
-   * busy host unpacking took 580 s, with one 106 s.
+   * vCPUs, if the host has as many. One under TCG: coreos-installer hands small pieces from one thread to
+   * another that spins for them, and a waiting vCPU burns a host core.
    */
   readonly vcpus: Readonly<Record<Accel, number>>;
   /** Added to the ISO's own kernel arguments. Must not change what the live system does. */

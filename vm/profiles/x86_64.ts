@@ -11,7 +11,7 @@ export const x86_64: VmProfile = {
     minimumMajor: 6,
   },
   machine: { kvm: 'q35', tcg: 'q35' },
-  // EL9 and later are built for x86-64-v2 and above, so none of QEMU's named baseline models will do.
+  // EL9 and later are built for x86-64-v2 and above, so QEMU's default model is not enough.
   // Under TCG `rep movsb` copies byte by byte, so the kernel must not think it fast (erms, fsrm); a
   // fifth page table level and the supervisor access checks only cost time here.
   cpu: { kvm: 'host', tcg: 'max,erms=off,fsrm=off,la57=off,smap=off,smep=off,pku=off' },
@@ -19,8 +19,8 @@ export const x86_64: VmProfile = {
   devices: { disk: 'virtio-blk-pci', rng: 'virtio-rng-pci' },
   memoryMiB: 3072,
   vcpus: { kvm: 2, tcg: 1 },
-  // TCG's time stamp counter is sound, but the kernel cannot know and would read the HPET, a device
-  // access behind QEMU's global lock, for every time stamp.
+  // TCG's time stamp counter is reliable, but the kernel cannot know that. For every time stamp it would
+  // read the HPET, a device access behind QEMU's global lock.
   kargs: { kvm: LIVE_KARGS, tcg: [...LIVE_KARGS, 'tsc=reliable'] },
   seconds: {
     kvm: KVM_SECONDS,

@@ -1,81 +1,107 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Command } from 'commander';
+import type { Command } from '@commander-js/extra-typings';
 import { openBundle } from '../../bundle/read.ts';
-import type { Shard } from '../../bundle/shard.ts';
-import type { Arch } from '../../core/arch.ts';
-import { osError } from '../../core/io/os-error.ts';
+import { UsageError } from '../../core/errors.ts';
+import { type Sha256, sha256Of } from '../../core/io/digest.ts';
+import { readWhole } from '../../core/io/regular.ts';
 import { printable } from '../../core/text/printable.ts';
 import { audit } from '../../verbs/audit/audit.ts';
 import { mergeReports } from '../../verbs/audit/merge.ts';
-import { type AuditReport, decodeAuditReport } from '../../verbs/audit/report.ts';
+import { checkPlan, checkSigned, publicKey, readPart } from '../../verbs/audit/parts.ts';
+import { signingKeyOf } from '../../verbs/audit/render/statement.ts';
+import type { AuditReport } from '../../verbs/audit/report.ts';
 import { auditFailure } from '../../verbs/audit/verdict.ts';
-import { REPORT_FILES, writeReport } from '../../verbs/audit/write-report.ts';
+import { prepareReport, REPORT_FILES, writeReport } from '../../verbs/audit/write-report.ts';
+import { containersOf } from '../containers.ts';
 import { bundleOf, cacheFor, engineFor, existingFolder, toolsOf } from '../environment.ts';
 import type { CliIo } from '../io.ts';
-import { addEngineOptions, addSelectionOptions, type EngineOptions } from '../options.ts';
+import {
+  type OptionsOf,
+  type OutputOptions,
+  withBundle,
+  withCache,
+  withContainers,
+  withEngine,
+  withIso,
+  withJobs,
+  withOutput,
+  withSelection,
+  withShard,
+} from '../option-groups.ts';
+import { collect } from '../options.ts';
 import { progressRenderer } from '../progress/choose.ts';
 
-interface AuditCliOptions extends EngineOptions {
-  readonly bundle?: string;
-  readonly arch?: Arch[] | 'all';
-  readonly platform?: string[];
-  readonly format?: string[];
-  readonly shard?: Shard;
-  readonly artifacts?: string;
-  readonly iso?: string[];
-  readonly report: string;
-  readonly merge?: string[];
-  readonly signKey?: string;
-}
-
-export function addAudit(program: Command, io: CliIo): void {
+function define(program: Command) {
   const command = program
     .command('audit')
-    .description('make every image of a bundle, judge each by its SHA-256, and report')
+    .description('make every image of a bundle, check each SHA-256, and write a report')
     .requiredOption('--report <dir>', 'folder for the report')
-    .option('--artifacts <dir>', 'released files, to tell where a wrong image differs')
-    .option('--merge <dirs...>', 'make one report of those of all shards; audits nothing itself')
+    .option('--artifacts <dir>', 'released files, to locate where a wrong image differs')
+    .option(
+      '--merge <dirs...>',
+      'merge the reports of all shards into one, without auditing anything',
+    )
     .option('--sign-key <file>', 'sign the in-toto statement with this private key (PEM)')
+    .option(
+      '--part-key <file>',
+      'with --merge: public key of a shard’s --sign-key (default: as --sign-key; repeatable)',
+      collect,
+    )
     .addHelpText('after', HELP);
-  addSelectionOptions(command, { everything: true });
-  addEngineOptions(command).action((options: AuditCliOptions) => run(options, io));
+  const selected = withIso(withShard(withBundle(withSelection(command, { everything: true }))));
+  return withOutput(withJobs(withCache(withEngine(withContainers(selected)))));
+}
+
+type AuditCliOptions = OptionsOf<typeof define>;
+
+export function addAudit(program: Command, io: CliIo): void {
+  define(program).action((options) => run(options, io));
 }
 
 const HELP = `
-Writes audit.json (its schema: audit-report.schema.json of the package), audit.html, audit.md,
-audit.junit.xml and audit.intoto.json, a SLSA verification summary. Images are made into
-nowhere: only those that are BAD and could be compared are kept, in DIR/bad.
+Writes audit.json (its schema is audit-report.schema.json in the package), audit.html, audit.md,
+audit.junit.xml and audit.intoto.json, a SLSA verification summary. Images are hashed and
+discarded; only BAD images that could be compared are kept, in DIR/bad.
 
   GOOD       made from the bundle, with the promised SHA-256
-  BAD        came out wrong, or the bundle is damaged                     exit code 4
-  FAIL       could not be tried; says nothing of the bundle               its own: 6, 7, 8, 5
-  UNCOVERED  the bundle itself says that it has not got it                exit code 5
-The worst of all decides: BAD, then FAIL, then UNCOVERED.
+  BAD        came out wrong, or the bundle is damaged                    exit code 4
+  FAIL       could not be tried; says nothing about the bundle           its cause's: 5, 6, 7 or 8
+  UNCOVERED  the bundle says that it does not contain the image          exit code 5
+The exit code is that of the worst status: BAD, then FAIL, then UNCOVERED.
+
+With --bundle, --merge compares each part with the bundle's contents for its shard. A merged report is
+signed only if it is proved: --sign-key requires --bundle, and parts that were signed with
+--sign-key, by the same key or by one that --part-key names.
 
 Examples:
   iso-rehydrate audit --bundle bundle --report audit
   iso-rehydrate audit -b bundle --engine both --arch s390x --report audit
-  iso-rehydrate audit -b bundle --artifacts release/ --report audit    compares what is BAD
+  iso-rehydrate audit -b bundle --artifacts release/ --report audit    compare BAD images
   iso-rehydrate audit -b bundle --shard 2/4 --report part-2            one of four jobs
-  iso-rehydrate audit --merge part-1 part-2 part-3 part-4 --report audit`;
+  iso-rehydrate audit --merge part-1 part-2 part-3 part-4 --report audit
+  iso-rehydrate audit --merge part-1 part-2 --bundle bundle --sign-key key.pem --report audit`;
 
 async function run(options: AuditCliOptions, io: CliIo): Promise<void> {
-  // Before an hour of work, not after it.
-  const signingKey = options.signKey === undefined ? undefined : await readOrThrow(options.signKey);
-  const report = options.merge ? await merged(options.merge) : await audited(options, io);
-  await writeReport(options.report, report, { signingKey, signal: io.signal });
+  // Fail before the work, not after it.
+  const signingKey =
+    options.signKey === undefined ? undefined : await readKey(options.signKey, io.signal);
+  if (signingKey) signingKeyOf(signingKey);
+  const { report, inputs } = options.merge
+    ? await merged(options.merge, signingKey, options, io)
+    : { report: await audited(options, io) };
+  await writeReport(options.report, report, { signingKey, inputs, signal: io.signal });
   if (options.merge) for (const line of linesOf(report, options)) io.stdout.write(line);
   const failure = auditFailure(report, `see ${join(options.report, REPORT_FILES.html)}`);
   if (failure !== undefined) throw failure;
 }
 
 async function audited(options: AuditCliOptions, io: CliIo): Promise<AuditReport> {
-  const bundle = await openBundle(bundleOf(options, io));
+  const bundle = await openBundle(bundleOf(options, io), io.signal);
+  await prepareReport(options.report);
   const engine = engineFor(options, io);
   await using cache = await cacheFor(options, io, await existingFolder(options.report));
   using progress = progressRenderer(options, io);
-  // Awaited: cache and progress go when this function returns.
+  // Awaited, because the cache and the progress display are disposed of when this function returns.
   return await audit({
     bundle,
     arches: options.arch ?? 'all',
@@ -85,6 +111,7 @@ async function audited(options: AuditCliOptions, io: CliIo): Promise<AuditReport
     cache,
     jobs: options.jobs,
     isoPaths: options.iso,
+    containers: containersOf(options, io),
     folder: options.artifacts,
     reportFolder: options.report,
     tools: toolsOf(io),
@@ -97,16 +124,46 @@ async function audited(options: AuditCliOptions, io: CliIo): Promise<AuditReport
   });
 }
 
-async function merged(folders: readonly string[]): Promise<AuditReport> {
-  const reports: { source: string; report: AuditReport }[] = [];
-  for (const source of folders) {
-    const path = join(source, REPORT_FILES.json);
-    reports.push({ source, report: decodeAuditReport(await readOrThrow(path), path) });
-  }
-  return mergeReports(reports);
+interface Merged {
+  readonly report: AuditReport;
+  /** Signed statements of the parts. */
+  readonly inputs?: readonly Sha256[];
 }
 
-function linesOf({ architectures }: AuditReport, options: AuditCliOptions): string[] {
+/** Signs only what was proved: each part by the bundle's plan, and by the signature of the job that made it. */
+async function merged(
+  folders: readonly string[],
+  signingKey: Buffer | undefined,
+  options: AuditCliOptions,
+  io: CliIo,
+): Promise<Merged> {
+  const { signal, env } = io;
+  const { bundle: path = signingKey && env.ISO_REHYDRATE_BUNDLE, partKey } = options;
+  if (signingKey && !path) {
+    throw new UsageError('a merged report is signed only if it is compared with its bundle', {
+      code: 'MERGE_BUNDLE',
+      hint: 'name the bundle with --bundle, or leave --sign-key out',
+    });
+  }
+  const parts = [];
+  for (const folder of folders) parts.push(await readPart(folder, signal));
+  await prepareReport(options.report);
+  const report = mergeReports(parts);
+  if (path) {
+    const bundle = await openBundle(path, signal);
+    for (const part of parts) checkPlan(part, bundle);
+  }
+  const pems = [];
+  for (const file of partKey ?? []) pems.push(await readKey(file, signal));
+  if (pems.length === 0 && signingKey) pems.push(signingKey);
+  if (pems.length === 0) return { report };
+  const keys = pems.map(publicKey);
+  for (const part of parts) checkSigned(part, keys);
+  const inputs = parts.flatMap(({ envelope }) => (envelope ? [sha256Of(envelope)] : []));
+  return { report, inputs };
+}
+
+function linesOf({ architectures }: AuditReport, options: OutputOptions): string[] {
   return architectures.flatMap(({ architecture, artifacts }) =>
     artifacts.map((artifact) => line(architecture, artifact, options)),
   );
@@ -114,7 +171,7 @@ function linesOf({ architectures }: AuditReport, options: AuditCliOptions): stri
 
 type Artifact = AuditReport['architectures'][number]['artifacts'][number];
 
-function line(architecture: string, artifact: Artifact, { json }: AuditCliOptions): string {
+function line(architecture: string, artifact: Artifact, { json }: OutputOptions): string {
   if (json) return `${JSON.stringify({ type: 'result', architecture, ...artifact })}\n`;
   const { status, label, sha256, difference, error } = artifact;
   const [why = ''] = (difference?.region ?? error?.message ?? sha256 ?? '').split('\n', 1);
@@ -122,11 +179,10 @@ function line(architecture: string, artifact: Artifact, { json }: AuditCliOption
   return printable(`${status.padEnd(9)}  ${name.padEnd(28)}  ${why}\n`);
 }
 
-/** Options that name files are read before any work. */
-async function readOrThrow(path: string): Promise<Buffer> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    throw osError(error, 'read', path);
-  }
+const MAX_KEY = 1 << 20;
+
+/** Files named by options are read before any work starts. */
+function readKey(path: string, signal: AbortSignal): Promise<Buffer> {
+  const hint = 'name a key in PEM';
+  return readWhole(path, { limit: MAX_KEY, what: 'the key', hint, signal });
 }

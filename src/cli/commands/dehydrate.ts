@@ -1,76 +1,104 @@
 import { resolve } from 'node:path';
-import type { Command } from 'commander';
-import type { Arch } from '../../core/arch.ts';
+import type { Command } from '@commander-js/extra-typings';
 import { UsageError } from '../../core/errors.ts';
+import { createHttp } from '../../core/http/client.ts';
 import { printable } from '../../core/text/printable.ts';
+import { parseFingerprint } from '../../release/download/signature.ts';
 import { type DehydrateReport, dehydrate } from '../../verbs/dehydrate/dehydrate.ts';
 import { renderArchitecture, reportArchitecture } from '../../verbs/inspect/bundle-report.ts';
+import { containersOf } from '../containers.ts';
 import { cacheFor, engineFor, existingFolder } from '../environment.ts';
 import type { CliIo } from '../io.ts';
 import {
-  addEngineOptions,
-  type EngineOptions,
-  parseArches,
-  parseJobs,
-  parseList,
-} from '../options.ts';
+  type OptionsOf,
+  streamOption,
+  withCache,
+  withContainers,
+  withEngine,
+  withJobs,
+  withOutput,
+} from '../option-groups.ts';
+import { oneOf, parseArches, parseJobs, parseList } from '../options.ts';
 import { progressRenderer } from '../progress/choose.ts';
 
-interface DehydrateCliOptions extends EngineOptions {
-  readonly stream: string;
-  readonly artifacts: string;
-  readonly arch?: Arch[] | 'all';
-  readonly output: string;
-  readonly isoExternal?: true;
-  readonly allowMissing?: string[];
-  readonly download?: true;
-  readonly downloads: number;
-  readonly keyring?: string;
-  readonly force?: true;
-}
-
-export function addDehydrate(program: Command, io: CliIo): void {
+function define(program: Command) {
   const command = program
     .command('dehydrate')
     .description('make a bundle from a release: its stream JSON, live ISO and images')
-    .requiredOption('--stream <file>', 'CoreOS stream or release JSON')
+    .addOption(streamOption())
     .requiredOption('--artifacts <dir>', 'folder with the released files')
     .requiredOption('-o, --output <dir>', 'where to write the bundle')
     .option(
       '-a, --arch <names>',
-      'architectures, or `all` (default: those whose ISO is there)',
+      'architectures, or `all` (default: those whose ISO is in the folder)',
       parseArches,
     )
-    .option('--iso-external', 'leave the ISO outside of the bundle')
-    .option('--allow-missing <names>', 'artifacts that may be left out', parseList)
-    .option('--download', 'fetch what is not in the folder, by its location in the stream')
-    .option('--downloads <n>', 'files to fetch at a time', parseJobs, 4)
+    .option('--iso-external', 'leave the ISO out of the bundle')
+    .option(
+      '--base <kind>',
+      'what to make the metal disk from: osmet or files (default: see below)',
+      oneOf(['osmet', 'files']),
+    )
+    .option('--allow-missing <names>', 'artifacts that may be missing', parseList)
+    .option(
+      '--download',
+      'download files that are not in the folder, from their locations in the stream',
+    )
+    .option('--downloads <n>', 'files to download at a time', parseJobs, 4)
     .option('--keyring <file>', 'with --download: check the GPG signature of every file (gpgv)')
-    .option('--force', 'replace a bundle that is there')
+    .option(
+      '--accept-key <fingerprint>',
+      'accept signatures by this key even if it is expired or revoked (repeatable)',
+      (text: string, previous: readonly string[] = []) => [...previous, parseFingerprint(text)],
+    )
+    .option('--force', 'replace an existing bundle')
     .addHelpText('after', HELP);
-  addEngineOptions(command).action((options: DehydrateCliOptions) => run(options, io));
+  const where = 'a container image, OSTree repository or folder that shall do instead of the ISO';
+  return withOutput(withJobs(withCache(withEngine(withContainers(command, where)))));
+}
+
+type DehydrateCliOptions = OptionsOf<typeof define>;
+
+export function addDehydrate(program: Command, io: CliIo): void {
+  define(program).action((options) => run(options, io));
 }
 
 const HELP = `
 Boots the ISO to regenerate its metal disk, makes a delta for every other image, writes the
-bundle and makes every image from it once more, before the bundle appears at its place.
-Released .xz, .gz and .zst files are read as they are. The same inputs give the same bytes.
-With --download, files that are not in the folder are fetched into it, several at a time, and
-hashed as they arrive; a run that broke off goes on where it was. Disks that the ISO unpacks to
-are not fetched. Without --arch, all architectures of the stream are.
+bundle, and proves it by making every image from it before it appears at its final path.
+Released .xz, .gz and .zst files need not be unpacked. The same inputs give the same bytes.
+With --download, missing files are downloaded into the folder, several at a time, and hashed
+as they arrive; an interrupted run resumes where it stopped. Disks that the ISO unpacks to
+are not downloaded. --keyring takes keys in binary or ASCII-armored form; a key that has expired or
+was revoked proves nothing unless --accept-key names it. Without --arch, all architectures of
+the stream are covered.
+--base osmet, the default, relies on the osmet in the ISO. If the ISO has none, --base files is
+used: the bundle lists the files on the disk and holds a delta from their contents to the
+released metal image. With --container, either the ISO or one of the containers is enough to
+make the disk; the bundle holds the files that one of them lacks.
 
 Examples:
   iso-rehydrate dehydrate --stream stream.json --artifacts release/ -o bundle
   iso-rehydrate dehydrate --stream stable.json --arch x86_64 --download --artifacts dl/ \\
     --keyring fedora.gpg -o bundle
-  iso-rehydrate estimate --stream stable.json    what that would be`;
+  iso-rehydrate dehydrate --stream stable.json --artifacts dl/ -o bundle \\
+    --container quay.io/fedora/fedora-coreos:stable
+  iso-rehydrate estimate --stream stable.json    preview it`;
 
-function downloadOf({ download, downloads, keyring }: DehydrateCliOptions) {
-  if (download) return { parallel: downloads, keyring };
+function downloadOf(options: DehydrateCliOptions, { env }: CliIo) {
+  const { download, downloads, keyring, acceptKey } = options;
+  if (acceptKey && keyring === undefined) {
+    throw new UsageError('--accept-key needs --keyring', {
+      code: 'KEYRING_ALONE',
+      hint: 'add --download and --keyring',
+    });
+  }
+  if (download)
+    return { parallel: downloads, keyring, acceptKeys: acceptKey, http: createHttp({ env }) };
   if (keyring === undefined) return undefined;
-  throw new UsageError('--keyring is for --download', {
+  throw new UsageError('--keyring needs --download', {
     code: 'KEYRING_ALONE',
-    hint: 'add --download, which checks files that are there already, too',
+    hint: 'add --download; it also checks the files that are in the folder already',
   });
 }
 
@@ -90,8 +118,10 @@ async function run(options: DehydrateCliOptions, io: CliIo): Promise<void> {
       target: options.output,
       isoExternal: options.isoExternal,
       allowMissing: options.allowMissing,
-      download: downloadOf(options),
+      download: downloadOf(options, io),
       force: options.force,
+      base: options.base,
+      containers: containersOf(options, io),
       jobs: options.jobs,
       engine: engineFor(options, io),
       cache,

@@ -1,47 +1,29 @@
-import { type Command, Option } from 'commander';
+import type { Command } from '@commander-js/extra-typings';
 import { openBundle } from '../../bundle/read.ts';
-import type { Arch } from '../../core/arch.ts';
 import { formatBytes } from '../../core/text/bytes.ts';
 import { printable } from '../../core/text/printable.ts';
 import { renderTable } from '../../core/text/table.ts';
-import { ENGINES, type EngineChoice } from '../../engine/choose.ts';
+import { ENGINES } from '../../engine/choose.ts';
 import { planWork, type WorkPlan } from '../../verbs/plan/plan.ts';
 import { bundleOf } from '../environment.ts';
 import type { CliIo } from '../io.ts';
-import {
-  addOutputOptions,
-  addSelectionOptions,
-  type OutputOptions,
-  parseShards,
-} from '../options.ts';
-
-interface PlanCliOptions extends OutputOptions {
-  readonly bundle?: string;
-  readonly arch?: Arch[] | 'all';
-  readonly platform?: string[];
-  readonly format?: string[];
-  readonly engine: EngineChoice;
-  readonly shards: number;
-}
+import { engineOption, withBundle, withOutput, withSelection } from '../option-groups.ts';
+import { parseShards } from '../options.ts';
 
 export function addPlan(program: Command, io: CliIo): void {
   const command = program
     .command('plan')
-    .description('tell how audit or rehydrate would be cut into jobs with --shard')
+    .description('show how --shard would split audit or rehydrate into jobs')
     .option('-n, --shards <n>', 'number of jobs', parseShards, 1)
-    .addOption(
-      new Option('--engine <kind>', 'what the jobs unpack the ISO with')
-        .choices(ENGINES)
-        .default('qemu'),
-    )
+    .addOption(engineOption(`engine that the jobs will use: ${ENGINES.join(', ')}`))
     .addHelpText('after', HELP);
-  addSelectionOptions(command, { everything: true, plain: true });
-  addOutputOptions(command).action(async (options: PlanCliOptions) => {
+  const selected = withBundle(withSelection(command, { everything: true }));
+  withOutput(selected).action(async (options) => {
     const plan = planWork({
-      bundle: await openBundle(bundleOf(options, io)),
+      bundle: await openBundle(bundleOf(options, io), io.signal),
       arches: options.arch ?? 'all',
       selection: { platforms: options.platform ?? ['all'], formats: options.format },
-      engine: options.engine,
+      engine: options.engine ?? 'qemu',
       shards: options.shards,
     });
     io.stdout.write(options.json ? `${JSON.stringify(plan)}\n` : printable(render(plan)));
@@ -49,22 +31,24 @@ export function addPlan(program: Command, io: CliIo): void {
 }
 
 const HELP = `
-Each artifact is in exactly one job, the same on every host, and jobs are about equally large.
-\`shards\` of the JSON is a matrix as GitHub Actions takes it; its schema is plan.schema.json
-of the package. Give the jobs the same --arch, --platform and --format as the plan.
+Each artifact is in exactly one job, the same on every host. EFFORT is the size of the
+released files; jobs get equal shares of it, to within about one artifact.
+In the JSON, \`shards\` is a matrix for GitHub Actions; the schema is plan.schema.json in
+the package. Give the jobs the same --arch, --platform and --format as the plan.
 
 Examples:
   iso-rehydrate plan --bundle bundle --shards 4
   iso-rehydrate plan -b bundle --arch all --platform all -n 4 --json | jq -c .shards`;
 
-function render({ units }: WorkPlan): string {
-  return renderTable(
+function render({ units, shards }: WorkPlan): string {
+  const table = renderTable(
     [
       { title: 'SHARD', cell: ({ shard }) => shard },
       { title: 'ARCHITECTURE', cell: ({ architecture }) => architecture },
       { title: 'ENGINE', cell: ({ engine, disks }) => (disks.length > 0 ? engine : 'none') },
       { title: 'FETCH', align: 'right', cell: ({ fetch }) => formatBytes(fetch) },
       { title: 'SIZE', align: 'right', cell: ({ bytes }) => formatBytes(bytes) },
+      { title: 'EFFORT', align: 'right', cell: ({ effort }) => formatBytes(effort) },
       {
         title: 'ARTIFACTS',
         cell: ({ artifacts, uncovered }) =>
@@ -73,4 +57,17 @@ function render({ units }: WorkPlan): string {
     ],
     units,
   );
+  if (shards.length === 1) return table;
+  // A job may have parts of several architectures, and only its total was balanced.
+  const totals = renderTable(
+    [
+      { title: 'JOB', cell: ({ shard }) => shard },
+      { title: 'FETCH', align: 'right', cell: ({ fetch }) => formatBytes(fetch) },
+      { title: 'SIZE', align: 'right', cell: ({ bytes }) => formatBytes(bytes) },
+      { title: 'EFFORT', align: 'right', cell: ({ effort }) => formatBytes(effort) },
+      { title: 'ARTIFACTS', align: 'right', cell: ({ artifacts }) => String(artifacts) },
+    ],
+    shards,
+  );
+  return `${table}\n${totals}`;
 }

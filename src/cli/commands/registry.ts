@@ -1,7 +1,7 @@
-import type { Command } from 'commander';
+import type { Command } from '@commander-js/extra-typings';
 import { openBundle } from '../../bundle/read.ts';
-import type { Arch } from '../../core/arch.ts';
 import { UsageError } from '../../core/errors.ts';
+import { createHttp } from '../../core/http/client.ts';
 import { formatBytes } from '../../core/text/bytes.ts';
 import { openRegistry, type Registry } from '../../registry/client.ts';
 import { findCredentials } from '../../registry/credentials.ts';
@@ -10,65 +10,55 @@ import { pull } from '../../verbs/transfer/pull.ts';
 import { push, type Transfer } from '../../verbs/transfer/push.ts';
 import { bundleOf } from '../environment.ts';
 import type { CliIo } from '../io.ts';
-import { addOutputOptions, addSelectionOptions, type OutputOptions } from '../options.ts';
+import {
+  type OptionsOf,
+  type OutputOptions,
+  withBundle,
+  withOutput,
+  withRegistry,
+  withSelection,
+} from '../option-groups.ts';
 import { progressRenderer } from '../progress/choose.ts';
 
-interface RegistryCliOptions extends OutputOptions {
-  readonly plainHttp?: true;
-  readonly authfile?: string;
-  readonly arch?: Arch[] | 'all';
-  readonly platform?: string[];
-  readonly format?: string[];
-}
-
-interface PushCliOptions extends RegistryCliOptions {
-  readonly bundle?: string;
-}
-
-interface PullCliOptions extends RegistryCliOptions {
-  readonly output: string;
-  readonly withoutIso?: true;
-  readonly force?: true;
-}
-
-export function addPush(program: Command, io: CliIo): void {
+function definePush(program: Command) {
   const command = program
     .command('push')
-    .description('push a bundle, or what some images of it need, to an OCI registry')
+    .description('push a bundle, or the part that some images need, to an OCI registry')
     .argument('<reference>', 'registry/name:tag')
     .addHelpText('after', PUSH_HELP);
-  addSelectionOptions(command, { everything: true, plain: true });
-  addRegistryOptions(command).action((reference: string, options: PushCliOptions) =>
-    runPush(reference, options, io),
-  );
+  const selected = withBundle(withSelection(command, { everything: true }));
+  return withOutput(withRegistry(selected));
+}
+
+function definePull(program: Command) {
+  const command = program
+    .command('pull')
+    .description('pull a bundle, or the part that some images need, from an OCI registry')
+    .argument('<reference>', 'registry/name:tag, or registry/name@sha256:…')
+    .option('-o, --output <dir>', 'where to put the bundle', 'bundle')
+    .option('--without-iso', 'skip the ISOs; name your copies with --iso later')
+    .option('--force', 'replace an existing bundle')
+    .addHelpText('after', PULL_HELP);
+  return withOutput(withRegistry(withSelection(command, { everything: true })));
+}
+
+type PushCliOptions = OptionsOf<typeof definePush>;
+type PullCliOptions = OptionsOf<typeof definePull>;
+/** The options that both have. */
+type RegistryCliOptions = Pick<PushCliOptions, keyof PushCliOptions & keyof PullCliOptions>;
+
+export function addPush(program: Command, io: CliIo): void {
+  definePush(program).action((reference, options) => runPush(reference, options, io));
 }
 
 export function addPull(program: Command, io: CliIo): void {
-  const command = program
-    .command('pull')
-    .description('pull a bundle, or what some images of it need, from an OCI registry')
-    .argument('<reference>', 'registry/name:tag, or registry/name@sha256:…')
-    .option('-o, --output <dir>', 'where to put the bundle', 'bundle')
-    .option('--without-iso', 'leave the ISOs out; name yours with --iso later')
-    .option('--force', 'replace another bundle that is there')
-    .addHelpText('after', PULL_HELP);
-  addSelectionOptions(command, { everything: true, elsewhere: true });
-  addRegistryOptions(command).action((reference: string, options: PullCliOptions) =>
-    runPull(reference, options, io),
-  );
-}
-
-function addRegistryOptions(command: Command): Command {
-  command
-    .option('--plain-http', 'HTTP instead of HTTPS (loopback addresses have it anyway)')
-    .option('--authfile <file>', 'login, as skopeo, podman and docker write it');
-  return addOutputOptions(command);
+  definePull(program).action((reference, options) => runPull(reference, options, io));
 }
 
 const PUSH_HELP = `
-What the registry has is not sent again. Prints the reference by digest, which is what to sign. A
-part of a bundle is a bundle of its own: its index has another digest, and what was left out is not
-in its recipes.
+Blobs that the registry already has are not sent again. Prints the reference by digest: sign that
+one. A part of a bundle is a separate bundle: its index has another digest, and its recipes do not
+mention what was left out.
 
 Examples:
   iso-rehydrate push --bundle bundle registry.example.com/coreos/bundle:42.20250101.3.0
@@ -76,8 +66,8 @@ Examples:
   notation sign "$(iso-rehydrate push -b bundle registry.example.com/coreos/bundle:stable)"`;
 
 const PULL_HELP = `
-Blobs are resumed, and hashed as they arrive. A second pull into the same folder adds to it. The
-index keeps its digest, whatever part is pulled, so a signature of it still holds.
+Interrupted downloads resume; blobs are hashed as they arrive. A second pull into the same folder
+adds to it. The index keeps its digest, whichever part is pulled, so its signature stays valid.
 
 Examples:
   iso-rehydrate pull registry.example.com/coreos/bundle:stable -o bundle
@@ -87,12 +77,12 @@ Examples:
 async function runPush(text: string, options: PushCliOptions, io: CliIo): Promise<void> {
   const reference = parseReference(text);
   if (reference.digest !== undefined) {
-    throw new UsageError('a digest cannot be chosen', {
+    throw new UsageError('a push cannot choose its digest', {
       code: 'REFERENCE',
       hint: 'name a tag: registry.example.com/name:tag',
     });
   }
-  const bundle = await openBundle(bundleOf(options, io));
+  const bundle = await openBundle(bundleOf(options, io), io.signal);
   const registry = await connect(reference, options, io);
   const { tag } = reference;
   const { signal } = io;
@@ -132,19 +122,20 @@ async function connect(
 ): Promise<Registry> {
   const { env, signal } = io;
   const credentials = await findCredentials(reference, env, { authFile: authfile, signal });
-  return openRegistry(reference, { credentials, plainHttp, signal });
+  return openRegistry(reference, { credentials, plainHttp, http: createHttp({ env }), signal });
 }
 
 function tell(
   type: 'pushed' | 'pulled',
   { host, name }: Reference,
   made: Transfer,
-  { json, quiet }: RegistryCliOptions,
+  { json, quiet }: OutputOptions,
   io: CliIo,
 ): void {
   const reference = referenceText({ host, name, tag: undefined, digest: made.digest });
   io.stdout.write(json ? `${JSON.stringify({ type, reference, ...made })}\n` : `${reference}\n`);
   if (json || quiet) return;
   const { blobs, bytes, present } = made;
-  io.stderr.write(`${type} ${blobs} blobs, ${formatBytes(bytes)}; ${present} were there already\n`);
+  io.stderr.write(`${type} ${blobs} blobs, ${formatBytes(bytes)}; ${present} were already there
+`);
 }

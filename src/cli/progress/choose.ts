@@ -1,11 +1,11 @@
 import type { CliIo } from '../io.ts';
-import type { OutputOptions } from '../options.ts';
+import type { OutputOptions } from '../option-groups.ts';
 import { jsonLines } from './json-lines.ts';
 import { plainLines } from './plain-lines.ts';
 import type { ProgressRenderer } from './renderer.ts';
 import { statusLines } from './status-lines.ts';
 
-/** JSON lines, status lines on a terminal, plain lines elsewhere, or nothing but notes. */
+/** JSON lines, status lines on a terminal, plain lines elsewhere, or notes only. */
 export function progressRenderer(options: OutputOptions, io: CliIo): ProgressRenderer {
   const write = (text: string) => {
     io.stderr.write(text);

@@ -1,7 +1,7 @@
 import { labelOf } from './label.ts';
 import type { ProgressRenderer } from './renderer.ts';
 
-/** At most this often an `advance` of the same subject, in milliseconds. */
+/** Milliseconds between two `advance` events of the same subject, at least. */
 const INTERVAL = 200;
 
 /** Every event as one line of JSON; `advance` events are thinned out. */

@@ -1,8 +1,8 @@
 import type { ProgressEvent } from '../../core/progress/progress.ts';
 
 /**
- * Whom an event is about, for people: `s390x qemu` where a run has several architectures; the subject
- * alone where there is one, or where the subject says it itself (`s390x vm`).
+ * The subject of an event, for people: `s390x qemu` if a run has several architectures; the subject alone
+ * if there is only one, or if it already names the architecture (`s390x vm`).
  */
 export function labelOf({
   subject,

@@ -1,6 +1,6 @@
 import type { Phase } from '../../core/progress/progress.ts';
 
-/** What a person reads for each phase. */
+/** How each phase is shown to people. */
 export const PHASE_WORDS: Readonly<Record<Phase, string>> = {
   fetch: 'fetching',
   push: 'pushing',

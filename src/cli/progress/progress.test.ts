@@ -87,7 +87,7 @@ test('status lines: at most ten drawings a second, erased at the end', () => {
 
 const PATCHING = { type: 'phase', subject: 'qemu', phase: 'patch', total: 100 } as const;
 
-test('several architectures: each line tells whose it is, a failed one’s lines go', () => {
+test('several architectures: each line names its own, and those of a failed one disappear', () => {
   let plain = '';
   using lines = plainLines((more) => {
     plain += more;

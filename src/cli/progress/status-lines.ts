@@ -6,9 +6,9 @@ import { labelOf } from './label.ts';
 import { PHASE_WORDS } from './phase-words.ts';
 import type { ProgressRenderer } from './renderer.ts';
 
-/** Milliseconds between two drawings: ten a second at most. */
+/** Milliseconds between two redraws, at least. */
 const FRAME = 100;
-/** ECMA-48: to the line's start and erase it; one line up. */
+/** ECMA-48: go to the start of the line and erase it; go up one line. */
 const ERASE_LINE = '\r\x1b[2K';
 const LINE_UP = '\x1b[1A';
 
@@ -74,8 +74,11 @@ export function statusLines(
           scroll(`${label}: ${event.message}`);
           return;
         case 'failed':
-          for (const [other, { architecture }] of running) {
-            if (architecture === event.architecture) running.delete(other);
+          running.delete(label);
+          if (event.subject === event.architecture) {
+            for (const [other, { architecture }] of running) {
+              if (architecture === event.architecture) running.delete(other);
+            }
           }
           scroll(`${label}: failed: ${event.message}`);
           return;

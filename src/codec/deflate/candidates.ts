@@ -1,16 +1,20 @@
 import { asBuffer } from '../../core/io/zero.ts';
 import type { DeflateStream } from './deflater.ts';
+import { LIBRARIES } from './implementations.ts';
 import type { DeflateParams } from './params.ts';
 import { sharedDeflater } from './shared.ts';
 
-/** Streams that are worth following to the end: neighbouring levels may part late. */
-const MAX_SURVIVORS = 3;
+/**
+ * Candidates that are followed to the end, because neighbouring levels may diverge late, or never. Those in Go
+ * take tens of megabytes each.
+ */
+const MAX_SURVIVORS = 18;
+const MAX_GO_SURVIVORS = 3;
 
-/** Of the contents, between two looks: most are found out by their first block. */
+/** Bytes of contents between two comparisons: most candidates fail within their first block. */
 const STEP = 128 << 10;
 
 /** The usual levels first; the window is always the whole. */
-const USUAL = [6, 9, 1] as const;
 const LEVELS = [6, 9, 1, 5, 4, 3, 2, 7, 8] as const;
 
 const COMMON = { format: 'raw', windowBits: 15, strategy: 0 } as const;
@@ -18,19 +22,25 @@ const COMMON = { format: 'raw', windowBits: 15, strategy: 0 } as const;
 const RAW = { ...COMMON, memLevel: 8 } as const;
 
 /**
- * Groups, the likeliest first: within one, neighbours may agree on all of a sample. Whole images are
- * compressed by gzip, or by what links zlib; nobody is known to do so with zlib-ng.
+ * Groups, the likeliest first. Whole images are compressed by gzip, or by what links zlib (libarchive, Python,
+ * pigz), which is zlib-ng in Fedora 40 and later.
  */
 const GROUPS: readonly (readonly DeflateParams[])[] = [
-  LEVELS.map((level) => ({ ...COMMON, implementation: 'gzip', level, memLevel: 9 })),
-  USUAL.map((level) => ({ ...RAW, implementation: 'zlib-1.3.2', level })),
+  [
+    ...LEVELS.map((level) => ({ ...COMMON, implementation: 'gzip', level, memLevel: 9 }) as const),
+    ...LEVELS.map((level) => ({ ...RAW, implementation: 'zlib-1.3.2', level }) as const),
+  ],
+  LEVELS.map((level) => ({ ...RAW, implementation: 'pigz', level, blockSize: 128 << 10 })),
+  LIBRARIES.slice(1).flatMap((implementation) =>
+    LEVELS.map((level) => ({ ...RAW, implementation, level })),
+  ),
 ];
 
 /** Of pgzip, and as umoci sets it. */
 const BLOCK_SIZES = [1 << 20, 256 << 10] as const;
 const KLAUSPOST = ['klauspost-1.17.11', 'klauspost-1.18.6'] as const;
 
-/** What makes layers of containers. klauspost/compress takes level 5 by default, Go's own library 6. */
+/** Deflaters of container layers. The default level is 5 in klauspost/compress, 6 in Go's own library. */
 const GO_GROUPS: readonly (readonly DeflateParams[])[] = [
   ...BLOCK_SIZES.map((blockSize) =>
     KLAUSPOST.map((implementation) => ({ ...RAW, implementation, level: 5, blockSize })),
@@ -44,14 +54,14 @@ const GO_GROUPS: readonly (readonly DeflateParams[])[] = [
 ];
 
 /**
- * How zlib and gzip never end a stream, and Go's deflaters do: with an empty stored block, behind which
- * pgzip has an empty fixed one too.
+ * An end of a stream that Go's deflaters write, but zlib and gzip never do: an empty stored block, which
+ * pgzip follows with an empty fixed one.
  */
 const GO_ENDS = [Buffer.of(0, 0, 0xff, 0xff), Buffer.of(0, 0, 0xff, 0xff, 3, 0)];
-/** As much of the end as tells. */
+/** Bytes of the end that decide. */
 export const END_BYTES = 6;
 
-/** A deflater that has made the very bytes of a stream up to now. */
+/** A deflater whose output has matched a stream so far. */
 export interface Follower {
   readonly params: DeflateParams;
   readonly stream: DeflateStream;
@@ -59,8 +69,8 @@ export interface Follower {
 
 /** The start of a raw stream. */
 export interface DeflateSample {
-  /** Of its contents. */
-  readonly raw: Uint8Array;
+  /** Of its contents, in pieces. */
+  readonly raw: readonly Uint8Array[];
   /** Of itself, and no less than what `raw` comes to. */
   readonly deflated: Uint8Array;
   /** Whether that is all of it. */
@@ -75,10 +85,11 @@ export interface DeflateSample {
  */
 export async function findDeflaters(sample: DeflateSample): Promise<DeflateParams[]> {
   const byGo = GO_ENDS.some((end) => asBuffer(sample.end).subarray(-end.length).equals(end));
+  const most = byGo ? MAX_GO_SURVIVORS : MAX_SURVIVORS;
   for (const group of byGo ? GO_GROUPS : GROUPS) {
     const found: DeflateParams[] = [];
     for (const params of group) {
-      if (found.length < MAX_SURVIVORS && (await makes(params, sample))) found.push(params);
+      if (found.length < most && (await makes(params, sample))) found.push(params);
     }
     if (found.length > 0) return found;
   }
@@ -93,10 +104,18 @@ async function makes(params: DeflateParams, { raw, deflated, whole }: DeflateSam
     if (!asBuffer(wanted).equals(piece)) return false;
     made += piece.length;
   }
-  return made > 0;
+  return true;
 }
 
-function* deflate(stream: DeflateStream, raw: Uint8Array, whole: boolean): Generator<Uint8Array> {
-  for (let at = 0; at < raw.length; at += STEP) yield* stream.push(raw.subarray(at, at + STEP));
+function* deflate(
+  stream: DeflateStream,
+  raw: readonly Uint8Array[],
+  whole: boolean,
+): Generator<Uint8Array> {
+  for (const piece of raw) {
+    for (let at = 0; at < piece.length; at += STEP) {
+      yield* stream.push(piece.subarray(at, at + STEP));
+    }
+  }
   if (whole) yield* stream.finish();
 }

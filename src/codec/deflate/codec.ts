@@ -6,7 +6,7 @@ import { parseRecipe } from './recipe.ts';
 /** Raw deflate streams, such as gzip files hold; the payload is what they inflate to. */
 export const deflate: Codec = {
   name: 'deflate',
-  // Nothing marks a raw stream: what holds one says so.
+  // A raw stream has no magic; its container says that it holds one.
   detect: () => false,
   open: (source, { signal }) => openDeflate(source, signal),
   parse(bytes) {

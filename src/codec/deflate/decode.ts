@@ -1,9 +1,15 @@
-import { Readable } from 'node:stream';
 import { createInflateRaw } from 'node:zlib';
-import { FormatError, throwIfAborted, UnsupportedError } from '../../core/errors.ts';
+import {
+  FormatError,
+  RehydrateError,
+  throwIfAborted,
+  UnsupportedError,
+} from '../../core/errors.ts';
 import type { DiskRun } from '../../core/io/disk-run.ts';
 import type { Source } from '../../core/io/source.ts';
-import { asBuffer } from '../../core/io/zero.ts';
+import { asBuffer, isZero, ZEROS } from '../../core/io/zero.ts';
+import { feedOf } from '../../formats/compressed/feed.ts';
+import { throughZlib } from '../../formats/compressed/zlib-stream.ts';
 import type { Opened } from '../codec.ts';
 import { END_BYTES, type Follower, findDeflaters } from './candidates.ts';
 import { deflateStream } from './deflater.ts';
@@ -14,6 +20,17 @@ const CHUNK = 1 << 20;
 const INFLATED = 1 << 18;
 /** Of the contents, to try deflaters on: several blocks of the worst kind. */
 const SAMPLE = 2 << 20;
+/**
+ * A sample goes on until it has so many bytes of the stream that tell deflaters apart, which is more than one
+ * block. Runs tell nothing: of zeros, a block has some 8 MiB, and all levels make the same of it.
+ */
+const TELLING = 64 << 10;
+/** What is deflated to less than a hundredth does not count. */
+const QUIET = 100;
+/** If nothing has told until then, all deflaters that may be right are followed to the end. */
+const MAX_SAMPLE = 256 << 20;
+/** Of the sample in memory: zeros take none. */
+const MAX_KEPT = 64 << 20;
 
 /**
  * Opens a raw deflate stream that takes up all of `source`: inflates it and deflates that again in the
@@ -24,14 +41,14 @@ export async function openDeflate(
   source: Source,
   signal: AbortSignal | undefined,
 ): Promise<Opened> {
-  const { raw, whole } = await firstBytes(source, signal);
-  const deflated = new Uint8Array(Math.min(source.size, raw.length + (raw.length >> 2) + CHUNK));
+  const { raw, whole, taken } = await firstBytes(source, signal);
+  const deflated = new Uint8Array(Math.min(source.size, taken + CHUNK));
   await source.read(deflated, 0);
   const end = new Uint8Array(Math.min(source.size, END_BYTES));
   await source.read(end, source.size - end.length);
   const found = await findDeflaters({ raw, deflated, whole, end });
   const unknown = () =>
-    new UnsupportedError(`${source.name} is deflated by none of the deflaters that are known`, {
+    new UnsupportedError(`${source.name} is not deflated by any known deflater`, {
       code: 'DEFLATE_UNKNOWN',
       context: { file: source.name },
     });
@@ -52,7 +69,7 @@ export async function openDeflate(
       followers = still;
       if (followers.length === 0) throw unknown();
     };
-    for await (const bytes of inflate(source, signal)) {
+    for await (const { bytes } of inflate(source, signal)) {
       await follow(({ stream }) => stream.push(bytes));
       payloadSize += bytes.length;
       yield { kind: 'data', bytes };
@@ -73,7 +90,7 @@ export async function openDeflate(
   };
 }
 
-/** Whether the next pieces of a stream are what the file goes on with. */
+/** Whether the file continues with the next pieces of a stream. */
 async function agrees(
   source: Source,
   follower: { made: number },
@@ -90,21 +107,29 @@ async function agrees(
 }
 
 async function firstBytes(source: Source, signal: AbortSignal | undefined) {
-  const pieces: Uint8Array[] = [];
-  let length = 0;
-  for await (const bytes of inflate(source, signal)) {
-    pieces.push(bytes);
+  const raw: Uint8Array[] = [];
+  let [length, kept, telling, taken] = [0, 0, 0, 0];
+  for await (const { bytes, taken: takenNow } of inflate(source, signal)) {
+    const zero = isZero(bytes);
+    raw.push(zero ? ZEROS.subarray(0, bytes.length) : bytes);
     length += bytes.length;
-    if (length >= SAMPLE) return { raw: Buffer.concat(pieces), whole: false };
+    if (!zero) kept += bytes.length;
+    if ((takenNow - taken) * QUIET > bytes.length) telling += takenNow - taken;
+    taken = takenNow;
+    const enough = telling >= TELLING || length >= MAX_SAMPLE || kept >= MAX_KEPT;
+    if (length >= SAMPLE && enough) return { raw, taken, whole: false };
   }
-  return { raw: Buffer.concat(pieces), whole: true };
+  return { raw, taken: source.size, whole: true };
 }
 
-/** Throws FormatError `DEFLATE_DAMAGED`. */
+/**
+ * The contents, and how much of the stream they took up to here. Throws FormatError `DEFLATE_DAMAGED`, or
+ * UnsupportedError `DEFLATE_UNKNOWN` if the stream is not all of `source`.
+ */
 async function* inflate(
   source: Source,
   signal: AbortSignal | undefined,
-): AsyncGenerator<Uint8Array> {
+): AsyncGenerator<{ readonly bytes: Uint8Array; readonly taken: number }> {
   async function* chunks() {
     for (let at = 0; at < source.size; at += CHUNK) {
       throwIfAborted(signal);
@@ -113,21 +138,22 @@ async function* inflate(
       yield bytes;
     }
   }
+  const feed = feedOf(chunks());
   const zlib = createInflateRaw({ chunkSize: INFLATED });
-  const input = Readable.from(chunks(), { objectMode: false });
-  input.once('error', (error) => zlib.destroy(error));
-  input.pipe(zlib);
   try {
-    for await (const bytes of zlib as AsyncIterable<Uint8Array>) yield bytes;
+    for await (const bytes of throughZlib(feed, zlib)) yield { bytes, taken: zlib.bytesWritten };
+    if (await feed.done()) return;
   } catch (error) {
     throwIfAborted(signal);
+    if (error instanceof RehydrateError) throw error;
     throw new FormatError(`${source.name} holds a damaged deflate stream`, {
       code: 'DEFLATE_DAMAGED',
       context: { file: source.name },
       cause: error,
     });
-  } finally {
-    input.destroy();
-    zlib.destroy();
   }
+  throw new UnsupportedError(`${source.name} has more behind its first deflate stream`, {
+    code: 'DEFLATE_UNKNOWN',
+    context: { file: source.name, offset: zlib.bytesWritten },
+  });
 }

@@ -6,7 +6,7 @@ import { type DeflateParams, startArguments } from './params.ts';
 const Z_NO_FLUSH = 0;
 const Z_FINISH = 4;
 
-/** One implementation, ready to use again and again. Not for two streams at a time. */
+/** One implementation, reusable, but not for two streams at a time. */
 export interface Deflater {
   readonly implementation: Implementation;
   /**
@@ -14,7 +14,7 @@ export interface Deflater {
    * be this one's. The result may be a view of the module's memory: valid until the next call.
    */
   compress(input: Uint8Array, params: DeflateParams): Uint8Array;
-  /** A stream on the same memory: done with before the next call of either. */
+  /** A stream on the same memory: it must end before the next call of either. */
   stream(params: DeflateParams): DeflateStream;
 }
 
@@ -44,7 +44,7 @@ export interface DeflateStream {
   finish(): Generator<Uint8Array>;
 }
 
-/** One with a memory of its own. */
+/** A deflater with its own memory. */
 export async function deflateStream(params: DeflateParams): Promise<DeflateStream> {
   return startStream(await instantiate(params.implementation), params.implementation, params);
 }

@@ -1,7 +1,7 @@
 import { setImmediate as breathe } from 'node:timers/promises';
 import { FormatError, throwIfAborted } from '../../core/errors.ts';
 import type { Sink } from '../../core/io/sink.ts';
-import { ZEROS } from '../../core/io/zero.ts';
+import { zeroChunks } from '../../core/io/zero.ts';
 import type { Encoder } from '../codec.ts';
 import { otherPayload } from '../segments/write.ts';
 import { deflateStream } from './deflater.ts';
@@ -38,8 +38,8 @@ export function deflateEncoder(
   return {
     write,
     async zeros(length) {
-      for (let left = length; left > 0; left -= ZEROS.length) {
-        await write(left >= ZEROS.length ? ZEROS : ZEROS.subarray(0, left));
+      for (const chunk of zeroChunks(length)) {
+        await write(chunk);
         await breathe();
       }
     },

@@ -15,6 +15,9 @@
  *   1993: zlib with what it left out put back (scripts/wasm/gzip.patch), at memLevel 9. For streams
  *   only: no disk image is deflated with it.
  *
+ * - `pigz` is zlib as pigz drives it, side by side: in blocks (`blockSize`, 128 KiB unless told otherwise),
+ *   each with the end of the one before as its dictionary. For raw streams only, too.
+ *
  * - `klauspost` and `go` are Go's: `compress/flate` of Go itself, and that of klauspost/compress, with which
  *   skopeo, buildah, podman and umoci compress layers (the latter in blocks, which pgzip deflates side by
  *   side: `blockSize`). Levels 1 to 6 of klauspost/compress are the same from 1.15 to 1.18.0 and from
@@ -34,7 +37,7 @@ export const LIBRARIES = [
 
 export const GO = ['go-1.26', 'klauspost-1.17.11', 'klauspost-1.18.6'] as const;
 
-export const IMPLEMENTATIONS = [...LIBRARIES, 'gzip', ...GO] as const;
+export const IMPLEMENTATIONS = [...LIBRARIES, 'gzip', 'pigz', ...GO] as const;
 
 export type Implementation = (typeof IMPLEMENTATIONS)[number];
 

@@ -31,7 +31,7 @@ async function counted(): Promise<{ deflater: Deflater; count: () => number; pla
   return { deflater: { ...plain, compress }, count: () => calls, plain };
 }
 
-test('what was deflated is not deflated again, by whichever thread; other parameters are others', async () => {
+test('no thread deflates the same data twice, unless the parameters differ', async () => {
   const { deflater, count, plain } = await counted();
   const [one, other] = [remembering(deflater, memo.shared), remembering(deflater, memo.shared)];
   const fast = { ...DEFAULT_PARAMS, level: 1 };

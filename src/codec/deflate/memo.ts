@@ -7,18 +7,18 @@ import type { Deflater } from './deflater.ts';
 import type { DeflateParams } from './params.ts';
 
 /**
- * What threads have deflated, for whichever of them meets the same bytes again: the VMDKs of aws, vmware and
- * virtualbox share nearly all grains, and what dehydrate has found out it verifies later. Deflating 64 KiB
- * takes milliseconds, finding it here microseconds.
+ * A shared memory of deflated data for all threads: the VMDKs of aws, vmware and virtualbox share nearly
+ * all grains, and dehydrate deflates the same data again when it verifies the bundle. A lookup is much
+ * faster than deflating.
  *
- * Compressed pieces lie in a file without a name, one after the other; a hash table in shared memory says where.
- * Keys are 128 bits of a SHA-256. Full or failing, it merely stops helping.
+ * Compressed pieces are in an unnamed file, one after the other, indexed by a hash table in shared memory.
+ * Keys are 128 bits of a SHA-256. When full or failing, it only stops helping.
  */
 export interface DeflateMemo extends AsyncDisposable {
   readonly shared: SharedMemo;
 }
 
-/** What a thread needs of it; can be posted. */
+/** The data that a thread needs; can be posted. */
 export interface SharedMemo {
   readonly fd: number;
   readonly table: SharedArrayBuffer;
@@ -29,14 +29,14 @@ const SLOTS = 1 << 18;
 /** Bytes of the file. */
 const MAX_FILE = 8 * 2 ** 30;
 const PROBES = 16;
-/** Less is deflated sooner than looked up. */
+/** Smaller inputs are deflated faster than looked up. */
 const MIN_RAW = 4096;
 const KEY_BYTES = 16;
 const FREE = 0;
 const TAKEN = 1;
 const READY = 2;
 
-/** Opens one whose file takes room in `folder` until it is closed, or the process ends in whatever way. */
+/** Opens a memo. Its file takes room in `folder` until it is closed or the process ends, even by SIGKILL. */
 export async function openMemo(folder: string): Promise<DeflateMemo> {
   const path = join(folder, `deflated-${randomBytes(6).toString('hex')}`);
   try {
@@ -52,7 +52,7 @@ export async function openMemo(folder: string): Promise<DeflateMemo> {
   }
 }
 
-/** The same deflater, which remembers. */
+/** Wraps a deflater so that it uses the memo. */
 export function remembering(deflater: Deflater, memo: SharedMemo): Deflater {
   const entries = entriesOf(memo);
   return {
@@ -110,7 +110,7 @@ function entriesOf({ fd, table }: SharedMemo) {
       try {
         if (writeSync(fd, bytes, 0, bytes.length, start) !== bytes.length) return;
       } catch {
-        return; // no room, say
+        return; // no space, for example
       }
       for (const slot of slotsOf(key)) {
         if (Atomics.compareExchange(states, slot, FREE, TAKEN) !== FREE) continue;

@@ -62,7 +62,7 @@ export async function instantiate(implementation: Implementation): Promise<Defla
   }
   const system = wasi();
   const { exports } = new WebAssembly.Instance(await module, system.imports);
-  if (!isDeflate(exports)) throw new TypeError(`${file} is not ours`);
+  if (!isDeflate(exports)) throw new TypeError(`${file} has unexpected exports`);
   system.bind(exports.memory);
   exports._initialize();
   return exports;

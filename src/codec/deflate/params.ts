@@ -5,7 +5,7 @@ import { IMPLEMENTATIONS, type Implementation, isGo } from './implementations.ts
 export const FORMATS = ['zlib', 'raw', 'gzip'] as const;
 export type DeflateFormat = (typeof FORMATS)[number];
 
-/** All that the bytes of a deflate stream depend on, besides its input. */
+/** Everything besides its input that determines the bytes of a deflate stream. */
 export interface DeflateParams {
   readonly implementation: Implementation;
   readonly format: DeflateFormat;
@@ -17,7 +17,7 @@ export interface DeflateParams {
   readonly memLevel: number;
   /** Z_DEFAULT_STRATEGY (0) to Z_FIXED (4). */
   readonly strategy: number;
-  /** Bytes of contents after which klauspost/pgzip starts again; absent: a stream in one piece. */
+  /** Bytes of contents after which pgzip or pigz starts again; absent: a stream in one piece. */
   readonly blockSize?: number | undefined;
 }
 
@@ -43,6 +43,9 @@ const within = (min: number, max: number) =>
 const MIN_BLOCK = 16_385;
 const MAX_BLOCK = 16 << 20;
 
+/** What pigz takes along from one block to the next, bytes: no block is smaller. */
+export const PIGZ_DICTIONARY = 32 << 10;
+
 /** For recipes, which are untrusted. */
 export const deflateParamsField: v.GenericSchema<unknown, DeflateParams> = v.pipe(
   v.object({
@@ -55,13 +58,21 @@ export const deflateParamsField: v.GenericSchema<unknown, DeflateParams> = v.pip
     blockSize: v.optional(within(MIN_BLOCK, MAX_BLOCK)),
   }),
   v.check(
-    ({ implementation, format }) => !isGo(implementation) || format === 'raw',
-    'expected a raw stream of a deflater in Go',
+    ({ implementation, format }) =>
+      !(isGo(implementation) || implementation === 'pigz') || format === 'raw',
+    'expected a raw stream of pigz or of a deflater in Go',
   ),
   v.check(
     ({ implementation, blockSize }) =>
-      blockSize === undefined || implementation.startsWith('klauspost-'),
-    'expected blocks of klauspost/compress only',
+      implementation === 'pigz'
+        ? blockSize !== undefined
+        : blockSize === undefined || implementation.startsWith('klauspost-'),
+    'expected blocks of pigz and klauspost/compress only',
+  ),
+  v.check(
+    ({ implementation, windowBits, blockSize = 0 }) =>
+      implementation !== 'pigz' || (windowBits === 15 && blockSize >= PIGZ_DICTIONARY),
+    'expected a window of 15 bits, and blocks no smaller than it, of pigz',
   ),
 );
 
@@ -71,14 +82,14 @@ export const deflateParamsList = v.pipe(
   v.maxLength(16, 'expected at most 16 codecs'),
 );
 
-/** The deflaters that a recipe takes. */
+/** The deflaters that a recipe requires. */
 export function implementationsOf(codecs: readonly DeflateParams[]): Implementation[] {
   return [...new Set(codecs.map(({ implementation }) => implementation))].sort();
 }
 
 /**
  * The arguments of `start` in deflate.c: those of zlib's deflateInit2, whose windowBits carry the format
- * too; or of `start` in go/main.go.
+ * too; or of `start` in pigz.c or go/main.go.
  */
 export function startArguments(params: DeflateParams): [number, number, number, number] {
   const { implementation, format, level, windowBits, memLevel, strategy, blockSize = 0 } = params;
@@ -86,6 +97,11 @@ export function startArguments(params: DeflateParams): [number, number, number, 
     // Of what it cannot do, go/main.go knows nothing: an impossible level is refused.
     const possible = format === 'raw' ? level : -1;
     return [possible, implementation === 'go-1.26' ? 0 : 1, blockSize, 0];
+  }
+  if (implementation === 'pigz') {
+    // As above, of anything but a whole window.
+    const possible = format === 'raw' && windowBits === 15 ? level : -1;
+    return [possible, blockSize, memLevel, strategy];
   }
   const bits = format === 'raw' ? -windowBits : format === 'gzip' ? windowBits + 16 : windowBits;
   return [level, bits, memLevel, strategy];

@@ -7,24 +7,27 @@ const SAMPLES = 16;
 /** How many codecs a piece is tried with. */
 const MAX_CODECS = 8;
 
-/** Pieces spread over the image; of those that say more about the deflater, if there are enough. */
+/** Pieces spread over the image: those that say more about the deflater, others if there are too few. */
 export function chooseSamples<T>(all: readonly T[], telling: readonly T[]): T[] {
-  const from = telling.length >= SAMPLES ? telling : all;
-  const count = Math.min(SAMPLES, from.length);
-  const chosen: T[] = [];
-  for (let n = 0; n < count; n++) {
-    const one = from[Math.floor((n * from.length) / count)];
-    if (one !== undefined) chosen.push(one);
-  }
-  return chosen;
+  const chosen = new Set(spread(telling, SAMPLES));
+  for (const one of spread(all, SAMPLES)) if (chosen.size < SAMPLES) chosen.add(one);
+  return [...chosen];
+}
+
+function spread<T>(from: readonly T[], most: number): T[] {
+  const count = Math.min(most, from.length);
+  return Array.from({ length: count }, (_, n) => Math.floor((n * from.length) / count)).flatMap(
+    (at) => from.slice(at, at + 1),
+  );
 }
 
 /**
- * What may have deflated the pieces of an image, best first, found by trying on samples. Behind what fits
- * come its neighbours: releases that differ in one piece of a hundred cannot be told apart by a sample.
- * Empty if nothing that we carry reproduces any of it.
+ * The likely deflaters of an image's pieces, best first, found by trying them on samples. Neighbours follow
+ * the best matches, because a sample cannot distinguish releases that rarely differ. Empty if no known
+ * deflater reproduces any piece.
  *
- * @param groups candidates, likeliest first; once one of a group is right in part, no other group is tried
+ * @param groups candidates, likeliest first; once one of a group is right about most samples, no other group
+ *   is tried
  */
 export async function rankDeflaters<S>(
   groups: Iterable<readonly DeflateParams[]>,
@@ -39,7 +42,7 @@ export async function rankDeflaters<S>(
       if (hits > 0) scores.push({ params, hits });
       if (hits === samples.length) break search;
     }
-    if (scores.length > 0) break;
+    if (scores.some(({ hits }) => 2 * hits >= samples.length)) break;
   }
   scores.sort((a, b) => b.hits - a.hits);
   const [best] = scores;

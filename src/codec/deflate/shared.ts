@@ -6,12 +6,12 @@ import type { DeflateParams } from './params.ts';
 const loaded = new Map<Implementation, Promise<Deflater>>();
 let memo: SharedMemo | undefined;
 
-/** Lets this thread's deflaters remember; to be called before any is asked for. */
+/** Gives this thread's deflaters the memo; must be called before any is created. */
 export function shareMemo(shared: SharedMemo): void {
   memo = shared;
 }
 
-/** Parameters and what deflates by them. */
+/** Parameters and a deflater that uses them. */
 export interface Candidate {
   readonly params: DeflateParams;
   readonly deflater: Deflater;

@@ -115,7 +115,7 @@ describe('GNU gzip', () => {
     );
   });
 
-  test('two matches for the last bytes: the one that goes on in what lies behind them', async () => {
+  test('two matches for the last bytes: the one that extends further', async () => {
     const bytes = Buffer.from('\0\0\0\0\0s\0\0\0');
     const file = gzip(bytes, '-n', '-1');
     // zlib copies the three zeros from four bytes before, GNU gzip from five.
@@ -145,7 +145,7 @@ test("Info-ZIP's zip deflates as GNU gzip does", async () => {
   expect(zip.includes(deflated.subarray(0, 100_000))).toBe(true);
 });
 
-test('what zlib made comes back too', async () => {
+test('streams made by zlib round-trip too', async () => {
   const stream = await deflateStream({
     ...{ implementation: 'zlib-1.3.2', format: 'gzip', level: 9, windowBits: 15, memLevel: 8 },
     strategy: 0,
@@ -168,7 +168,7 @@ describe("what Go's deflaters made on a native processor comes back too", () => 
   });
 });
 
-describe('what is not taken apart', () => {
+describe('files that are not taken apart', () => {
   const refused = (file: Buffer) => expect(takeApart(file)).rejects;
 
   test("another deflater, another one's ending, two members, damage", async () => {

@@ -8,7 +8,7 @@ import { computeLayout } from './layout.ts';
 import { lengthOnDisk, type Qcow2Metadata } from './metadata.ts';
 import type { Qcow2Recipe, Segment } from './recipe.ts';
 
-/** What checking the compressed clusters found out; by position in `metadata.clusters`. */
+/** The results of checking the compressed clusters, by position in `metadata.clusters`. */
 export interface Findings {
   readonly codecs: readonly DeflateParams[];
   /** Bytes that each compressed one takes in the file. */
@@ -22,7 +22,7 @@ const GRID = 512;
 
 type Table = Qcow2Metadata['tables'][number];
 
-/** Describes the file front to back. Reads what is no cluster, and clusters that nothing reproduces. */
+/** Describes the file front to back. Reads only metadata, and clusters that no deflater reproduces. */
 export function describe(
   source: Source,
   metadata: Qcow2Metadata,
@@ -107,7 +107,7 @@ async function describeWith(
   };
 }
 
-/** What the last cluster has beyond the disk must be zeros, or the disk would not tell it. */
+/** Data of the last cluster beyond the end of the disk must be zero, because the disk does not contain it. */
 async function refuseTail(source: Source, start: number, length: number, size: number) {
   if (length === size) return;
   const bytes = new Uint8Array(size - length);

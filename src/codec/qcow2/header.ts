@@ -19,8 +19,10 @@ export const HEADER_BYTES = 104;
 const MAGIC = 0x514649fb; // "QFI\xfb"
 /** 4 TiB in the usual clusters of 64 KiB: L1 stays under 64 KiB. */
 const MAX_CLUSTERS = 1 << 26;
-/** A cluster has to fit into the deflater's buffer. */
-const MAX_CLUSTER_BITS = 19;
+/** 2 MiB, the most that QEMU makes. */
+const MAX_CLUSTER_BITS = 21;
+/** Incompatible features by their bits: each changes what the rest means. */
+const FEATURES = ['dirty', 'corrupt', 'external data file', 'zstd compression', 'extended L2'];
 
 export const isQcow2 = (head: Uint8Array): boolean =>
   head.length >= 4 && new DataView(head.buffer, head.byteOffset).getUint32(0) === MAGIC;
@@ -36,8 +38,7 @@ export function decodeHeader(bytes: Uint8Array, name: string): Qcow2Header {
     'backing file': view.getBigUint64(8) !== 0n,
     encryption: view.getUint32(32) !== 0,
     snapshots: view.getUint32(60) !== 0,
-    // Dirty, corrupt, external data, zstd, extended L2: each changes what the rest means.
-    'incompatible features': features !== 0n,
+    [featureNames(features)]: features !== 0n,
   };
   const [first] = Object.entries(odd).filter(([, has]) => has);
   if (first) {
@@ -58,6 +59,11 @@ export function decodeHeader(bytes: Uint8Array, name: string): Qcow2Header {
   checkGeometry(header, name);
   if (header.l1Entries < tableCount(header)) throw damaged(name, 'has too short an L1 table');
   return header;
+}
+
+function featureNames(features: bigint): string {
+  const names = FEATURES.filter((_, bit) => (features & (1n << BigInt(bit))) !== 0n);
+  return names.join(', ') || 'incompatible features';
 }
 
 export const clusterBytes = ({ clusterBits }: Geometry) => 2 ** clusterBits;

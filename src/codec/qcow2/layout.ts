@@ -1,18 +1,16 @@
 import { type Cursor, checkEnd, checkWithin, lowerBound } from '../segments/layout.ts';
+import { MAX_HELD_BYTES, mostHeld } from '../segments/order.ts';
 import { clusterEntry, compressedEntry } from './entry.ts';
 import { clusterBytes, tableEntries } from './header.ts';
 import { bad, type Qcow2Recipe } from './recipe.ts';
 
-/** Where everything of a recipe comes to lie; what its tables must hold. */
+/** The positions of all segments of a recipe, and the contents of its tables. */
 export interface Layout {
   /** Bytes of an L2 table. */
   table(index: number): Uint8Array;
   /** Numbers of all clusters that are in the file, ascending. */
   readonly ascending: Uint32Array;
 }
-
-/** What may be read of the disk before its turn in the file comes. */
-const MAX_HELD_BYTES = 64 << 20;
 
 /** Throws FormatError `QCOW2_RECIPE` if the segments do not make up the file. */
 export function computeLayout(recipe: Qcow2Recipe): Layout {
@@ -60,7 +58,9 @@ export function computeLayout(recipe: Qcow2Recipe): Layout {
   const order = Uint32Array.from(numbers, (_, position) => position);
   order.sort((a, b) => (numbers[a] ?? 0) - (numbers[b] ?? 0));
   const ascending = order.map((position) => numbers[position] ?? 0);
-  checkOrder(numbers, ascending, Math.max(1, MAX_HELD_BYTES / size));
+  if (mostHeld(numbers, ascending) > Math.max(1, MAX_HELD_BYTES / size)) {
+    throw bad('clusters too far from the order of the disk, or there twice');
+  }
 
   return {
     ascending,
@@ -76,19 +76,4 @@ export function computeLayout(recipe: Qcow2Recipe): Layout {
       return bytes;
     },
   };
-}
-
-/**
- * Clusters that do not deflate lie apart from the others, and these go on filling an older cluster: the
- * order of the file is that of the disk but for little things, which memory can make up for.
- */
-function checkOrder(numbers: readonly number[], ascending: Uint32Array, most: number): void {
-  let passed = 0;
-  for (const [taken, number] of numbers.entries()) {
-    while (passed < ascending.length && (ascending[passed] ?? 0) <= number) passed++;
-    if (passed - taken > most) throw bad('clusters too far from the order of the disk');
-  }
-  if (ascending.some((number, i) => i > 0 && number === ascending[i - 1])) {
-    throw bad('a cluster that is there twice');
-  }
 }

@@ -52,7 +52,7 @@ export async function readMetadata(
     throwIfAborted(signal);
     const start = tableStart(l1.readBigUInt64BE(8 * index));
     if (start === 0) continue;
-    if (start % size !== 0) throw damaged(name, 'has a table off the grid', { offset: start });
+    if (start % size !== 0) throw damaged(name, 'has an unaligned table', { offset: start });
     tables.push({ index, start });
     const table = await bytesAt(source, start, size);
     const first = index * entries;
@@ -75,7 +75,9 @@ export async function readMetadata(
         limit > source.size ||
         entry.start >= limit
       ) {
-        throw damaged(name, 'has a cluster past its end or off the grid', { offset: entry.start });
+        throw damaged(name, 'has an unaligned cluster or one past its end', {
+          offset: entry.start,
+        });
       }
       clusters.push({ number: first + i, start: entry.start, limit, compressed });
     }
@@ -87,7 +89,7 @@ export async function readMetadata(
   return { header, tables, clusters, fileOrder };
 }
 
-/** Clusters reach to what follows them in the file; nothing may overlap, not even the same table twice. */
+/** A cluster extends to the next structure in the file; nothing may overlap, not even the same table twice. */
 function setLimits(
   name: string,
   size: number,
@@ -116,7 +118,7 @@ function setLimits(
     const room = Math.min(following ?? Number.POSITIVE_INFINITY, table ?? Number.POSITIVE_INFINITY);
     if (!cluster.compressed && room < cluster.limit) throw overlap(room);
     cluster.limit = Math.min(cluster.limit, room);
-    // How long compressed data really is shows later; a byte it has at least.
+    // The real length of compressed data is found later; it is at least one byte.
     end = cluster.compressed ? cluster.start + 1 : cluster.limit;
   }
   passTables(Number.POSITIVE_INFINITY);

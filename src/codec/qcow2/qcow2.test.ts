@@ -83,6 +83,9 @@ const OPTIONS = [
   ['small clusters', ['-o', 'cluster_size=4096']],
   ['compressed small clusters', ['-c', '-o', 'cluster_size=512']],
   ['large clusters', ['-c', '-o', 'cluster_size=512k']],
+  ['clusters of 1 MiB', ['-c', '-o', 'cluster_size=1M']],
+  ['clusters of 2 MiB', ['-c', '-o', 'cluster_size=2M']],
+  ['clusters of 2 MiB, not compressed', ['-o', 'cluster_size=2M']],
   ['lazy reference counts', ['-o', 'lazy_refcounts=on']],
   ['one-bit reference counts', ['-o', 'refcount_bits=1']],
   ['metadata made beforehand', ['-o', 'preallocation=metadata']],
@@ -163,7 +166,7 @@ describe('what qemu-img 7.2 and 10.0 made', () => {
   });
 });
 
-test('any disk comes back, as its qcow2 does', async () => {
+test('any disk and its qcow2 round-trip', async () => {
   const pieces = fc.array(
     fc.record({
       kind: fc.constantFrom('zeros', 'text', 'noise'),
@@ -190,7 +193,7 @@ test('any disk comes back, as its qcow2 does', async () => {
   );
 });
 
-describe('what a recipe keeps literally', () => {
+describe('data that a recipe keeps literally', () => {
   test('an L2 entry that reads as zeros, junk in a gap, a stale table', async () => {
     const raw = miniature();
     const file = convert(raw);
@@ -224,7 +227,7 @@ describe('what a recipe keeps literally', () => {
   });
 });
 
-describe('what is not taken apart', () => {
+describe('files that are not taken apart', () => {
   const refused = (file: Buffer) =>
     expect(decodeQcow2(memorySource(file, 'test.qcow2'), { pool })).rejects;
 
@@ -246,7 +249,7 @@ describe('what is not taken apart', () => {
     });
   });
 
-  test('clusters that are there twice, or past the end', async () => {
+  test('clusters that occur twice, or past the end', async () => {
     const file = convert(text(1 << 20));
     const l1 = Number(file.readBigUInt64BE(40));
     const l2 = Number(file.readBigUInt64BE(l1) & 0xff_ffff_ffff_fe00n);

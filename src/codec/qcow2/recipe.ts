@@ -8,8 +8,8 @@ import { checkGeometry, clusterBytes, clusterCount, type Geometry, tableCount } 
 import { MAX_ALLOCATED } from './metadata.ts';
 
 /**
- * All that a qcow2 is besides its raw disk: what lies in the file, front to back. L2 tables are
- * computed from where the clusters are; the other tables are small and literal.
+ * Everything in a qcow2 besides its raw disk: the segments of the file, front to back. L2 tables are
+ * computed from the positions of the clusters; the other tables are small and literal.
  */
 export interface Qcow2Recipe extends Geometry {
   /** Bytes of the qcow2. */
@@ -72,7 +72,7 @@ export function serializeRecipe(recipe: Qcow2Recipe): Uint8Array {
       next = segment.first + segment.count;
     }
   }
-  // The low bytes are noise, the others are not: apart, the latter compress.
+  // The low bytes are noise; stored separately, the other bytes compress.
   const low = Uint8Array.from(lengths, (length) => length & 0xff);
   const high = varintWriter();
   for (const length of lengths) high.unsigned(length >>> 8);

@@ -15,21 +15,21 @@ export type AnySegment =
   | { readonly kind: string; readonly index: number }
   | { readonly kind: string; readonly copy: number };
 
-/** Bytes that nothing explains: kept as they are, or zeros. */
+/** Bytes without a known structure: stored literally, or zeros. */
 type Plain = { readonly kind: 'literal' | 'zeros'; readonly length: number };
 
 export interface DraftOptions {
   readonly source: Source;
   /** Zero runs are found on this grid of the file. */
   readonly grid: number;
-  /** More literal bytes than this make a poor recipe: then the file is better taken as it is. */
+  /** With more literal bytes than this, the file is better stored without the codec. */
   readonly maxLiterals: number;
-  /** What is thrown then. */
+  /** The error to throw then. */
   readonly tooMuch: () => RehydrateError;
   readonly signal: AbortSignal | undefined;
 }
 
-/** The description of a file, as far as it has come. */
+/** The unfinished description of a file. */
 export interface SegmentDraft<S> {
   readonly segments: readonly S[];
   /** Joins what continues the segment before it. */
@@ -94,8 +94,8 @@ function join<S extends AnySegment>(last: S | undefined, next: S): S | undefined
 }
 
 /**
- * Describes a file whose tables are computed where that gives what it holds, and kept as they are
- * elsewhere (entries that read as zeros, stale copies): which those are shows in a first draft only.
+ * Describes a file whose tables are computed where that gives the right bytes, and stored literally
+ * elsewhere (entries that read as zeros, stale copies). A first draft shows which those are.
  */
 export async function describeWithTables<T extends { readonly start: number }, R>(
   source: Source,

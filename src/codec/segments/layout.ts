@@ -1,23 +1,23 @@
 import type { Complaint } from './parse.ts';
 
-/** What a recipe says of the file as a whole. */
+/** A recipe's description of the file as a whole. */
 interface Whole {
   readonly fileSize: number;
   readonly literals: Uint8Array;
 }
 
-/** Where the next segment comes to lie in the file, and its literals in `literals`. In bytes. */
+/** Position of the next segment in the file, and of its literals in `literals`, in bytes. */
 export interface Cursor {
   at: number;
   literal: number;
 }
 
-/** To be asked behind each segment: a hostile one may say anything. */
+/** Call after each segment, because a hostile recipe may contain anything. */
 export function checkWithin({ at }: Cursor, { fileSize }: Whole, bad: Complaint): void {
   if (!(at <= fileSize)) throw bad('segments outgrow the file');
 }
 
-/** To be asked behind the last. */
+/** Call after the last segment. */
 export function checkEnd({ at, literal }: Cursor, whole: Whole, bad: Complaint): void {
   if (at !== whole.fileSize) throw bad(`segments of ${at} bytes for a file of ${whole.fileSize}`);
   if (literal !== whole.literals.length) throw bad('literals of another length');

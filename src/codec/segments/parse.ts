@@ -1,7 +1,7 @@
 import type { FormatError } from '../../core/errors.ts';
 import type { VarintReader } from '../varint.ts';
 
-/** Makes the error for a recipe that makes no sense. */
+/** Makes the error for an invalid recipe. */
 export type Complaint = (problem: string) => FormatError;
 
 /** More than any real file has (one per run of pieces): bounds what a hostile recipe costs. */

@@ -1,9 +1,10 @@
+import type { CodeOf } from '../../core/error-codes.ts';
 import { IntegrityError, throwIfAborted } from '../../core/errors.ts';
 import type { Sink } from '../../core/io/sink.ts';
 import { mapInOrder } from '../../core/threads/map-in-order.ts';
 import type { CodecContext } from '../codec.ts';
 
-/** Raw bytes that are read, or go to a thread, together. */
+/** Raw bytes that are read, or sent to a thread, together. */
 export const BATCH_BYTES = 1 << 20;
 
 export type Buf = Uint8Array<ArrayBuffer>;
@@ -18,7 +19,7 @@ export type Piece =
       readonly buffer?: Buf;
     };
 
-/** Carries out steps, several at a time, and writes what they give in their order. */
+/** Runs steps, several at a time, and writes their results in order. */
 export async function writeSteps<S>(
   steps: AsyncIterable<S>,
   carryOut: (step: S) => Promise<Piece>,
@@ -52,18 +53,15 @@ export function sizeTaker(sizes: Uint32Array): (count: number) => Uint32Array {
   };
 }
 
-/** What was encoded is not what the recipe was made with: as far as sizes tell (the caller checks the hash). */
+/** The error if sizes show that the recipe is for another disk (the caller checks the hash). */
 export function otherPayload(
   what: string,
-  code: string,
+  code: CodeOf<'integrity'>,
   context: Readonly<Record<string, number | undefined>>,
 ): IntegrityError {
-  return new IntegrityError(
-    `${what} has another size now: this is not what the recipe was made with`,
-    {
-      code,
-      context,
-      hint: 'the delta or its base is damaged; fetch the bundle again and use --no-cache',
-    },
-  );
+  return new IntegrityError(`${what} has another size than in the recipe`, {
+    code,
+    context,
+    hint: 'the delta or its base is damaged: pull or copy the bundle again, and use --no-cache',
+  });
 }

@@ -3,7 +3,7 @@ import type { Source } from '../../core/io/source.ts';
 import { segmentDraft } from '../segments/draft.ts';
 import type { Segment, SpliceRecipe } from './recipe.ts';
 
-/** What is around a payload has to be small, or it is better left to the matcher. */
+/** The bytes around a payload must be few, or the matcher handles the file better. */
 const MAX_LITERALS = 4 << 20;
 /** That of a tar. */
 const GRID = 512;

@@ -44,7 +44,7 @@ export function spliceEncoder(
   }
 
   function otherSize(actual: number): FormatError {
-    return new FormatError(`a payload of ${actual} bytes, where ${size} are wanted`, {
+    return new FormatError(`a payload of ${actual} bytes instead of ${size}`, {
       code: 'SPLICE_SIZE',
       context: { size, actual },
     });

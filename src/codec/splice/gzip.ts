@@ -8,7 +8,7 @@ const FEXTRA = 4;
 const FNAME = 8;
 const FCOMMENT = 16;
 const FHCRC = 2;
-/** A header is a name and a few numbers. */
+/** Limit of a header, which is a name and a few numbers. */
 const MAX_HEADER = 1 << 16;
 
 export const isGzip = (head: Uint8Array): boolean =>
@@ -17,7 +17,7 @@ export const isGzip = (head: Uint8Array): boolean =>
 /** Where the deflate stream is, if this is one member. Throws FormatError `GZIP`. */
 export async function readGzip(source: Source): Promise<{ start: number; length: number }> {
   const damaged = () =>
-    new FormatError(`${source.name} is a gzip file without a sound header`, {
+    new FormatError(`${source.name} is a gzip file with a malformed header`, {
       code: 'GZIP',
       context: { file: source.name },
     });

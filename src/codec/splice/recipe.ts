@@ -3,7 +3,7 @@ import { damagedRecipe, decodeFrame, encodeFrame, type FrameType } from '../reci
 import { readSegments } from '../segments/parse.ts';
 import { varintReader, varintWriter } from '../varint.ts';
 
-/** A container that holds its payload as it is, in one piece or several, between other bytes. */
+/** A container that holds its payload unchanged, in one or several pieces, between other bytes. */
 export interface SpliceRecipe {
   /** Front to back. */
   readonly segments: readonly Segment[];

@@ -77,7 +77,7 @@ describe('tars of GNU tar', () => {
     }
   });
 
-  test('a sparse member is what is stored of it, map blocks left out', async () => {
+  test('a sparse member is its stored data without the map blocks', async () => {
     const holey = Buffer.alloc(4 << 20);
     for (let i = 0; i < 60; i++) holey.write(`data ${i}`, i * 65_536);
     for (const format of ['oldgnu', 'gnu', 'pax']) {
@@ -114,6 +114,23 @@ describe('tars of GNU tar', () => {
       { numRuns: 30 },
     );
   });
+});
+
+test('without an end mark, and without the padding of the last member', async () => {
+  for (const format of ['v7', 'ustar', 'gnu']) {
+    const file = tar([`--format=${format}`], { 'a.ovf': ovf, 'disk.vmdk': disk });
+    const end = 512 + 512 + 512 + disk.length;
+    for (const length of [end, Math.ceil(end / 512) * 512, Math.ceil(end / 512) * 512 + 512]) {
+      const cut = file.subarray(0, length);
+      const { payload, recipe } = await takeApart(cut);
+      expect(payload.equals(disk)).toBe(true);
+      expect((await putTogether(recipe, payload)).equals(cut)).toBe(true);
+    }
+    await expect(takeApart(file.subarray(0, end - 1))).rejects.toMatchObject({ code: 'TAR' });
+    expect(splice.detect(file.subarray(0, 1024))).toBe(true);
+  }
+  expect(splice.detect(Buffer.alloc(1024))).toBe(false);
+  expect(splice.detect(disk.subarray(0, 1024))).toBe(false);
 });
 
 describe('hostile input', () => {
@@ -153,7 +170,7 @@ describe('hostile input', () => {
   });
 });
 
-test('what is too large around the payload is left alone', async () => {
+test('a file with too much around its payload is refused', async () => {
   const file = tar(['--format=ustar'], {
     'a.bin': Buffer.alloc(5 << 20, 'x'),
     'b.bin': Buffer.alloc(6 << 20, 'y'),

@@ -21,8 +21,23 @@ const MAX_SPARSE_BLOCKS = 1 << 16;
 /** A pax header is a few lines. */
 const MAX_PAX = 1 << 16;
 
+/** By its magic; the oldest format (v7) has none, but a check sum as all have. */
 export function isTar(head: Uint8Array): boolean {
-  return Buffer.from(head.subarray(257, 262)).toString('latin1') === 'ustar';
+  if (Buffer.from(head.subarray(257, 262)).toString('latin1') === 'ustar') return true;
+  if (head.length < BLOCK || head[0] === 0) return false;
+  const header = Buffer.from(head.subarray(0, BLOCK));
+  const field = header.toString('latin1', CHECKSUM.at, CHECKSUM.at + CHECKSUM.length);
+  const digits = /^ *([0-7]+)[\0 ]+$/.exec(field)?.[1];
+  return digits !== undefined && Number.parseInt(digits, 8) === sumOf(header);
+}
+
+/** Of a header, as if its own field held blanks. */
+function sumOf(header: Uint8Array): number {
+  let sum = 0;
+  for (const [i, byte] of header.entries()) {
+    sum += i >= CHECKSUM.at && i < CHECKSUM.at + CHECKSUM.length ? 0x20 : byte;
+  }
+  return sum;
 }
 
 /** All members that have contents. Throws FormatError `TAR` for what is no sound archive. */
@@ -30,7 +45,8 @@ export async function readTar(source: Source, signal?: AbortSignal): Promise<Tar
   const members: TarMember[] = [];
   const header = Buffer.alloc(BLOCK);
   let paxSize: number | undefined;
-  for (let at = 0; at + BLOCK <= source.size; ) {
+  let at = 0;
+  while (at + BLOCK <= source.size) {
     throwIfAborted(signal);
     await source.read(header, at);
     if (isZero(header)) return members; // the end mark
@@ -51,15 +67,14 @@ export async function readTar(source: Source, signal?: AbortSignal): Promise<Tar
     }
     at = start + Math.ceil(length / BLOCK) * BLOCK;
   }
+  // Some writers leave the end mark out, and the padding of the last member; tar reads that.
+  if (members.length > 0 && at >= source.size) return members;
   throw damaged(source, source.size, 'no end mark');
 }
 
 function checkHeader(header: Buffer, source: Source, at: number): void {
-  let sum = 0;
-  for (const [i, byte] of header.entries()) {
-    sum += i >= CHECKSUM.at && i < CHECKSUM.at + CHECKSUM.length ? 0x20 : byte;
-  }
-  if (sum !== number(header, CHECKSUM, source, at)) throw damaged(source, at, 'a wrong checksum');
+  if (sumOf(header) !== number(header, CHECKSUM, source, at))
+    throw damaged(source, at, 'a wrong checksum');
 }
 
 /** Octal digits up to a blank or NUL; or GNU's base 256, marked by the first bit. */

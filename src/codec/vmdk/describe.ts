@@ -7,7 +7,7 @@ import { computeLayout } from './layout.ts';
 import type { Structure, VmdkMetadata } from './metadata.ts';
 import type { Segment, VmdkRecipe } from './recipe.ts';
 
-/** What checking the grains found out; by position in `metadata.grains`. */
+/** The results of checking the grains, by position in `metadata.grains`. */
 export interface GrainFindings {
   readonly codecs: readonly DeflateParams[];
   /** Sectors that each takes in the file. */
@@ -19,7 +19,7 @@ export interface GrainFindings {
 
 const MAX_LITERALS = 16 << 20;
 
-/** Describes the file front to back. Reads what is no grain, and grains that nothing reproduces. */
+/** Describes the file front to back. Reads only metadata, and grains that no deflater reproduces. */
 export function describe(
   source: Source,
   metadata: VmdkMetadata,
@@ -53,7 +53,7 @@ async function describeWith(
       new UnsupportedError(`${source.name}: too little of it can be reproduced`, {
         code: 'VMDK_OPAQUE',
         context: { file: source.name, limit: MAX_LITERALS },
-        hint: 'its deflater is none that this version carries; take the file as it is',
+        hint: 'this version does not have its deflater; use the file without the codec',
       }),
   });
 

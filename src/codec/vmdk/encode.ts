@@ -1,6 +1,7 @@
 import { throwIfAborted, UnsupportedError } from '../../core/errors.ts';
 import type { Sink } from '../../core/io/sink.ts';
 import type { CodecContext, Encoder } from '../codec.ts';
+import { orderedReader } from '../ordered-reader.ts';
 import type { CodecPool } from '../pool.ts';
 import {
   BATCH_BYTES,
@@ -21,9 +22,8 @@ const TABLES_AT_ONCE = 256;
 
 /**
  * Writes the VMDK of `recipe` from its raw disk, front to back. `disk` is read grain by grain in file
- * order. Throws FormatError for a recipe that makes no sense, IntegrityError `VMDK_OTHER_DISK` if
- * the disk is not the one that the recipe was made with (as far as the sizes tell: the caller checks
- * the hash).
+ * order. Throws FormatError for an invalid recipe, IntegrityError `VMDK_OTHER_DISK` if the sizes show that
+ * the recipe is for another disk (the caller checks the hash).
  */
 export async function encodeVmdk(
   recipe: VmdkRecipe,
@@ -32,13 +32,17 @@ export async function encodeVmdk(
   context: CodecContext,
 ): Promise<void> {
   const { pool, signal } = context;
-  const plan: Plan = { recipe, layout: computeLayout(recipe), disk, signal, spare: [] };
+  const layout = computeLayout(recipe);
+  const size = recipe.grainSectors * SECTOR;
+  const ordered =
+    layout.reordered && orderedReader(disk, { size, diskSize: diskSize(recipe) }, layout.reordered);
+  const plan: Plan = { recipe, layout, disk, ordered, signal, spare: [] };
   await writeSteps(planSteps(plan), (step) => carryOut(step, pool), plan.spare, sink, context);
 }
 
-/** Whether {@link vmdkEncoder} can write it. qemu-img's files all are. */
+/** Whether {@link vmdkEncoder} can write it. qemu-img's files all are, and those of writers with threads. */
 export function isSequential(recipe: VmdkRecipe): boolean {
-  return computeLayout(recipe).ascending;
+  return computeLayout(recipe).sequential;
 }
 
 /**
@@ -60,6 +64,8 @@ interface Plan {
   readonly recipe: VmdkRecipe;
   readonly layout: Layout;
   readonly disk: DiskReader;
+  /** Fills `target` with a grain, where the file has them in another order than the disk. */
+  readonly ordered: ((number: number, target: Uint8Array) => Promise<void>) | undefined;
   readonly signal: AbortSignal | undefined;
   /** Buffers for grains, to be used again. */
   readonly spare: Buf[];
@@ -112,7 +118,7 @@ async function* planSteps(plan: Plan): AsyncGenerator<Step> {
 }
 
 async function* readGrains(
-  { recipe, disk, signal, spare }: Plan,
+  { recipe, disk, ordered, signal, spare }: Plan,
   segment: Segment & { kind: 'grains' },
   sectors: Uint32Array,
 ): AsyncGenerator<Step> {
@@ -129,8 +135,14 @@ async function* readGrains(
     const rawLength = recipe.paddedTail ? count * grainBytes : length;
     const buffer = spare.pop() ?? new Uint8Array(packRoom(atOnce, grainBytes));
     const raw = buffer.subarray(buffer.length - rawLength);
-    await disk.read(raw.subarray(0, length), start);
-    raw.fill(0, length);
+    if (ordered) {
+      for (let i = 0; i < count; i++) {
+        await ordered(segment.first + done + i, raw.subarray(i * grainBytes, (i + 1) * grainBytes));
+      }
+    } else {
+      await disk.read(raw.subarray(0, length), start);
+      raw.fill(0, length);
+    }
     const grains = Array.from({ length: count }, (_, i) => ({
       lba: (segment.first + done + i) * recipe.grainSectors,
       length: Math.min(grainBytes, rawLength - i * grainBytes),

@@ -1,16 +1,19 @@
 import { damagedRecipe } from '../recipe-frame.ts';
 import { type Cursor, checkEnd, checkWithin, lowerBound } from '../segments/layout.ts';
+import { MAX_HELD_BYTES, mostHeld } from '../segments/order.ts';
 import { grainCount, SECTOR, tableCount } from './header.ts';
 import { directoryBytes } from './metadata.ts';
 import type { Segment, VmdkRecipe } from './recipe.ts';
 
-/** Where everything of a recipe comes to lie; what its tables must hold. */
+/** The positions of all segments of a recipe, and the contents of its tables. */
 export interface Layout {
   /** Bytes of a grain directory or of tables `first` to `first + count - 1`. */
   directory(copy: number): Uint8Array;
   tables(first: number, count: number): Uint8Array;
-  /** Whether the file holds its grains in the order of the disk, so that one pass over it will do. */
-  readonly ascending: boolean;
+  /** Whether one pass over the disk will do: the file holds its grains in order, or nearly so. */
+  readonly sequential: boolean;
+  /** Numbers of the grains that are read of the disk, ascending; undefined if the file has them in order. */
+  readonly reordered: Uint32Array | undefined;
 }
 
 const bad = damagedRecipe('vmdk recipe', 'VMDK_LAYOUT');
@@ -29,7 +32,7 @@ export function computeLayout(recipe: VmdkRecipe): Layout {
 
   const sector = () => {
     if (cursor.at % SECTOR !== 0 || cursor.at / SECTOR > 0xffff_ffff)
-      throw bad('a table or grain off the grid');
+      throw bad('an unaligned table or grain');
     return cursor.at / SECTOR;
   };
   const placeGrains = (segment: Segment & { first: number; count: number }) => {
@@ -86,9 +89,13 @@ export function computeLayout(recipe: VmdkRecipe): Layout {
   checkEnd(cursor, recipe, bad);
 
   if (!ascending) order.sort((a, b) => (grains[a] ?? 0) - (grains[b] ?? 0));
+  const wanted = ascending ? undefined : grainsRead(segments);
+  const reordered = wanted && Uint32Array.from(wanted).sort();
+  const held = wanted && reordered ? mostHeld(wanted, reordered) : 1;
   const numberAt = (i: number) => grains[order[i] ?? 0] ?? 0;
   return {
-    ascending,
+    sequential: held * recipe.grainSectors * SECTOR <= MAX_HELD_BYTES,
+    reordered,
     directory(copy) {
       const bytes = new Uint8Array(directoryBytes(recipe));
       const view = new DataView(bytes.buffer);
@@ -109,6 +116,16 @@ export function computeLayout(recipe: VmdkRecipe): Layout {
       return bytes;
     },
   };
+}
+
+/** Numbers of the grains that are deflated, in the order of the file. */
+function grainsRead(segments: readonly Segment[]): number[] {
+  const numbers: number[] = [];
+  for (const segment of segments) {
+    if (segment.kind !== 'grains') continue;
+    for (let i = 0; i < segment.count; i++) numbers.push(segment.first + i);
+  }
+  return numbers;
 }
 
 export const diskSize = ({ capacity }: Pick<VmdkRecipe, 'capacity'>) => capacity * SECTOR;

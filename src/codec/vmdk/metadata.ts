@@ -17,7 +17,7 @@ const GTE_ZEROED = 1;
 /** A directory or a table, and where it is. */
 export interface Structure {
   readonly kind: 'directory' | 'table';
-  /** 0: the one that counts; 1: the redundant one. */
+  /** 0: the primary one; 1: the redundant one. */
   readonly copy: 0 | 1;
   /** Number of the table; 0 for a directory. */
   readonly index: number;

@@ -13,9 +13,9 @@ import {
 } from './header.ts';
 
 /**
- * All that a streamOptimized VMDK is besides its raw disk: what lies in the file, front to back.
- * Tables are computed from where the grains are, and that follows from `sectors`: so that a file
- * whose tables come first, as qemu-img writes it, is still written front to back in one pass.
+ * Everything in a streamOptimized VMDK besides its raw disk: the segments of the file, front to back.
+ * Tables are computed from the positions of the grains, which follow from `sectors`, so a file whose tables
+ * come first, as from qemu-img, can still be written in one pass.
  */
 export interface VmdkRecipe extends Geometry {
   /** Bytes of the VMDK. */
@@ -36,7 +36,7 @@ export type Segment =
   /** `length` bytes of `literals`: header, descriptor, markers, footer, padding. */
   | { readonly kind: 'literal'; readonly length: number }
   | { readonly kind: 'zeros'; readonly length: number }
-  /** A grain directory: 0 is the one that counts, 1 the redundant one. */
+  /** A grain directory: 0 is the primary one, 1 the redundant one. */
   | { readonly kind: 'directory'; readonly copy: number }
   /** `count` consecutive grain tables. */
   | {

@@ -7,7 +7,7 @@ import type { SharedMemo } from '../deflate/memo.ts';
 import type { CodecPool, Task, TaskType } from '../pool.ts';
 import type { Reply, Request } from './messages.ts';
 
-/** Runs tasks in the calling thread: for images so small that threads would not pay. */
+/** Runs tasks in the calling thread, for images that are too small for threads. */
 export function inlinePool(): CodecPool {
   return {
     depth: 1,
@@ -34,14 +34,14 @@ const WORTH_A_THREAD = 32 << 20;
 /** More threads would gain less than the memory that each takes. */
 const MAX_WORKERS = 4;
 
-/** What a thread is told at its start. */
+/** The initial data of a thread. */
 export interface WorkerData {
   readonly memo: SharedMemo | undefined;
 }
 
 /**
- * Runs tasks on `workers` threads, which start with the first task. Which thread does a task never
- * shows in its result, nor does a memo of what they deflate.
+ * Runs tasks on `workers` threads, which start with the first task. Neither the choice of thread nor a memo
+ * of deflated data ever affects a result.
  */
 export function workerPool(
   workers: number = Math.min(availableParallelism(), MAX_WORKERS),

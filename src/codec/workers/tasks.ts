@@ -5,8 +5,8 @@ import { checkGrains } from '../vmdk/check-grains.ts';
 import { packGrains } from '../vmdk/pack-grains.ts';
 
 /**
- * The work that codecs hand to their pool, as a thread finds it. A task takes and gives plain data; the
- * buffers of a message move along with it rather than being copied.
+ * The tasks that codecs send to their pool, by name. Their input and output are plain data; the buffers of
+ * a message are moved, not copied.
  */
 const TASKS = [packGrains, checkGrains, packClusters, checkClusters] as const;
 

@@ -5,7 +5,7 @@ import type { Reply, Request } from './messages.ts';
 import type { WorkerData } from './pool.ts';
 import { runTask } from './tasks.ts';
 
-/** The entry of a codec worker: answers one request after the other. */
+/** The entry point of a codec worker: answers one request after the other. */
 const port = parentPort;
 if (port === null) throw new TypeError('worker.ts runs in a worker thread only');
 

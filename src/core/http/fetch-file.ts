@@ -1,8 +1,6 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
+import { createHash, type Hash } from 'node:crypto';
+import { type FileHandle, lstat, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import {
   FormatError,
   IntegrityError,
@@ -15,107 +13,198 @@ import { syncFolder } from '../io/atomic.ts';
 import type { Sha256 } from '../io/digest.ts';
 import { hashFile } from '../io/hash-file.ts';
 import { osError } from '../io/os-error.ts';
+import { openPart, type Part } from '../io/part.ts';
+import { createHttp, type Http, type HttpResponse } from './client.ts';
+import { needSpace } from './free-space.ts';
+import { shown } from './origin.ts';
+import { type Answer, readAnswer } from './ranges.ts';
+import { backOff, isTransient, isTransientStatus, Refused, retryAfterOf } from './retry.ts';
+import { TransportError } from './transport-error.ts';
+
+/** Asks for the file once, with these headers besides whatever lets the caller in. */
+export type Get = (headers: Readonly<Record<string, string>>) => Promise<HttpResponse>;
 
 export interface FetchFileOptions {
   readonly url: string;
-  /** Where the file goes; meanwhile its bytes lie beside it, in `<path>.part`. */
+  /** How it is asked for; by a plain request unless given. */
+  readonly get?: Get | undefined;
+  readonly http?: Http | undefined;
+  /** Path of the file; while it is incomplete, its bytes are in `<path>.part`. */
   readonly path: string;
   readonly sha256: Sha256;
-  /** If it is known, more bytes than this are refused as they come. */
+  /** If it is known, a file of another size is refused. */
   readonly size?: number | undefined;
-  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** Maximum size in bytes, if the size is not known. */
+  readonly limit?: number | undefined;
   /** Attempts without any progress before giving up. */
-  readonly attempts?: number;
+  readonly attempts?: number | undefined;
   /** Milliseconds to wait before the second attempt; twice as long before each one after. */
-  readonly pause?: number;
+  readonly pause?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onBytes?: ((done: number, total: number | undefined) => void) | undefined;
 }
 
-const ATTEMPTS = 4;
-const PAUSE = 1000;
-/** Silence of a server for this long, in milliseconds, is a failure. */
-const STALL = 60_000;
+/** Far larger than any released file. */
+const LIMIT = 256 * 2 ** 30;
+/**
+ * Fewer bytes do not count as progress, or a server could keep us busy forever with a few bytes per
+ * connection.
+ */
+const PROGRESS = 64 << 10;
+/** Bytes between two looks at the free space. */
+const LOOK = 64 << 20;
+
+/** What is known of a file over several requests. */
+interface State {
+  readonly part: Part;
+  /** Something in the part is from another request than the rest. */
+  mixed: boolean;
+  /** `ETag` of what is in the part. */
+  etag: string | undefined;
+  total: number | undefined;
+  /** The server is known to start from the first byte each time. */
+  noRanges: boolean;
+}
 
 /**
  * Fetches a file over HTTP, hashing it as it arrives, and puts it in place once its SHA-256 is right. What
  * an earlier attempt or run has left in `.part` is hashed and continued, if the server can; a `.part` that
  * turns out wrong is dropped, and the whole is fetched again, once. Throws IntegrityError
- * `DOWNLOAD_DIGEST`, IoError `DOWNLOAD` or what the disk says; the part stays for the next run then.
+ * `DOWNLOAD_DIGEST`, FormatError `DOWNLOAD_SIZE`, IoError `DOWNLOAD` or what the disk says. A part that a later
+ * run can continue stays, any other is removed.
  */
 export async function fetchFile(options: FetchFileOptions): Promise<void> {
-  const { url, path, attempts = ATTEMPTS, pause = PAUSE, signal } = options;
+  const { url, path, signal, http = createHttp() } = options;
   checkUrl(url);
-  const part = `${path}.part`;
-  let hadPart = await sizeOf(part);
-  for (let failures = 0; ; ) {
-    const before = await sizeOf(part);
-    try {
-      const found = await fetchOnce(options, part, before);
-      if (found === options.sha256) break;
-      await rm(part, { force: true });
-      if (hadPart === 0) throw wrongDigest(options, found);
-      hadPart = 0; // it may have been of another file: once more from the start
-    } catch (error) {
-      throwIfAborted(signal);
-      if (!isTransient(error)) throw asOurs(error, url, path);
-      failures = (await sizeOf(part)) > before ? 1 : failures + 1;
-      if (failures >= attempts) throw asOurs(error, url, path);
-      await sleep(pause * 2 ** (failures - 1), undefined, signal ? { signal } : {}).catch(() => {});
-      throwIfAborted(signal);
-    }
+  // A mirror may redirect to one without TLS: the digest proves the bytes.
+  const plainly: Get = (headers) => http.request(url, { headers, signal, downgrade: true });
+  const get = options.get ?? plainly;
+  await using part = await openPart(`${path}.part`, signal);
+  if (part.waited && (await isThere(path, options))) {
+    await rm(part.path, { force: true });
+    return;
   }
+  const state: State = {
+    part,
+    ...{ mixed: false, etag: undefined, total: undefined, noRanges: false },
+  };
   try {
-    await rename(part, path);
+    for (let failures = 0, reached = 0, restarted = false; ; ) {
+      try {
+        const found = await fetchOnce({ ...options, get }, state);
+        if (found === options.sha256) break;
+        await part.handle.truncate(0);
+        if (!state.mixed || restarted) throw wrongDigest(options, found);
+        restarted = true;
+        state.mixed = false;
+        state.etag = undefined;
+      } catch (error) {
+        throwIfAborted(signal);
+        if (!isTransient(error)) throw error;
+        const have = await sizeOf(part);
+        failures = have >= reached + PROGRESS ? 1 : failures + 1;
+        reached = Math.max(reached, have);
+        await backOff(error, failures, options);
+      }
+    }
+    await rename(part.path, path);
     await syncFolder(dirname(path));
   } catch (error) {
-    throw osError(error, 'write', path);
+    const ours = asOurs(error, url, path);
+    if (isUseless(ours, state) || (await sizeOf(part)) === 0) await rm(part.path, { force: true });
+    throw ours;
   }
+}
+
+/** Another process that had the part has finished it. */
+async function isThere(path: string, { sha256, signal }: FetchFileOptions): Promise<boolean> {
+  const found = await lstat(path).catch(() => undefined);
+  return found?.isFile() === true && (await hashFile(path, { signal })).sha256 === sha256;
+}
+
+const sizeOf = async ({ handle }: Part) => (await handle.stat()).size;
+
+/** Whether a part is useless for a later run. */
+function isUseless(error: unknown, { noRanges, total }: State): boolean {
+  if (error instanceof FormatError || error instanceof IntegrityError || noRanges) return true;
+  // It may never end, and would take all free space.
+  return error instanceof IoError && error.code === 'DISK_FULL' && total === undefined;
 }
 
 /** One request, from where the part ends. Resolves to the SHA-256 of the whole. */
 async function fetchOnce(
-  { url, headers = {}, size, signal, onBytes }: FetchFileOptions,
-  part: string,
-  have: number,
+  options: FetchFileOptions & { readonly get: Get },
+  state: State,
 ): Promise<string> {
-  const stall = new AbortController();
-  const timer = setTimeout(() => stall.abort(new Transient('the server went silent')), STALL);
-  const either = signal ? AbortSignal.any([signal, stall.signal]) : stall.signal;
-  try {
-    const range = have > 0 ? { range: `bytes=${have}-` } : {};
-    const response = await fetch(url, {
-      headers: { ...headers, ...range, 'accept-encoding': 'identity' },
-      signal: either,
-    });
-    const resumed = response.status === 206 && startsAt(response, have);
-    if (have > 0 && response.status === 416) {
-      await response.body?.cancel();
-      return (await hashFile(part, { signal })).sha256; // nothing is left to fetch, or the part is too long
+  const { url, get, signal, size, onBytes, limit = size ?? LIMIT } = options;
+  const { path: part, handle } = state.part;
+  const have = (await handle.stat()).size;
+  const from = have > limit || state.noRanges ? 0 : have;
+  using response = await get({
+    ...(from > 0 ? { range: `bytes=${from}-` } : {}),
+    ...(from > 0 && state.etag ? { 'if-range': state.etag } : {}),
+  });
+  if (response.status >= 300 && response.status !== 416) throw refusedBy(response, url);
+  const answer: Answer = readAnswer(response, from, state);
+  if (answer.kind === 'complete') {
+    const whole = createHash('sha256');
+    await hashStart(handle, from, whole, signal);
+    state.mixed = true;
+    return whole.digest('hex');
+  }
+  if (answer.kind === 'other') {
+    await handle.truncate(0);
+    state.etag = undefined;
+    throw new TransportError('the server sends another part of the file than the one asked for');
+  }
+  const isChanged = state.etag !== undefined && answer.etag !== state.etag;
+  if (answer.noRanges || (from > answer.start && !isChanged)) state.noRanges = true;
+  const total = size ?? answer.total;
+  state.total = total;
+  state.etag = answer.etag;
+  if ((answer.total ?? 0) > limit) throw tooLong(url, limit);
+  if (size !== undefined && answer.total !== undefined && answer.total !== size) {
+    throw otherSize(url, size, answer.total);
+  }
+  const { start } = answer;
+  if (total !== undefined) await needSpace(part, total - start, shown(url));
+  const hash = createHash('sha256');
+  if (start > 0) {
+    await hashStart(handle, start, hash, signal);
+    state.mixed = true;
+  }
+  await handle.truncate(start);
+  let done = start;
+  let looked = start;
+  for await (const chunk of response.body) {
+    if (done + chunk.length > (total ?? limit)) throw tooLong(url, total ?? limit);
+    if (done - looked >= LOOK) {
+      await needSpace(part, chunk.length, shown(url));
+      looked = done;
     }
-    if (!response.ok || response.body === null) throw refused(response, url);
-    const hash = createHash('sha256');
-    let done = 0;
-    if (resumed) {
-      for await (const chunk of createReadStream(part)) hash.update(chunk as Buffer);
-      done = have;
-    }
-    const length = Number(response.headers.get('content-length') ?? Number.NaN);
-    const total = size ?? (Number.isNaN(length) ? undefined : done + length);
-    await using handle = await open(part, resumed ? 'r+' : 'w', 0o644);
-    for await (const chunk of response.body) {
-      timer.refresh();
-      if (total !== undefined && done + chunk.length > total) throw tooLong(url, total);
-      await writeAll(handle, chunk, done);
-      hash.update(chunk);
-      done += chunk.length;
-      onBytes?.(done, total);
-    }
-    if (total !== undefined && done < total) throw new Transient('the connection ended early');
-    await handle.sync();
-    return hash.digest('hex');
-  } finally {
-    clearTimeout(timer);
+    await writeAll(handle, chunk, done);
+    hash.update(chunk);
+    done += chunk.length;
+    onBytes?.(done, total);
+  }
+  if (total !== undefined && done < total) throw new TransportError('the connection ended early');
+  await handle.sync();
+  return hash.digest('hex');
+}
+
+async function hashStart(
+  handle: FileHandle,
+  length: number,
+  hash: Hash,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const buffer = Buffer.allocUnsafe(1 << 20);
+  for (let at = 0; at < length; ) {
+    throwIfAborted(signal);
+    const { bytesRead } = await handle.read(buffer, 0, Math.min(buffer.length, length - at), at);
+    if (bytesRead === 0) throw new TransportError('the part changed meanwhile');
+    hash.update(buffer.subarray(0, bytesRead));
+    at += bytesRead;
   }
 }
 
@@ -126,72 +215,66 @@ async function writeAll(handle: FileHandle, chunk: Uint8Array, position: number)
   }
 }
 
-/** RFC 9110, 14.4: a server may send another range than was asked for. */
-function startsAt(response: Response, offset: number): boolean {
-  return response.headers.get('content-range')?.startsWith(`bytes ${offset}-`) === true;
-}
-
-/** What may go better another time. */
-class Transient extends Error {}
-
-function isTransient(error: unknown): boolean {
-  if (error instanceof Transient) return true;
-  if (error instanceof RehydrateError) return false;
-  // undici: `fetch failed` and `terminated`, with the socket's error as cause.
-  return error instanceof TypeError && /fetch failed|terminated/.test(error.message);
-}
-
-function refused({ status, statusText }: Response, url: string): Error {
+/** The error that an answer other than a success stands for. */
+export function refusedBy(response: HttpResponse, url: string): Error {
+  const { status, statusText } = response;
   const text = `the server says ${status} ${statusText}`.trim();
-  if (status >= 500 || status === 408 || status === 429) return new Transient(text);
+  if (isTransientStatus(status)) return new Refused(text, status, retryAfterOf(response));
   const hint =
     status === 401 || status === 403
       ? 'check the credentials and what they allow'
       : 'check the location in the stream JSON, or fetch the file by other means';
-  return new IoError(`cannot fetch ${url}: ${text}`, {
+  return new IoError(`cannot fetch ${shown(url)}: ${text}`, {
     code: 'DOWNLOAD',
-    context: { url, status },
+    context: { url: shown(url), status },
     hint,
   });
 }
 
 function tooLong(url: string, size: number): FormatError {
-  return new FormatError(`${url} is longer than ${size} bytes`, {
+  return new FormatError(`${shown(url)} is longer than ${size} bytes`, {
     code: 'DOWNLOAD_SIZE',
-    context: { url, size },
+    context: { url: shown(url), size },
+    hint: 'check that the location serves the file that was released',
+  });
+}
+
+function otherSize(url: string, size: number, found: number): FormatError {
+  return new FormatError(`${shown(url)} has ${found} bytes instead of ${size}`, {
+    code: 'DOWNLOAD_SIZE',
+    context: { url: shown(url), size, found },
     hint: 'check that the location serves the file that was released',
   });
 }
 
 function wrongDigest({ url, sha256 }: FetchFileOptions, found: string): IntegrityError {
-  return new IntegrityError(`${url} does not have its SHA-256`, {
+  return new IntegrityError(`${shown(url)} does not have its SHA-256`, {
     code: 'DOWNLOAD_DIGEST',
-    context: { url, expected: sha256, found },
+    context: { url: shown(url), expected: sha256, found },
     hint: 'check that the location serves the file that was released',
   });
 }
 
 function asOurs(error: unknown, url: string, path: string): unknown {
   const ours = osError(error, 'write', `${path}.part`);
-  if (ours instanceof RehydrateError) return ours;
-  const said = error instanceof Error ? error.message : String(error);
-  const why = error instanceof Error && error.cause instanceof Error ? error.cause.message : said;
-  return new IoError(`cannot fetch ${url}: ${why}`, {
+  if (ours instanceof RehydrateError || !(error instanceof TransportError)) return ours;
+  const wait = error instanceof Refused ? error.retryAfter : undefined;
+  const later =
+    wait === undefined ? '' : `; it asks to come back in ${Math.ceil(wait / 1000)} seconds`;
+  return new IoError(`cannot fetch ${shown(url)}: ${error.message}${later}`, {
     code: 'DOWNLOAD',
-    context: { url },
-    hint: 'check the network and try again: what has arrived is kept',
-    cause: error,
+    context: { url: shown(url) },
+    hint:
+      error.hint ??
+      'check the network and try again: what has arrived is kept if the server can continue it',
+    cause: error.cause,
   });
 }
 
 export function checkUrl(url: string): void {
   if (URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)) return;
-  throw new UsageError(`${url} cannot be fetched: it is no http or https URL`, {
+  throw new UsageError(`${url} cannot be fetched: it is not an http or https URL`, {
     code: 'DOWNLOAD_URL',
     hint: 'put the file into the --artifacts folder yourself',
   });
-}
-
-async function sizeOf(path: string): Promise<number> {
-  return (await stat(path).catch(() => undefined))?.size ?? 0;
 }

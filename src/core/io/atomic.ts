@@ -1,15 +1,20 @@
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, link, open, rename, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { throwIfAborted } from '../errors.ts';
+import { checkRoom } from '../plausible.ts';
 import { osError } from './os-error.ts';
 import { fileSink, type Sink } from './sink.ts';
 
 export interface AtomicOptions {
   readonly signal?: AbortSignal | undefined;
-  /** Replace a file that is there (default true). If false, an existing file is an IoError `EXISTS`. */
+  /** Replace an existing file (default true). If false, an existing file is an IoError `EXISTS`. */
   readonly overwrite?: boolean;
+  /** Of the file, where it is known: a file system that cannot hold it says so before the work. */
+  readonly size?: number;
+  /** Bytes that it takes at least, holes not counted: there has to be room for them. */
+  readonly allocates?: number;
 }
 
 /** A hidden name beside `path`: same file system, so that the last step is a rename. */
@@ -18,16 +23,17 @@ export function temporaryBeside(path: string): string {
 }
 
 /**
- * Writes a file that appears at `path` only once `body` resolved, its bytes are on disk and nobody
- * aborted: temporary file beside it, fsync, rename, fsync of the folder. On any failure nothing is
- * left and an older file at `path` is untouched.
+ * Writes a file that appears at `path` only after `body` has resolved without an abort and its bytes are on
+ * disk: temporary file beside it, fsync, rename, fsync of the folder. On failure nothing is left behind,
+ * and an older file at `path` is untouched.
  */
 export async function writeAtomically<T>(
   path: string,
   body: (sink: Sink) => Promise<T>,
-  { signal, overwrite = true }: AtomicOptions = {},
+  { signal, overwrite = true, size = 0, allocates = 0 }: AtomicOptions = {},
 ): Promise<T> {
   throwIfAborted(signal);
+  if (allocates > 0) await checkRoom(dirname(path), allocates, basename(path));
   const temporary = temporaryBeside(path);
   let handle: FileHandle;
   try {
@@ -38,6 +44,7 @@ export async function writeAtomically<T>(
   try {
     let result: T;
     try {
+      if (size > 0) await handle.truncate(size);
       const sink = fileSink(handle, path);
       result = await body(sink);
       await sink.finish();

@@ -15,7 +15,7 @@ export function copyBuffers(): CopyBuffers {
 
 export interface CopyOptions {
   readonly signal?: AbortSignal | undefined;
-  /** Called with the length of each piece that went to the sink. */
+  /** Called with the length of each piece that was written to the sink. */
   readonly onBytes?: ((length: number) => void) | undefined;
 }
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { setImmediate as breathe } from 'node:timers/promises';
 import { throwIfAborted } from '../errors.ts';
-import { ZEROS } from './zero.ts';
+import { zeroChunks } from './zero.ts';
 
 /** A SHA-256 as 64 lower-case hex digits. */
 export type Sha256 = string & { readonly __sha256: unique symbol };
@@ -20,22 +20,22 @@ export interface Hasher {
   readonly bytes: number;
 }
 
-/** An open file, and what to call it in messages. */
+/** An open file and its name for messages. */
 export interface OpenFile {
   readonly fd: number;
   readonly name: string;
 }
 
-/** A hasher that may be at work elsewhere: await each call before the next. Dispose of it in the end. */
+/** A hasher that may run in another thread: await each call before the next, and dispose of it. */
 export interface Hashing extends Disposable {
   /** Resolves when the chunk may be reused. */
   update(chunk: Uint8Array): Promise<void>;
   zeros(length: number): Promise<void>;
-  /** Hashes parts of files, which a thread reads itself: who hashes in the caller's thread has no such. */
+  /** Hashes parts of files that a thread reads itself; absent when hashing runs in the caller's thread. */
   readonly files?: {
     /** May resolve before the part is read. */
     add(file: OpenFile, start: number, length: number): Promise<void>;
-    /** Resolves, or throws as {@link Source.read} does, once nothing of them is needed any more. */
+    /** Resolves, or throws as {@link Source.read} does, once the files are no longer needed. */
     done(): Promise<void>;
   };
   /** Ends the hash; call once. */
@@ -54,9 +54,7 @@ export function createHasher(): Hasher {
       bytes += chunk.length;
     },
     zeros(length) {
-      for (let left = length; left > 0; left -= ZEROS.length) {
-        hash.update(left >= ZEROS.length ? ZEROS : ZEROS.subarray(0, left));
-      }
+      for (const chunk of zeroChunks(length)) hash.update(chunk);
       bytes += length;
     },
     digest: () => hash.digest('hex') as Sha256,
@@ -91,14 +89,14 @@ export function hashingHere(signal?: AbortSignal): Hashing {
   };
 }
 
-/** Of bytes that are at hand whole. */
+/** The SHA-256 of bytes in memory. */
 export function sha256Of(bytes: Uint8Array): Sha256 {
   const hasher = createHasher();
   hasher.update(bytes);
   return hasher.digest();
 }
 
-/** What names a blob: an OCI descriptor's digest and size. */
+/** Identifies a blob: an OCI descriptor's digest and size. */
 export interface BlobRef {
   readonly sha256: Sha256;
   /** Bytes. */

@@ -1,23 +1,18 @@
 import { throwIfAborted } from '../errors.ts';
 import type { Sink } from './sink.ts';
 import type { Source } from './source.ts';
-import { ZEROS } from './zero.ts';
+import { zeroChunks } from './zero.ts';
 
-/** A piece of a disk or file, in order. `bytes` belongs to the receiver until the next piece is asked for. */
+/** A piece of a disk or file, in order. `bytes` belongs to the receiver until it requests the next piece. */
 export type DiskRun =
   | { readonly kind: 'data'; readonly bytes: Uint8Array }
   | { readonly kind: 'zeros'; readonly length: number };
 
-/** For consumers that want bytes: zeros come as views of one shared buffer, so cost no memory. */
+/** Runs as plain bytes: zeros are views of one shared buffer, so they cost no memory. */
 export async function* runsToBytes(runs: AsyncIterable<DiskRun>): AsyncGenerator<Uint8Array> {
   for await (const run of runs) {
-    if (run.kind === 'data') {
-      yield run.bytes;
-      continue;
-    }
-    for (let left = run.length; left > 0; left -= ZEROS.length) {
-      yield left >= ZEROS.length ? ZEROS : ZEROS.subarray(0, left);
-    }
+    if (run.kind === 'data') yield run.bytes;
+    else yield* zeroChunks(run.length);
   }
 }
 

@@ -10,7 +10,7 @@ export interface HashFileOptions {
 }
 
 export interface HashSourceOptions extends HashFileOptions {
-  /** Does it; in this thread unless given. */
+  /** The hasher; in this thread by default. */
   readonly hashing?: Hashing | undefined;
 }
 
@@ -19,11 +19,11 @@ export async function hashFile(
   path: string,
   options: HashFileOptions = {},
 ): Promise<{ sha256: Sha256; size: number }> {
-  await using source = await openSource(path);
+  await using source = await openSource(path, options.signal);
   return { sha256: await hashSource(source, options), size: source.size };
 }
 
-/** The same of a source that is open: it may have lost its name meanwhile. */
+/** The same for an open source, whose name may be gone. */
 export async function hashSource(
   source: Source,
   { signal, onBytes, hashing = hashingHere(signal) }: HashSourceOptions = {},
@@ -32,7 +32,7 @@ export async function hashSource(
   return hashing.digest();
 }
 
-/** A part of a file as it lies there, or zeros in between. Bytes. */
+/** A data region of a file, or the zeros between two of them. Bytes. */
 export type FilePiece =
   | { readonly kind: 'stored'; readonly start: number; readonly length: number }
   | { readonly kind: 'zeros'; readonly length: number };

@@ -6,11 +6,18 @@ const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 const FALLOC_FL_KEEP_SIZE = 0x01;
 const FALLOC_FL_PUNCH_HOLE = 0x02;
+const F_DUPFD_CLOEXEC = 1030;
+const LOCK_EX = 2;
+const LOCK_NB = 4;
 const ENXIO = 6;
+const EWOULDBLOCK = 11;
 
 // null = symbols of the running process, so glibc and musl both serve.
 const self = koffi.load(null);
+const flock = self.func('int flock(int fd, int operation)');
 const lseek = self.func('int64_t lseek(int fd, int64_t offset, int whence)');
+const fcntl = self.func('int fcntl(int fd, int command, ...)');
+const exit = self.func('void _exit(int status)');
 const fallocate = self.func('int fallocate(int fd, int mode, int64_t offset, int64_t length)');
 
 /**
@@ -32,7 +39,29 @@ export function seekData(
   return { start, end: end < 0 ? size : Math.min(end, size) };
 }
 
+/** Another descriptor of the same open file, not inherited by children; -1 if none is left. */
+export function duplicate(fd: number): number {
+  return fcntl(fd, F_DUPFD_CLOEXEC, 'int', 0);
+}
+
+/**
+ * Ends the process at once. Node's `process.exit` waits for reads in its thread pool, and a read that is
+ * stuck in the kernel (a FIFO, a dead network mount) never ends.
+ */
+export function exitNow(code: number): never {
+  exit(code);
+  throw new Error('the process has ended');
+}
+
 /** Gives the blocks of a byte range back to the file system. False where it cannot punch holes. */
 export function punchHole(fd: number, offset: number, length: number): boolean {
   return fallocate(fd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, offset, length) === 0;
+}
+
+/**
+ * Takes an exclusive flock(2) on an open file, without waiting: false if somebody else has it. It ends when the file
+ * is closed, so with the process at the latest. File systems without locks let everybody have it.
+ */
+export function lockFile(fd: number): boolean {
+  return flock(fd, LOCK_EX | LOCK_NB) === 0 || koffi.errno() !== EWOULDBLOCK;
 }

@@ -3,7 +3,7 @@ import type { FileHandle } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
 import { type Hashing, hashingHere } from './digest.ts';
 import { osError } from './os-error.ts';
-import { HOLE_BLOCK, ZEROS, zeroRuns } from './zero.ts';
+import { HOLE_BLOCK, zeroChunks, zeroRuns } from './zero.ts';
 
 /**
  * Sequential output. The caller may reuse a chunk once `write` resolved, and must await each call
@@ -11,7 +11,7 @@ import { HOLE_BLOCK, ZEROS, zeroRuns } from './zero.ts';
  */
 export interface Sink {
   write(chunk: Uint8Array): Promise<void>;
-  /** `length` zero bytes: a hole where the sink can have one. */
+  /** Writes `length` zero bytes, as a hole where the sink supports holes. */
   zeros(length: number): Promise<void>;
 }
 
@@ -52,7 +52,7 @@ export function fileSink(
   };
 }
 
-/** Swallows everything; for verification, with {@link hashingSink} around it. */
+/** Discards everything; for verification, with {@link hashingSink} around it. */
 export function nullSink(): Sink {
   return { write: async () => {}, zeros: async () => {} };
 }
@@ -67,8 +67,7 @@ export function streamSink(stream: Writable): Sink {
   return {
     write,
     async zeros(length) {
-      for (let left = length; left > 0; left -= ZEROS.length) {
-        const chunk = left >= ZEROS.length ? ZEROS : ZEROS.subarray(0, left);
+      for (const chunk of zeroChunks(length)) {
         if (stream.errored) throw stream.errored;
         if (!stream.write(chunk)) await once(stream, 'drain');
       }
@@ -78,7 +77,7 @@ export function streamSink(stream: Writable): Sink {
 
 export type HashingSink = Sink & Disposable & Pick<Hashing, 'digest' | 'bytes'>;
 
-/** Passes everything on to `inner` and hashes it meanwhile. */
+/** Passes everything on to `inner` and hashes it on the way. */
 export function hashingSink(inner: Sink, hashing = hashingHere()): HashingSink {
   return {
     async write(chunk) {

@@ -2,8 +2,8 @@ import { shortRead } from './short-read.ts';
 import type { Source } from './source.ts';
 
 /**
- * `length` bytes of a source from `start`, as a source of their own. Closing it does nothing: the
- * outer one is the caller's.
+ * `length` bytes of a source from `start`, as a source. Closing it does nothing: the caller closes the
+ * outer one.
  */
 export function sliceSource(outer: Source, start: number, length: number): Source {
   if (start < 0 || length < 0 || start + length > outer.size) {

@@ -1,8 +1,8 @@
-import { readSync } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
-import { FormatError } from '../errors.ts';
+import type { FileHandle } from 'node:fs/promises';
 import { seekData } from './libc.ts';
 import { osError } from './os-error.ts';
+import { readFully } from './read-fully.ts';
+import { openRegular } from './regular.ts';
 import { shortRead } from './short-read.ts';
 
 /** A half-open byte range. */
@@ -13,15 +13,18 @@ export interface Range {
 
 /** Random access to a file whose holes are known. */
 export interface Source {
-  /** For messages: the path, or what else the bytes are. */
+  /** For messages: the path, or a description of the bytes. */
   readonly name: string;
   /** Bytes. */
   readonly size: number;
-  /** Where it is a file as it lies there: for a thread that reads it itself. */
+  /** The file descriptor if the source is a whole file, for a thread that reads it directly. */
   readonly fd?: number;
   /** Fills all of `buffer` from `position`. Throws FormatError `SHORT_READ` past the end. */
   read(buffer: Uint8Array, position: number): Promise<void>;
-  /** As `read`, blocking: for loops over the page cache in which a promise each would cost more. */
+  /**
+   * Like `read`, but blocking: for loops over the page cache, where a promise would cost more than the
+   * read.
+   */
   readSync(buffer: Uint8Array, position: number): void;
   /** The next data region at or after `position`; `undefined` if only a hole is left. */
   nextData(position: number): Range | undefined;
@@ -29,23 +32,11 @@ export interface Source {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Opens a regular file for reading. Throws IoError if the system refuses. */
-export async function openSource(path: string): Promise<Source> {
-  let handle: FileHandle;
+/** Opens a regular file for reading. Throws what {@link openRegular} throws. */
+export async function openSource(path: string, signal?: AbortSignal): Promise<Source> {
+  const handle = await openRegular(path, { signal });
   try {
-    handle = await open(path, 'r');
-  } catch (error) {
-    throw osError(error, 'open', path);
-  }
-  try {
-    const stat = await handle.stat();
-    if (!stat.isFile()) {
-      throw new FormatError(`${path} is not a regular file`, {
-        code: 'NOT_A_FILE',
-        context: { path },
-      });
-    }
-    return fileSource(handle, path, stat.size);
+    return fileSource(handle, path, (await handle.stat()).size);
   } catch (error) {
     await handle.close();
     throw osError(error, 'open', path);
@@ -57,7 +48,7 @@ function fileSource(handle: FileHandle, path: string, size: number): Source {
   const checkRange = (length: number, position: number) => {
     if (position < 0 || position + length > size) throw shortRead(path, size, position, length);
   };
-  // Neighbouring calls mostly ask for the same region: remember the last answer.
+  // Consecutive calls usually ask for the same region, so the last answer is kept.
   let known: { from: number; range: Range | undefined } | undefined;
   return {
     name: path,
@@ -78,16 +69,7 @@ function fileSource(handle: FileHandle, path: string, size: number): Source {
     },
     readSync(buffer, position) {
       checkRange(buffer.length, position);
-      for (let done = 0; done < buffer.length; ) {
-        let bytesRead: number;
-        try {
-          bytesRead = readSync(handle.fd, buffer, done, buffer.length - done, position + done);
-        } catch (error) {
-          throw osError(error, 'read', path);
-        }
-        if (bytesRead === 0) throw shortRead(path, position + done, position, buffer.length);
-        done += bytesRead;
-      }
+      readFully(handle.fd, path, buffer, position);
     },
     nextData(position) {
       if (

@@ -1,9 +1,16 @@
 /** A read-only megabyte of zeros, for hashing and comparing. */
 export const ZEROS: Buffer = Buffer.alloc(1 << 20);
 
+/** `length` zero bytes, as views of {@link ZEROS}. */
+export function* zeroChunks(length: number): Generator<Buffer> {
+  for (let left = length; left > 0; left -= ZEROS.length) {
+    yield left >= ZEROS.length ? ZEROS : ZEROS.subarray(0, left);
+  }
+}
+
 /** True if `chunk[start, end)` is all zero bytes; memcmp speed. */
 export function isZero(chunk: Uint8Array, start = 0, end = chunk.length): boolean {
-  // Most data betrays itself in its first byte; spare it the call.
+  // Most data differs in its first byte; skip the call then.
   if (start < end && chunk[start] !== 0) return false;
   const buffer = asBuffer(chunk);
   for (let at = start; at < end; at += ZEROS.length) {

@@ -1,5 +1,5 @@
 /**
- * The one spelling of a value: object keys in code unit order, no white space, so that equal values
+ * The canonical form of a value: object keys in code unit order, no white space, so that equal values
  * are equal bytes and hash alike (the subset of RFC 8785 that covers strings and safe integers).
  * Members that are `undefined` are left out.
  */
@@ -7,7 +7,7 @@ export function canonicalJson(value: unknown): Buffer {
   return Buffer.from(stringify(value), 'utf8');
 }
 
-/** Throws TypeError for what has no one spelling: fractions, `undefined` in lists, class instances. */
+/** Throws TypeError for values without a canonical form: fractions, `undefined` in lists, class instances. */
 function stringify(value: unknown): string {
   if (value === null || typeof value === 'boolean') return String(value);
   if (typeof value === 'string') return JSON.stringify(value);

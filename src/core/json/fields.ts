@@ -21,7 +21,7 @@ export const nameField = v.pipe(
 
 export const FILE_NAME = /^[A-Za-z0-9][A-Za-z0-9._+~^:@=,-]{0,254}$/;
 
-/** A bare file name: no folder, not hidden, nothing a shell or a terminal would trip over. */
+/** A bare file name: no folder, not hidden, only characters that are safe in shells and terminals. */
 export const fileNameField = v.pipe(
   v.string(),
   v.regex(FILE_NAME, 'expected a plain file name without folders'),
@@ -36,7 +36,7 @@ export function textField(max: number) {
   );
 }
 
-/** A size in bytes: up to 1 EiB would overflow, so the limit is 64 TiB. */
+/** A size in bytes, limited to keep sums of sizes within safe integers. */
 export const sizeField = v.pipe(
   v.number(),
   v.safeInteger('expected a whole number'),

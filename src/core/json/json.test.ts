@@ -11,7 +11,7 @@ test('canonical JSON sorts keys at every depth and has no white space', () => {
   expect(canonicalJson(value).toString()).toBe('{"a":"é\\"\\n","b":[{"a":null,"z":1}]}');
 });
 
-test('canonical JSON refuses what has no one spelling', () => {
+test('canonical JSON refuses values without a canonical form', () => {
   for (const value of [0.5, 2 ** 60, Number.NaN, undefined, [undefined], new Date(), () => 1]) {
     expect(() => canonicalJson(value)).toThrow(TypeError);
   }
@@ -32,7 +32,7 @@ test('canonical JSON is stable under parsing and under the order of keys', () =>
   );
 });
 
-test('a JSON path quotes what is no identifier', () => {
+test('a JSON path quotes keys that are not identifiers', () => {
   expect(jsonPath(['architectures', 'x86_64', 'raw.xz', 'sha-256', 3])).toBe(
     '$.architectures.x86_64["raw.xz"]["sha-256"][3]',
   );

@@ -2,9 +2,9 @@ import * as v from 'valibot';
 import { FormatError } from '../errors.ts';
 
 export interface ParseOptions {
-  /** What the document is, for messages: `stream JSON`, `recipe manifest`… */
+  /** The kind of document, for messages: `stream JSON`, `recipe manifest`… */
   readonly what: string;
-  /** Where it came from: a path or a digest. */
+  /** Its origin: a path or a digest. */
   readonly source: string;
   /** Whether errors must not quote it. */
   readonly secret?: boolean;
@@ -43,7 +43,7 @@ export function parseJson<S extends AnySchema>(
   });
 }
 
-/** `$.a[0]["b.c"]`; keys that are no identifiers are quoted, so that the path is unambiguous. */
+/** `$.a[0]["b.c"]`; keys that are not identifiers are quoted, so that the path is unambiguous. */
 export function jsonPath(keys: readonly unknown[]): string {
   let path = '$';
   for (const key of keys) {

@@ -1,7 +1,7 @@
 import type { Arch } from '../arch.ts';
 
 /**
- * Progress as data. The library reports, the CLI draws (TTY bars, plain lines, or `--json` events).
+ * Progress as data. The library reports it, the CLI draws it (TTY bars, plain lines, or `--json` events).
  */
 export type Phase =
   | 'fetch'
@@ -20,11 +20,11 @@ export type Phase =
   | 'patch'
   | 'verify';
 
-/** Whom an event is about. */
+/** The subject of an event. */
 interface Subject {
   /** An artifact such as `qemu`, a base, or the engine's `x86_64 vm`. */
   readonly subject: string;
-  /** Set where a run has several: the same subjects come up in each. */
+  /** Set if a run has several, because each of them has the same subjects. */
   readonly architecture?: Arch;
 }
 
@@ -38,15 +38,15 @@ export type ProgressEvent =
       readonly done: number;
       readonly total?: number;
     })
-  /** Something the user should read, e.g. that KVM died and TCG took over. */
+  /** A note for the user, e.g. that KVM failed and TCG is used instead. */
   | (Subject & { readonly type: 'note'; readonly message: string })
   | (Subject & { readonly type: 'done'; readonly seconds: number })
-  /** `architecture` has failed while others go on: no more will come of its subjects. */
+  /** `subject` has failed while others go on. If it is an architecture, so have all of its subjects. */
   | (Subject & { readonly type: 'failed'; readonly message: string });
 
 export type Progress = (event: ProgressEvent) => void;
 
-/** Tells the architecture with each event, if there is more than one in the run. */
+/** Adds the architecture to each event, if the run has more than one. */
 export function forArch(progress: Progress, architecture: Arch, several: boolean): Progress {
   return several ? (event) => progress({ ...event, architecture }) : progress;
 }

@@ -26,3 +26,12 @@ export async function step<T>(
   progress({ type: 'done', subject, seconds });
   return { result, seconds };
 }
+
+/** Like {@link step}, for callers that need only the result. */
+export async function inPhase<T>(
+  progress: Progress,
+  what: Step,
+  body: (onBytes: (done: number) => void) => Promise<T>,
+): Promise<T> {
+  return (await step(progress, what, body)).result;
+}

@@ -1,6 +1,6 @@
 const UNITS = ['KiB', 'MiB', 'GiB', 'TiB'] as const;
 
-/** `3,932 B`, `76.3 KiB`, `16.0 GiB`: exact while exact is short. */
+/** `3,932 B`, `76.3 KiB`, `16.0 GiB`: exact while that is short. */
 export function formatBytes(bytes: number): string {
   if (bytes < 10_000) return `${bytes.toLocaleString('en-US')} B`;
   let value = bytes;

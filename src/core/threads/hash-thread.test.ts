@@ -64,7 +64,7 @@ test('zeros stop for a signal', async () => {
   await expect(hashing.zeros(2 ** 40)).rejects.toMatchObject({ code: 'CANCELLED' });
 });
 
-test('whoever waits hears of the end of the threads', async () => {
+test('pending calls fail when the threads end', async () => {
   const threads = hashThreads(1);
   using hashing = threads.hashing();
   const waiting = expect(hashing.zeros(2 ** 40)).rejects.toThrow('hash worker ended');
@@ -97,7 +97,7 @@ describe('a file that the thread reads', () => {
     expect(told).toEqual(told.toSorted((a, b) => a - b));
   });
 
-  test('a source that is no file goes through the caller', async () => {
+  test('a source that is not a file is read by the caller', async () => {
     await using threads = hashThreads(1);
     const source = memorySource(bytes.subarray(0, (6 << 20) + 5));
     using hashing = threads.hashing();

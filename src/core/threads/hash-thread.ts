@@ -1,9 +1,8 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { throwIfAborted } from '../errors.ts';
-import type { Hashing, OpenFile, Sha256 } from '../io/digest.ts';
-import { osError } from '../io/os-error.ts';
-import { shortRead } from '../io/short-read.ts';
+import type { Hashing, Sha256 } from '../io/digest.ts';
+import { type Failure, fromFailure } from './failure.ts';
 
 /** Bytes that go to a thread at once. */
 export const HASH_SLOT = 512 << 10;
@@ -13,19 +12,20 @@ const SLOTS = 4;
 const ZERO_STRIDE = 32 << 20;
 /** Bytes of a file that it reads and hashes between two messages. */
 const FILE_STRIDE = 4 << 20;
-/** More would wait for whoever reads the data. */
+/** More threads would wait for the data. */
 const MAX_THREADS = 4;
 
 export type HashRequest =
   | { readonly kind: 'open'; readonly id: number; readonly slots: SharedArrayBuffer }
   | { readonly kind: 'data'; readonly id: number; readonly slot: number; readonly length: number }
   | { readonly kind: 'zeros'; readonly id: number; readonly slot: number; readonly length: number }
-  /** The slot is the thread's to read into. */
+  /** The thread reads into the slot. */
   | {
       readonly kind: 'file';
       readonly id: number;
       readonly slot: number;
       readonly fd: number;
+      readonly name: string;
       readonly start: number;
       readonly length: number;
     }
@@ -33,20 +33,10 @@ export type HashRequest =
   | { readonly kind: 'close'; readonly id: number };
 
 export type HashReply =
-  | { readonly id: number; readonly free: number; readonly unread?: Unread }
+  | { readonly id: number; readonly free: number; readonly unread?: Failure }
   | { readonly id: number; readonly sha256: Sha256 };
 
-/** Why a part of a file could not be read. */
-export interface Unread {
-  readonly start: number;
-  readonly length: number;
-  /** Where the file ends, if that is why. */
-  readonly end?: number;
-  readonly message: string;
-  readonly errno: string | undefined;
-}
-
-/** Threads that hash, so that the caller's can do something else. They start with the first hashing. */
+/** Threads that hash, so that the caller's thread is free. They start on first use. */
 export interface HashThreads {
   hashing(signal?: AbortSignal): Hashing;
   [Symbol.asyncDispose](): Promise<void>;
@@ -86,14 +76,12 @@ function openStream(lane: Lane, id: number, signal: AbortSignal | undefined): Ha
   const memory = new SharedArrayBuffer(SLOTS * HASH_SLOT);
   const slots = new Uint8Array(memory);
   const free = Array.from({ length: SLOTS }, (_, slot) => slot);
-  /** The slot in filling, and how full it is. */
+  /** The slot that is being filled, and its fill level. */
   let current: number | undefined;
   let filled = 0;
   let bytes = 0;
   let wake: { resolve(): void; reject(error: Error): void } | undefined;
-  let unread: { readonly why: Unread; readonly file: OpenFile } | undefined;
-  /** The one that was added last. */
-  let reading: OpenFile | undefined;
+  let unread: Failure | undefined;
   let sha256: Sha256 | undefined;
 
   const post = (request: HashRequest) => {
@@ -104,7 +92,7 @@ function openStream(lane: Lane, id: number, signal: AbortSignal | undefined): Ha
     receive(reply) {
       if ('free' in reply) {
         free.push(reply.free);
-        if (reply.unread && reading) unread ??= { why: reply.unread, file: reading };
+        unread ??= reply.unread;
       } else sha256 = reply.sha256;
       wake?.resolve();
     },
@@ -113,7 +101,7 @@ function openStream(lane: Lane, id: number, signal: AbortSignal | undefined): Ha
   lane.worker.ref();
   post({ kind: 'open', id, slots: memory });
 
-  /** Until the thread answers something. */
+  /** Waits for the thread's next answer. */
   const answer = () =>
     new Promise<void>((resolve, reject) => {
       if (lane.failed) reject(lane.failed);
@@ -157,14 +145,14 @@ function openStream(lane: Lane, id: number, signal: AbortSignal | undefined): Ha
       }
     },
     files: {
-      async add(file, start, length) {
+      async add({ fd, name }, start, length) {
+        const openFile = { fd, name };
         flush();
-        reading = file;
         for (let at = start; at < start + length; ) {
           throwIfAborted(signal);
-          if (unread) return; // told by `done`
+          if (unread) return; // `done` reports it
           const part = Math.min(start + length - at, FILE_STRIDE);
-          post({ kind: 'file', id, slot: await freeSlot(), fd: file.fd, start: at, length: part });
+          post({ kind: 'file', id, slot: await freeSlot(), ...openFile, start: at, length: part });
           bytes += part;
           at += part;
         }
@@ -172,7 +160,7 @@ function openStream(lane: Lane, id: number, signal: AbortSignal | undefined): Ha
       async done() {
         flush();
         while (free.length < SLOTS) await answer();
-        if (unread) throw unreadError(unread.why, unread.file);
+        if (unread) throw fromFailure(unread);
       },
     },
     async digest() {
@@ -190,11 +178,6 @@ function openStream(lane: Lane, id: number, signal: AbortSignal | undefined): Ha
       return bytes;
     },
   };
-}
-
-function unreadError({ start, length, end, message, errno }: Unread, { name }: OpenFile): unknown {
-  if (end !== undefined) return shortRead(name, end, start, length);
-  return osError(Object.assign(new Error(message), { code: errno }), 'read', name);
 }
 
 /** Beside this file, `.ts` in the sources and `.js` once built. */

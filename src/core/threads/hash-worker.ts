@@ -1,9 +1,10 @@
-import { readSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import { createHasher, type Hasher } from '../io/digest.ts';
-import { HASH_SLOT, type HashReply, type HashRequest, type Unread } from './hash-thread.ts';
+import { readFully } from '../io/read-fully.ts';
+import { type Failure, toFailure } from './failure.ts';
+import { HASH_SLOT, type HashReply, type HashRequest } from './hash-thread.ts';
 
-/** The entry of a thread that hashes what {@link hashThreads} tells it. */
+/** The entry point of a thread that hashes for {@link hashThreads}. */
 const port = parentPort;
 if (port === null) throw new TypeError('hash-worker.ts runs in a worker thread only');
 
@@ -42,23 +43,22 @@ port.on('message', (request: HashRequest) => {
   }
 });
 
+/** Hashes a part of a file; returns why it could not be read. */
 function hashFile(
-  { fd, start, length }: Extract<HashRequest, { kind: 'file' }>,
+  { fd, name, start, length }: Extract<HashRequest, { kind: 'file' }>,
   buffer: Uint8Array,
   hasher: Hasher,
-): Unread | undefined {
+): Failure | undefined {
   const end = start + length;
-  for (let at = start; at < end; ) {
-    let got: number;
-    try {
-      got = readSync(fd, buffer, 0, Math.min(buffer.length, end - at), at);
-    } catch (error) {
-      const { message, code: errno } = error as NodeJS.ErrnoException;
-      return { start: at, length: end - at, message, errno };
+  try {
+    for (let at = start; at < end; ) {
+      const part = buffer.subarray(0, Math.min(buffer.length, end - at));
+      readFully(fd, name, part, at);
+      hasher.update(part);
+      at += part.length;
     }
-    if (got === 0) return { start: at, length: end - at, end: at, message: '', errno: undefined };
-    hasher.update(buffer.subarray(0, got));
-    at += got;
+    return undefined;
+  } catch (error) {
+    return toFailure(error);
   }
-  return undefined;
 }

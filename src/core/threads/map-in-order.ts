@@ -1,6 +1,6 @@
 /**
- * Maps `items` with up to `depth` results under way, and yields the results in the order of the
- * items: the bound on memory and the determinism of all that runs on a pool.
+ * Maps `items` with up to `depth` results in progress, and yields the results in the order of the items.
+ * This bounds memory and keeps everything that runs on a pool deterministic.
  */
 export async function* mapInOrder<I, O>(
   items: Iterable<I> | AsyncIterable<I>,
@@ -18,7 +18,7 @@ export async function* mapInOrder<I, O>(
     }
     for (let first = queue.shift(); first; first = queue.shift()) yield await first;
   } finally {
-    // After a failure, let go only when nothing is under way any more.
+    // After a failure, return only when nothing is in progress any more.
     await Promise.allSettled(queue);
   }
 }

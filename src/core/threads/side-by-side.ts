@@ -1,13 +1,13 @@
-/** How one of several went. */
+/** The outcome of one of several. */
 export type Settled<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly error: unknown };
 
 /**
- * Runs `body` for every item, at most `jobs` at a time, starting them in their order. One's failure
- * stops no other; resolves, when all have ended, to how each went, in the order of the items, and
- * never rejects. Cancelling is the bodies' business. `earlier` resolves when all items before this
- * one have ended, in whatever way: for what has to happen in order.
+ * Runs `body` for every item, at most `jobs` at a time, starting them in their order. A failure does not
+ * stop the others. Never rejects: resolves, when all have ended, to the outcomes in the order of the items.
+ * The bodies handle cancelling. `earlier` resolves when all items before this one have ended, for work that
+ * must happen in order.
  */
 export async function sideBySide<T, R>(
   items: readonly T[],

@@ -1,4 +1,4 @@
-/** The little that we need of an API whose types TypeScript has in its DOM library only. */
+/** The part that we need of an API whose types TypeScript has only in its DOM library. */
 interface WebAssemblyApi {
   compile(bytes: Uint8Array): Promise<object>;
   /** Compiles, blocking. */

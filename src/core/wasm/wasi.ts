@@ -1,6 +1,6 @@
 /**
- * As much of WASI (wasi_snapshot_preview1) as the runtimes of Go and Rust ask for: no files, no arguments, and
- * neither the time nor chance, since results must depend on nothing else than the input.
+ * The part of WASI (wasi_snapshot_preview1) that the runtimes of Go and Rust need: no files, no arguments,
+ * no real time and no randomness, since results must depend only on the input.
  */
 interface Memory {
   readonly buffer: ArrayBuffer;
@@ -8,12 +8,12 @@ interface Memory {
 
 const SUCCESS = 0;
 const EBADF = 8;
-/** Nanoseconds that go by between two looks at the clock. */
+/** Nanoseconds by which the clock advances with each reading. */
 const TICK = 1_000_000n;
 
 export function wasi(): {
   readonly imports: object;
-  /** To be called before anything of the module is. */
+  /** Must be called before any function of the module. */
   bind(memory: Memory): void;
 } {
   let memory: Memory | undefined;
@@ -43,7 +43,7 @@ export function wasi(): {
       return SUCCESS;
     },
     sched_yield: () => SUCCESS,
-    /** Sleeping: the clock has gone on when it is looked at. */
+    /** Sleeping returns at once, because each reading advances the clock. */
     poll_oneoff(_subscriptions: number, _events: number, _count: number, ready: number) {
       view().setUint32(ready, 1, true);
       return SUCCESS;

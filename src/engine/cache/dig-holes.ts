@@ -8,9 +8,9 @@ const BLOCK = 4096;
 const WORTH = 64 << 10;
 
 /**
- * A sink for the very bytes that `handle` holds, in order: gives the blocks of zero runs back to the
- * file system while the caller reads the file for another reason (its SHA-256), so that digging costs
- * no read of its own. Where the file system cannot punch holes it does nothing.
+ * A sink that must receive the bytes of `handle` in order: it frees the blocks of zero runs while the
+ * caller reads the file anyway for its SHA-256, so punching holes costs no extra read. Does nothing where
+ * the file system cannot punch holes.
  */
 export function holeDigger(handle: FileHandle): Sink {
   let position = 0;

@@ -28,13 +28,13 @@ async function newestChange(dir: string): Promise<number> {
 export interface KeptFile {
   readonly name: string;
   readonly path: string;
-  /** What it takes on disk. */
+  /** Allocated bytes on disk. */
   readonly bytes: number;
-  /** Time of the last use, as its user has set it. */
+  /** Time of the last use, which the reader sets. */
   readonly used: number;
 }
 
-/** Files of a folder whose names are of `pattern`, those first that were not used longest. */
+/** Files of a folder whose names match `pattern`, least recently used first. */
 export async function byLastUse(folder: string, pattern: RegExp): Promise<KeptFile[]> {
   const files: KeptFile[] = [];
   for (const name of await readdir(folder)) {
@@ -47,8 +47,8 @@ export async function byLastUse(folder: string, pattern: RegExp): Promise<KeptFi
 }
 
 /**
- * Unlinks least recently used disks until those left take at most `maxBytes` of the file system. The
- * disk called `newest` goes last: its user has it open, and without room for it nothing is kept.
+ * Unlinks least recently used disks until the rest take at most `maxBytes` of the file system. The disk
+ * named `newest` goes last, because it is open for use; if even that is too large, nothing is kept.
  */
 export async function trim(disks: string, maxBytes: number, newest: string): Promise<void> {
   const files = await byLastUse(disks, /^[0-9a-f]{64}\.raw$/);

@@ -127,7 +127,7 @@ test('a folder that cannot be used is an IoError', async () => {
   await rm(file);
 });
 
-test('all who ask at once share one scratch folder, which goes', async () => {
+test('concurrent calls share one scratch folder, which is removed', async () => {
   await using folder = await temporaryFolder();
   {
     await using cache = await openMetalCache({ dir: folder.path, maxBytes: MIB });

@@ -1,10 +1,12 @@
-import { mkdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import * as v from 'valibot';
 import type { MetalVariant } from '../../../images/platforms.ts';
+import { throwIfAborted } from '../../core/errors.ts';
 import { writeAtomically } from '../../core/io/atomic.ts';
 import type { BlobRef, Sha256 } from '../../core/io/digest.ts';
+import { makeFolder } from '../../core/io/folders.ts';
 import { hashSource } from '../../core/io/hash-file.ts';
+import { readWhole } from '../../core/io/regular.ts';
 import { closeAll } from '../../core/io/source.ts';
 import { canonicalJson } from '../../core/json/canonical.ts';
 import { sha256Field, textField } from '../../core/json/fields.ts';
@@ -17,17 +19,19 @@ import type { MetalCache } from './metal-cache.ts';
 import { type MetalSources, regenerate } from './regenerate.ts';
 
 /**
- * Which ISO an engine has really unpacked, and into what: `<dir>/runs/<SHA-256 of the ISO>.json`.
+ * Records which ISO an engine has actually unpacked, and into which disks: `<dir>/runs/<SHA-256 of the
+ * ISO>.json`.
  *
- * A bundle rests on a real run of the very ISO, not on a disk that merely has the right hash. The
- * record lets a second `dehydrate` of the same ISO rest on the first one's run; the disks are hashed
- * again all the same.
+ * A bundle is based on an actual run of its ISO, not on a disk that merely has the right hash. The record
+ * lets a second `dehydrate` of the same ISO reuse the first one's run; the disks are still hashed again.
  */
 const runSchema = v.object({
   engine: v.picklist(['qemu', 'native', 'both']),
   detail: textField(1024),
   disks: v.record(v.picklist(['metal', 'metal4k']), sha256Field),
 });
+
+const MAX_RECORD = 64 << 10;
 
 const pathOf = (cache: MetalCache, iso: Sha256) => join(cache.dir, 'runs', `${iso}.json`);
 
@@ -38,8 +42,8 @@ export interface DisksOptions extends RecallOptions {
 }
 
 /**
- * The disks of an ISO by its engine, unless the cache holds what such an engine has made of this very
- * ISO before. The sources are the caller's to close. Throws what {@link regenerate} throws.
+ * The disks of an ISO, from the cache if an equivalent engine has made them from this ISO before, otherwise
+ * from the engine. The caller closes the sources. Throws what {@link regenerate} throws.
  */
 export async function disksOf(
   iso: { readonly live: LiveIso; readonly sha256: Sha256 },
@@ -62,22 +66,22 @@ export async function rememberRun(
 ): Promise<void> {
   const disks = Object.fromEntries([...wanted].map(([variant, { sha256 }]) => [variant, sha256]));
   const path = pathOf(cache, iso);
-  await mkdir(dirname(path), { recursive: true });
+  await makeFolder(dirname(path));
   await writeAtomically(path, (sink) =>
     sink.write(canonicalJson({ engine, detail: detail.slice(0, 1024), disks })),
   );
 }
 
 export interface RecallOptions {
-  /** The one that would do it now. */
+  /** The engine that would run now. */
   readonly engine: MetalEngine;
   readonly signal?: AbortSignal | undefined;
   readonly progress: Progress;
 }
 
 /**
- * The disks of an earlier run of this ISO, each proved by a fresh read; undefined if there was none
- * by an engine like the one that is asked for, or if a disk has left the cache or rotted there.
+ * The disks of an earlier run of this ISO, each proved by a fresh read; undefined if no equivalent engine
+ * has run, or if a disk is no longer in the cache or is corrupted.
  */
 export async function recallRun(
   cache: MetalCache,
@@ -86,7 +90,10 @@ export async function recallRun(
   { engine, signal, progress }: RecallOptions,
 ): Promise<{ sources: MetalSources; report: EngineReport } | undefined> {
   const path = pathOf(cache, iso);
-  const bytes = await readFile(path).catch(() => undefined);
+  const bytes = await readWhole(path, { limit: MAX_RECORD, what: 'record of a run', signal }).catch(
+    () => undefined,
+  );
+  throwIfAborted(signal);
   if (bytes === undefined) return undefined;
   const run = parseRun(bytes, path);
   if (run === undefined || !serves(run.engine, engine.name)) return undefined;
@@ -118,7 +125,7 @@ export async function recallRun(
   return undefined;
 }
 
-/** Whether a run by one engine is what a user asks for who has chosen another. */
+/** Whether a run of the engine `done` satisfies a user who chose `wanted`. */
 function serves(done: EngineReport['engine'], wanted: MetalEngine['name']): boolean {
   switch (wanted) {
     case 'both':
@@ -132,7 +139,7 @@ function serves(done: EngineReport['engine'], wanted: MetalEngine['name']): bool
   }
 }
 
-/** A record of another version, or a damaged one, is no record. */
+/** A damaged record, or one of another version, is ignored. */
 function parseRun(bytes: Uint8Array, path: string) {
   try {
     return parseJson(bytes, runSchema, { what: 'record of a run', source: path });

@@ -4,6 +4,7 @@ import { IntegrityError, UnsupportedError } from '../../core/errors.ts';
 import type { BlobRef } from '../../core/io/digest.ts';
 import type { Source } from '../../core/io/source.ts';
 import { closeAll } from '../../core/io/source.ts';
+import { checkRoom, checkSize } from '../../core/plausible.ts';
 import type { Progress } from '../../core/progress/progress.ts';
 import { step } from '../../core/progress/step.ts';
 import type { LiveIso, OsmetEntry } from '../../formats/iso/live-iso.ts';
@@ -27,16 +28,15 @@ export function osmetOf(iso: LiveIso, variant: MetalVariant): OsmetEntry {
     throw new UnsupportedError(`the ISO has no ${variant} osmet`, {
       code: 'ISO_NO_OSMET',
       context: { iso: iso.path, osmets: iso.osmets.map(({ name }) => name).join(', ') || 'none' },
-      hint: 'use a live ISO with osmet files, as Fedora CoreOS and RHCOS ship them',
+      hint: 'use a live ISO with osmet files, such as those of Fedora CoreOS and RHCOS',
     });
   }
   return osmet;
 }
 
 /**
- * Runs the engine once for all `wanted` disks, has each proved and hands them to the cache.
- * The returned sources are the caller's to close. Throws IntegrityError `OSMET_DIFFERS` if the ISO
- * does not promise the disk that is wanted.
+ * Runs the engine once for all `wanted` disks, proves each and moves it into the cache. The caller closes
+ * the returned sources. Throws IntegrityError `OSMET_DIFFERS` if the ISO's osmet is for another disk.
  */
 export async function regenerate(
   wanted: ReadonlyMap<MetalVariant, BlobRef>,
@@ -52,8 +52,11 @@ export async function regenerate(
         hint: 'use the ISO that the bundle was made from',
       });
     }
+    checkSize(`the ${variant} disk of the ISO`, osmet.diskSize);
     return { variant, base, osmet, output: join(scratch, `${iso.arch}-${variant}.raw`) };
   });
+  const mapped = disks.reduce((sum, { osmet }) => sum + osmet.mappedBytes, 0);
+  await checkRoom(scratch, mapped, disks.map(({ variant }) => `the ${variant} disk`).join(' and '));
   const report = await engine.regenerate({
     iso,
     disks: disks.map(({ osmet, output }) => ({ osmet, output })),

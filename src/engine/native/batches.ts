@@ -6,8 +6,8 @@ const MAX_SPAN = 1 << 20;
 const MAX_LENGTH = 4 << 20;
 
 /**
- * Groups units that follow each other in the image, so that a thread reads them in one go. The groups
- * come in the order of the disk, so that hashing finds something to do from early on.
+ * Groups adjacent units of the image, so that a thread reads them at once. The groups come in the order of
+ * the disk, so that hashing can start early.
  */
 export function batches(units: readonly PlannedUnit[]): PlannedUnit[][] {
   const all: PlannedUnit[][] = [];

@@ -1,8 +1,8 @@
 import { seekData } from '../../core/io/libc.ts';
 
 /**
- * Where a file has data within `[from, to)`: start and end of each region, in order. Asked in the main
- * thread: a thread that is ended while it loads the binding to lseek(2) takes the process along.
+ * Where a file has data within `[from, to)`: start and end of each region, in order. Called in the main
+ * thread, because terminating a worker thread that is loading the lseek(2) binding crashes the process.
  */
 export function dataRanges(fd: number, from: number, to: number): Float64Array {
   const bounds: number[] = [];

@@ -3,7 +3,7 @@ import { IntegrityError, UsageError } from '../../core/errors.ts';
 import type { Sha256 } from '../../core/io/digest.ts';
 import { openSource } from '../../core/io/source.ts';
 import { silent } from '../../core/progress/progress.ts';
-import { readOsmet } from '../../formats/iso/osmet.ts';
+import { osmetOf } from '../../formats/iso/rootfs.ts';
 import { openRootFiles } from '../../formats/rootfs/index.ts';
 import type { EngineReport, MetalDisk, MetalEngine, RegenerateRequest } from '../engine.ts';
 import { createOutputs } from '../outputs.ts';
@@ -17,11 +17,11 @@ export interface NativeEngineOptions {
 }
 
 /**
- * The engine without a virtual machine: reads the osmets and the root image where they lie in the ISO
- * and puts the disks together. Needs no other program. Errors: {@link FormatError} (what of the ISO is
- * damaged, and where), {@link UnsupportedError} (a layout that only the ISO's own programs know),
- * {@link IntegrityError} `OSMET_DIGEST`, {@link IoError}, {@link CancelledError}. Outputs exist only
- * after success.
+ * The engine without a virtual machine: reads the osmets and the root image in place in the ISO and
+ * assembles the disks. Needs no other program. Errors: {@link FormatError} (which part of the ISO is
+ * damaged), {@link UnsupportedError} (a layout that only the ISO's own programs understand), {@link
+ * IntegrityError} `OSMET_DIGEST`, {@link IoError}, {@link CancelledError}. Outputs exist only after
+ * success.
  */
 export function createNativeEngine(options: NativeEngineOptions = {}): MetalEngine {
   return { name: 'native', regenerate: (request) => regenerate(options, request) };
@@ -37,12 +37,8 @@ async function regenerate(
   const disks = request.disks.map((disk) => ({ ...disk, output: resolve(disk.output) }));
   if (disks.length === 0) throw new UsageError('no disk to regenerate', { code: 'NO_DISKS' });
   phases.enter('read');
-  await using source = await openSource(iso.path);
-  const osmets = await Promise.all(
-    disks.map(({ osmet: { offset: start, length, name } }) =>
-      readOsmet(source, { start, length, name, signal }),
-    ),
-  );
+  await using source = await openSource(iso.path, signal);
+  const osmets = await Promise.all(disks.map(({ osmet }) => osmetOf(source, osmet, signal)));
   await using outputs = await createOutputs(disks);
   const diskBytes = disks.reduce((sum, { osmet }) => sum + osmet.diskSize, 0);
   let written = false;

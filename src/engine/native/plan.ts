@@ -12,9 +12,9 @@ export interface Copy {
   readonly diskOffset: number;
 }
 
-/** A unit of the root image and all that is to be taken out of it. */
+/** A unit of the root image and all pieces that are needed from it. */
 export interface PlannedUnit extends Unit {
-  // Change while more files are found to share the unit.
+  // These change as more files turn out to share the unit.
   length: number;
   exact: boolean;
   partial: boolean;
@@ -23,7 +23,7 @@ export interface PlannedUnit extends Unit {
   readonly copies: Copy[];
 }
 
-/** A mapping of one of the disks, on its way to the copies that make it. */
+/** A mapping of one of the disks, before it is split into copies. */
 interface MappingRef {
   readonly object: string;
   readonly disk: number;
@@ -39,11 +39,11 @@ const MAX_COPIES = 2_000_000;
 const BREATH = 512;
 
 /**
- * Finds for each mapped extent where its bytes lie in the root image, so that each unit of the image
- * has to be unpacked once only, for all disks. Units come in the order of the image.
+ * Finds the bytes of each mapped extent in the root image, so that each unit of the image is unpacked only
+ * once for all disks. Units come in the order of the image.
  *
- * @throws FormatError `OBJECT_MISSING`, or what is wrong with the image; UnsupportedError
- *   `ROOT_NO_REPO`, `OSMET_TOO_LARGE`.
+ * @throws FormatError `OBJECT_MISSING`, or another for a malformed image; UnsupportedError `ROOT_NO_REPO`,
+ * `OSMET_TOO_LARGE`.
  */
 export async function planUnits(
   root: RootFiles,
@@ -63,7 +63,7 @@ export async function planUnits(
     const path = `ostree/repo/objects/${object.slice(0, 2)}/${object.slice(2)}.file`;
     const file = root.find(path);
     if (file === undefined) throw objectMissing(root, object, path);
-    // All extents of the object, in whatever disk they are.
+    // All extents of the object, on any disk.
     for (; refs[i]?.object === object; i++) {
       const ref = refs[i];
       if (ref === undefined) break;
@@ -88,7 +88,8 @@ export async function planUnits(
   return [...units.values()].sort((a, b) => a.offset - b.offset);
 }
 
-function unitOf(units: Map<number, PlannedUnit>, unit: Unit, object: string): PlannedUnit {
+/** The unit of a plan, made on first use; throws FormatError `ROOT_BLOCK` if files disagree about it. */
+export function unitOf(units: Map<number, PlannedUnit>, unit: Unit, object: string): PlannedUnit {
   const known = units.get(unit.offset);
   if (known === undefined) {
     const planned = { ...unit, partial: unit.partial ?? false, object, copies: [] };
@@ -97,7 +98,7 @@ function unitOf(units: Map<number, PlannedUnit>, unit: Unit, object: string): Pl
   }
   if (known.stored === unit.stored && known.codec === unit.codec) {
     if (known.length === unit.length) return known;
-    // One refers to a part of what the other one has.
+    // One refers to a part of the other's unit.
     if (known.partial || unit.partial) {
       known.length = Math.max(known.length, unit.length);
       known.exact = false;
@@ -105,7 +106,7 @@ function unitOf(units: Map<number, PlannedUnit>, unit: Unit, object: string): Pl
       return known;
     }
   }
-  // The same stored bytes cannot unpack to two things.
+  // The same stored bytes cannot unpack to different data.
   throw new FormatError('two files of the root image disagree about a block', {
     code: 'ROOT_BLOCK',
     context: { offset: unit.offset, first: known.object, second: object },
@@ -141,7 +142,7 @@ function objectMissing(root: RootFiles, object: string, path: string): Error {
 }
 
 function tooLarge(): UnsupportedError {
-  return new UnsupportedError('the disks are in more pieces than the native engine takes', {
+  return new UnsupportedError('the disks are in too many pieces for the native engine', {
     code: 'OSMET_TOO_LARGE',
     context: { limit: MAX_COPIES },
     hint: 'use the qemu engine',

@@ -1,12 +1,12 @@
 import type { PlannedUnit } from './plan.ts';
 
-/** How far each disk is complete from its start: what may be hashed. */
+/** How far each disk is complete from its start, and so may be hashed. */
 export interface Watermark {
-  /** All that was taken out of `units` is written. */
+  /** All pieces of `units` are written. */
   unpacked(units: readonly PlannedUnit[]): void;
   /** Everything unmapped in front of `upTo` of a disk is written. */
   filled(disk: number, upTo: number): void;
-  /** Everything in front of it is as it will be. Infinity once the disk is complete. */
+  /** Everything before it is final. Infinity once the disk is complete. */
   of(disk: number): number;
 }
 

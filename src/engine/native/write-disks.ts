@@ -13,7 +13,7 @@ import { type Crew, createCrew, type Thread } from './workers/crew.ts';
 
 /** More threads would wait for the disk, and each takes some 40 MiB. */
 const MAX_UNPACKERS = 4;
-/** Batches under way per thread: one at work, one waiting. */
+/** Batches in progress per thread: one being processed, one waiting. */
 const DEPTH = 2;
 
 export interface WriteDisksOptions {
@@ -21,21 +21,21 @@ export interface WriteDisksOptions {
   readonly disks: readonly MetalDisk[];
   /** One for each disk. */
   readonly osmets: readonly Osmet[];
-  /** What to unpack; threads that do not need it work meanwhile. */
+  /** The units to unpack; threads that do not need them start before it resolves. */
   readonly plan: () => Promise<readonly PlannedUnit[]>;
   readonly threads?: number | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Stored bytes of the root image that are done. */
+  /** Stored bytes of the root image processed so far. */
   readonly onUnpacked: (done: number, total: number) => void;
-  /** All data is written; from now on there is hashing only. */
+  /** All data is written; only hashing is left. */
   readonly onWritten: () => void;
   /** Bytes of all disks that are hashed. */
   readonly onHashed: (done: number) => void;
 }
 
 /**
- * Writes disks that exist and are all holes, and reads each back for its SHA-256, following behind the
- * writers as far as the disk is complete. Resolves to the digests, in the order of the disks.
+ * Writes existing disks that are all holes, and reads each back for its SHA-256, following the writers as
+ * far as the disk is complete. Resolves to the digests, in the order of the disks.
  */
 export async function writeDisks(options: WriteDisksOptions): Promise<Sha256[]> {
   const { iso, disks, osmets, signal } = options;
@@ -67,7 +67,7 @@ export async function writeDisks(options: WriteDisksOptions): Promise<Sha256[]> 
   hashers.planned(createWatermark(disks.length, units));
   await orElse(Promise.all([unpackAll(crew, units, options, hashers), ...fillers]));
   options.onWritten();
-  return await orElse(hashers.digests); // not without await: the threads would be gone
+  return await orElse(hashers.digests); // without await the threads would be terminated
 }
 
 /** Hands batches to threads until all are done. */
@@ -131,7 +131,7 @@ function startHashers(
     }),
   );
   let watermark: Watermark | undefined;
-  // What the fillers tell before it is known what there is to unpack.
+  // Reports of the fillers from before the units are known.
   const early = disks.map(() => 0);
   const tell = () => {
     for (const [disk, thread] of threads.entries()) {
@@ -162,7 +162,7 @@ function startHashers(
   };
 }
 
-/** The disks, open for asking where they have data. */
+/** The disks, opened to find their data regions. */
 async function openAll(disks: readonly MetalDisk[]) {
   const handles: FileHandle[] = [];
   const close = async () => {

@@ -14,7 +14,7 @@ test.each(hosts)('auto on $host for $guest', ({ host, guest }) => {
   expect(chooseLadder('tcg', { host, guest, kvmProblem: undefined }).steps).toEqual(['tcg']);
 });
 
-test('without /dev/kvm auto takes TCG and kvm is an error that says why', () => {
+test('without /dev/kvm, auto uses TCG, and kvm is an error with the reason', () => {
   const facts = { host: 'x86_64', guest: 'x86_64', kvmProblem: 'there is no /dev/kvm' } as const;
   expect(chooseLadder('auto', facts)).toEqual({ steps: ['tcg'], why: 'there is no /dev/kvm' });
   expect(() => chooseLadder('kvm', facts)).toThrow('there is no /dev/kvm');
@@ -22,7 +22,7 @@ test('without /dev/kvm auto takes TCG and kvm is an error that says why', () => 
   expect(chooseLadder('kvm', { ...facts, kvmProblem: undefined }).steps).toEqual(['kvm']);
 });
 
-test('tells a missing device from one that does not open', async () => {
+test('distinguishes a missing device from one that does not open', async () => {
   expect(await probeKvm('/nonexistent/kvm')).toMatch(/^there is no/);
   expect(await probeKvm('/dev/null')).toBeUndefined();
   const folder = await mkdtemp(join(tmpdir(), 'kvm-'));

@@ -1,8 +1,8 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type VmSpec, vmArgs } from '../../../vm/argv.ts';
 import type { CpuTimes, GuestDisk } from '../../../vm/guest/unpack.ts';
+import { readTail } from '../../core/io/regular.ts';
 import type { Phase, Progress } from '../../core/progress/progress.ts';
 import { createPhases } from '../phases.ts';
 import { findBadness } from './badness.ts';
@@ -33,7 +33,7 @@ export interface Failure {
   /** The guest printed something. */
   readonly spoke: boolean;
   readonly lastLines: readonly string[];
-  /** What QEMU said on standard error. */
+  /** QEMU's standard error. */
   readonly stderr: string;
   /** Path of the console log, inside `folder`. */
   readonly consoleLog: string;
@@ -48,6 +48,8 @@ export type Outcome =
   | Failure;
 
 const LAST_LINES = 15;
+/** Bytes: a guest can make QEMU complain without end. */
+const MAX_STDERR = 256 << 10;
 /** After a panic the kernel still prints why; after that QEMU is killed. */
 const LAST_WORDS_MS = 400;
 /** From QEMU's closed sockets to its exit status, core dump included. */
@@ -107,7 +109,12 @@ export async function runAttempt(plan: AttemptPlan): Promise<Outcome> {
     qemu.exited.then(({ code, signal }) => termination.end({ kind: 'exit', code, signal, guest }));
     qmp = await termination.race(listener.connected.catch(givenExit(qemu)));
     watch.follow(qmp);
-    const line = { console: serial, type: qemu.write, termination };
+    const write = qemu.write;
+    const type = (text: string) => {
+      if (write(text)) return;
+      termination.end({ kind: 'refused', reason: 'the guest does not read its console' });
+    };
+    const line = { console: serial, type, termination };
     await awaitReady(line);
     phases.enter('login');
     await openShell(line);
@@ -116,7 +123,7 @@ export async function runAttempt(plan: AttemptPlan): Promise<Outcome> {
     const env = profile.installerEnv?.[accel];
     const guestCpu = await unpack(line, { disks: plan.disks, env, vcpus });
     phases.advance(total, total);
-    // Every byte is with the host now: nothing that happens from here on can undo it, but Ctrl-C.
+    // The host has every byte now, so from here on only Ctrl-C can fail the run.
     phases.enter('poweroff');
     await quit(qemu, qmp, plan.signal);
     return { ok: true, seconds: phases.finish(), guestCpu };
@@ -126,7 +133,7 @@ export async function runAttempt(plan: AttemptPlan): Promise<Outcome> {
     if (cause.kind === 'badness') await lastWords(qemu, plan.signal);
     qemu?.kill();
     await qemu?.exited;
-    const stderr = await readFile(files.stderr, 'utf8').catch(() => '');
+    const stderr = await readTail(files.stderr, MAX_STDERR).then(String, () => '');
     const lastLines = serial.lastLines(LAST_LINES);
     const phase = phases.current;
     return { ok: false, cause, phase, spoke, lastLines, stderr, consoleLog: files.console };
@@ -139,7 +146,7 @@ export async function runAttempt(plan: AttemptPlan): Promise<Outcome> {
   }
 }
 
-/** A connection that breaks is mostly a QEMU that died: then its exit is the cause to tell. */
+/** A broken connection usually means that QEMU died: then its exit is the cause to report. */
 function givenExit(qemu: QemuProcess): (error: unknown) => Promise<never> {
   return async (error) => {
     await Promise.race([qemu.exited, delay(EXIT_MS)]);
@@ -147,7 +154,7 @@ function givenExit(qemu: QemuProcess): (error: unknown) => Promise<never> {
   };
 }
 
-/** What QEMU's events mean for the run. */
+/** Ends the run on QEMU's events of failure. */
 function judge({ event, data }: QmpEvent, termination: Termination, qmp: () => Qmp | undefined) {
   if (event === 'GUEST_PANICKED') termination.end({ kind: 'stopped', status: 'guest-panicked' });
   if (event === 'BLOCK_IO_ERROR') {
@@ -174,8 +181,8 @@ async function lastWords(qemu: QemuProcess | undefined, signal: AbortSignal | un
 }
 
 /**
- * Ends QEMU by its own `quit`, which closes the disks in order: the guest has flushed them, and its
- * own shutdown would take seconds to save a system that exists in memory alone.
+ * Ends QEMU by its own `quit`, which closes the disks properly. The guest has flushed them, and its own
+ * shutdown would take seconds to save a system that exists only in memory.
  */
 async function quit(qemu: QemuProcess, qmp: Qmp, signal: AbortSignal | undefined) {
   using late = createTermination(signal);

@@ -1,7 +1,7 @@
 /**
- * What a console says when there is no point in waiting on. After kola's list (coreos-assembler
- * `mantle/kola/harness.go`, `consoleChecks`), less what only matters to an operating system's own
- * tests, plus what a dying live ISO says.
+ * Console output after which waiting is pointless. After kola's list (coreos-assembler
+ * `mantle/kola/harness.go`, `consoleChecks`), without entries that matter only to an operating system's own
+ * tests, plus messages of a failing live ISO.
  */
 export interface Badness {
   /** Reads as a cause: "the VM failed: <name>". */

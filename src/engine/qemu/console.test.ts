@@ -26,7 +26,7 @@ afterEach(async () => {
 
 const print = (text: string) => serial.receive(Buffer.from(text));
 
-test('answers what systemd asks of a terminal, until told to stop', async () => {
+test('answers the terminal queries of systemd until stopped', async () => {
   print('\x1b[3;7Hab\x1b[6n\x1b[c');
   await delay(50);
   expect(replies.join('').replaceAll('\x1b', 'ESC')).toMatch(/^ESC\[3;9RESC\[\?\d/);

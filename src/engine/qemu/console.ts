@@ -3,9 +3,9 @@ import xterm from '@xterm/headless';
 import { isMarkLine } from '../../../vm/guest/frame.ts';
 import { createPlainText } from './plain-text.ts';
 
-/** What to wait for on the console, as a value. */
+/** A condition to wait for on the console, which yields a value. */
 export interface Wait<T> {
-  /** Sees all text since the wait's starting point, anew for each chunk. */
+  /** Called for each chunk with all text since the start of the wait. */
   match(text: string): T | undefined;
 }
 
@@ -14,9 +14,9 @@ export interface Console {
   receive(chunk: Uint8Array): void;
   /** Position in the console's text, to wait from. */
   position(): number;
-  /** Resolves with the first match in what comes after `from`. Never rejects: race it. */
+  /** Resolves with the first match after `from`. Never rejects, so race it. */
   waitFor<T>(wait: Wait<T>, from: number): Promise<T>;
-  /** Stops answering terminal queries; for once the shell is ours, when none come. */
+  /** Stops answering terminal queries, for the time after login, when none come. */
   stopTerminal(): void;
   /** The last `count` lines that are neither empty nor our own marks. */
   lastLines(count: number): string[];
@@ -37,8 +37,11 @@ export const MAX_LOG = 16 << 20;
 const MAX_TEXT = 256 << 10;
 const MAX_LINES = 200;
 const MAX_LINE = 1000;
-/** Bytes that the terminal emulator may be behind; it only misses queries in a flood. */
+/** Bytes by which the terminal emulator may lag; beyond that it misses queries. */
 const MAX_TERMINAL_BACKLOG = 256 << 10;
+/** Limits for the bytes that it reads and the bytes that it answers, far above what a boot needs. */
+const MAX_FED = 8 << 20;
+const MAX_REPLIES = 16 << 10;
 
 /**
  * The guest's serial console: a bounded log file, a window of plain text to search, the last lines
@@ -61,8 +64,12 @@ export function createConsole(options: ConsoleOptions): Console {
     const room = MAX_LOG - logged;
     if (room <= 0) return;
     logged += chunk.length;
-    writeSync(log, chunk.length <= room ? chunk : chunk.subarray(0, room));
-    if (chunk.length > room) writeSync(log, '\n[iso-rehydrate: log cut here]\n');
+    try {
+      writeSync(log, chunk.length <= room ? chunk : chunk.subarray(0, room));
+      if (chunk.length > room) writeSync(log, '\n[iso-rehydrate: log cut here]\n');
+    } catch {
+      logged = MAX_LOG; // the disk is full: the run does not need the log, and writing its disks will report it
+    }
   };
 
   const takeLines = (added: string): string[] => {
@@ -81,7 +88,7 @@ export function createConsole(options: ConsoleOptions): Console {
       terminal?.feed(chunk);
       const added = plain(chunk);
       text += added;
-      // Waits before lines: success in the same chunk as a complaint is success.
+      // Check the waits before the lines: success counts even if the same chunk has a complaint.
       for (const wait of [...waits]) if (wait()) waits.delete(wait);
       if (text.length > MAX_TEXT) {
         dropped += text.length - MAX_TEXT / 2;
@@ -124,12 +131,20 @@ function createTerminal(reply: (data: string) => void): Terminal {
     rows: 24,
     scrollback: 0,
     allowProposedApi: true,
+    // It would log complaints about a guest's output to our standard error.
+    logLevel: 'off',
   });
-  terminal.onData(reply);
+  let replied = 0;
+  terminal.onData((data) => {
+    replied += data.length;
+    if (replied <= MAX_REPLIES) reply(data);
+  });
   let backlog = 0;
+  let fed = 0;
   return {
     feed(chunk) {
-      if (backlog > MAX_TERMINAL_BACKLOG) return;
+      if (backlog > MAX_TERMINAL_BACKLOG || fed > MAX_FED) return;
+      fed += chunk.length;
       backlog += chunk.length;
       terminal.write(chunk, () => {
         backlog -= chunk.length;

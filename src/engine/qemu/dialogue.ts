@@ -44,8 +44,8 @@ export async function awaitReady({ console, termination }: Line): Promise<void> 
 }
 
 /**
- * Gets a root shell that talks in frames. login(1) flushes what was typed before it, so the first
- * line is repeated until somebody answers.
+ * Gets a root shell that answers in frames. login(1) discards earlier input, so the first line is repeated
+ * until there is an answer.
  */
 export async function openShell(line: Line): Promise<void> {
   const { console, type, termination } = line;
@@ -81,7 +81,7 @@ export async function run(line: Line, script: string): Promise<CommandResult> {
   return line.termination.race(done);
 }
 
-/** Asks the guest's coreos-installer how it wants to be called. */
+/** Finds out how the guest's coreos-installer must be called. */
 export async function probeInstaller(line: Line): Promise<ExtractForm> {
   let last: CommandResult = { status: 127, output: '' };
   for (const subcommand of PROBES) {
@@ -118,8 +118,7 @@ export async function unpack(
   await run(line, prefetchScript(disks));
   const scripts = disks.map((disk) => unpackScript(disk, form, env));
   const times = new Map<string, CpuTimes>();
-  // Two installers on one vCPU take it from each other all the time: 104 s for two disks of 1.5 GiB under TCG, and
-  // 78 s one after the other.
+  // One after the other, because two installers on one vCPU are slower together.
   for (const script of vcpus > 1 ? [inParallel(scripts)] : scripts) {
     const result = await run(line, script);
     if (result.status !== 0)

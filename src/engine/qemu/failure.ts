@@ -1,14 +1,17 @@
-import { appendFile, copyFile, mkdir } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { appendFile, copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pid } from 'node:process';
 import { STATUS } from '../../../vm/guest/unpack.ts';
 import type { Accel } from '../../../vm/profiles/index.ts';
+import type { CodeOf } from '../../core/error-codes.ts';
 import { cancelled, EngineError, IoError, type RehydrateError } from '../../core/errors.ts';
+import { makeFolder } from '../../core/io/folders.ts';
 import type { Failure } from './attempt.ts';
 import type { Cause } from './termination.ts';
 
 interface Verdict {
-  readonly code: string;
+  readonly code: CodeOf<'engine'> | 'DISK_FULL';
   /** Completes "the VM failed in phase boot: …". */
   readonly what: string;
   readonly hint: string;
@@ -18,7 +21,7 @@ const SLOW =
   'if the host is only slow, raise the limits; otherwise the console log shows where it hung';
 const SEE_LOG = 'the console log shows what led there';
 
-/** What each cause means to the user. */
+/** Describes each cause for the user. */
 export function explain(
   cause: Exclude<Cause, { kind: 'cancelled' }>,
   paths: ReadonlyMap<string, string>,
@@ -45,7 +48,11 @@ export function explain(
         hint: SEE_LOG,
       };
     case 'refused':
-      return { code: 'VM_NO_SHELL', what: cause.reason, hint: 'is this a CoreOS live ISO?' };
+      return {
+        code: 'VM_NO_SHELL',
+        what: cause.reason,
+        hint: 'check that this is a CoreOS live ISO; the console log shows how far it booted',
+      };
     case 'qmp':
       return {
         code: 'VM_QMP',
@@ -64,7 +71,7 @@ export function explain(
       return {
         code: 'VM_DISK_ERROR',
         what: `${paths.get(cause.disk) ?? cause.disk}: ${cause.reason}`,
-        hint: 'check the disk',
+        hint: 'check the disk: see dmesg',
       };
     case 'exit':
       return { code: 'VM_EXITED', what: describeExit(cause), hint: SEE_LOG };
@@ -112,10 +119,9 @@ export async function failureError(failure: Failure, run: FailedRun): Promise<Re
     `console log: ${kept}`,
   ].join('\n');
   const context = { phase, accel: run.accel, consoleLog: kept, ...(stderr ? { stderr } : {}) };
-  const options = { code, context, hint };
-  return cause.kind === 'disk-full'
-    ? new IoError(message, options)
-    : new EngineError(message, options);
+  return code === 'DISK_FULL'
+    ? new IoError(message, { code, context, hint })
+    : new EngineError(message, { code, context, hint });
 }
 
 function section(title: string, lines: readonly string[]): string[] {
@@ -130,8 +136,8 @@ async function keepLog(
   const name = `console-${run.subject.replace(/\W+/g, '-')}-${stamp}-${pid}.log`;
   const path = join(run.logDir, name);
   try {
-    await mkdir(run.logDir, { recursive: true });
-    await copyFile(failure.consoleLog, path);
+    await makeFolder(run.logDir);
+    await copyFile(failure.consoleLog, path, constants.COPYFILE_EXCL);
     if (failure.stderr)
       await appendFile(path, `\n--- QEMU's standard error ---\n${failure.stderr}`);
     return path;

@@ -47,7 +47,7 @@ test('outputs are sparse, and go away unless they are kept', async () => {
   expect(await readdir(folder)).toEqual(['a']);
 });
 
-test('what was there before is neither written nor removed', async () => {
+test('existing files are neither written nor removed', async () => {
   await writeFile(join(folder, 'b'), 'precious');
   await expect(createOutputs([disk('a'), disk('b')])).rejects.toMatchObject({ code: 'EXISTS' });
   expect(await readdir(folder)).toEqual(['b']);

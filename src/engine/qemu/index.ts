@@ -5,6 +5,7 @@ import { type Accel, PROFILES, type VmProfile } from '../../../vm/profiles/index
 import { type Arch, parseArch } from '../../core/arch.ts';
 import { EngineError, FormatError, UsageError } from '../../core/errors.ts';
 import { silent } from '../../core/progress/progress.ts';
+import { noKargs } from '../../formats/iso/kargs.ts';
 import type { EngineReport, MetalDisk, MetalEngine, RegenerateRequest } from '../engine.ts';
 import { createOutputs } from '../outputs.ts';
 import { type AccelChoice, chooseLadder, kvmSymptom, probeKvm } from './accel.ts';
@@ -18,7 +19,7 @@ export type { AccelChoice } from './accel.ts';
 
 export interface QemuEngineOptions {
   readonly accel: AccelChoice;
-  /** Folder that keeps the console log of a failed run; made when needed. */
+  /** Folder for the console logs of failed runs; created when needed. */
   readonly logDir: string;
   /** Path of the QEMU to use instead of the one on the search path. */
   readonly qemu?: string | undefined;
@@ -32,11 +33,10 @@ export interface QemuEngineOptions {
 }
 
 /**
- * The engine that boots the live ISO in QEMU and lets its own coreos-installer unpack the metal
- * disks. One boot serves all disks of a request. Errors: {@link ToolError} (no QEMU, no KVM),
- * {@link EngineError} (the VM failed; `context.consoleLog` is the path of its console log),
- * {@link IoError}, {@link CancelledError}. Whatever the end, no QEMU and no temporary file is left,
- * and outputs exist only after success.
+ * The engine that boots the live ISO in QEMU and lets its own coreos-installer unpack the metal disks. One
+ * boot serves all disks of a request. Errors: {@link ToolError} (no QEMU, no KVM), {@link EngineError} (the
+ * VM failed; `context.consoleLog` is the path of its console log), {@link IoError}, {@link CancelledError}.
+ * No QEMU and no temporary file is ever left behind, and outputs exist only after success.
  */
 export function createQemuEngine(options: QemuEngineOptions): MetalEngine {
   return { name: 'qemu', regenerate: (request) => regenerate(options, request) };
@@ -58,7 +58,7 @@ async function regenerate(
     options.qemu?.includes('/') ? resolve(options.qemu) : options.qemu,
   );
   if (tool.major < WANTED_MAJOR)
-    note(`QEMU ${tool.version} is old; ${WANTED_MAJOR} or newer is wanted`);
+    note(`QEMU ${tool.version} is old; ${WANTED_MAJOR} or newer is recommended`);
   const ladder = chooseLadder(options.accel, {
     guest: iso.arch,
     host: hostArch(),
@@ -67,6 +67,8 @@ async function regenerate(
   if (ladder.why && iso.arch === hostArch())
     note(`no KVM: ${ladder.why}; using TCG, which is slow`);
 
+  const { kargs } = iso;
+  if (kargs === undefined) throw noKargs(iso.path, iso.volumeId);
   await using workdir = await createWorkdir(iso, signal);
   await using outputs = await createOutputs(disks);
   const guestDisks = disks.map(({ osmet }) => ({
@@ -85,7 +87,7 @@ async function regenerate(
       vcpus: options.vcpus ?? Math.min(profile.vcpus[accel], availableParallelism()),
       kernel: workdir.kernel,
       initrd: workdir.initrd,
-      append: kernelCommandLine(iso.kargs, profile, accel),
+      append: kernelCommandLine(kargs, profile, accel),
       iso: resolve(iso.path),
       disks: disks.map(diskSpec),
     },
@@ -137,17 +139,17 @@ function kvmError(symptom: string, cause: Error & { readonly context?: object })
   return new EngineError(`KVM opens but does not work on this host: ${symptom}\n${cause.message}`, {
     code: 'KVM_FAILED',
     context: { ...cause.context },
-    hint: 'use --accel auto or --accel tcg',
+    hint: 'use --accel auto or --accel tcg, or --engine native, which needs no VM',
     cause,
   });
 }
 
-/** Names go into the guest's shell (quoted, but even so) and sizes into QEMU's command line. */
+/** Checks names, which go into the guest's shell (quoted), and sizes, which go into QEMU's command line. */
 function checkDisks(disks: readonly MetalDisk[]): void {
   if (disks.length === 0) throw new UsageError('no disk to regenerate', { code: 'NO_DISKS' });
   for (const { osmet } of disks) {
     if (!/^[A-Za-z0-9][A-Za-z0-9._+-]{0,200}$/.test(osmet.name)) {
-      throw new FormatError(`strange name of an osmet file: ${JSON.stringify(osmet.name)}`, {
+      throw new FormatError(`unexpected name of an osmet file: ${JSON.stringify(osmet.name)}`, {
         code: 'OSMET_NAME',
         context: { name: osmet.name },
       });
@@ -155,7 +157,7 @@ function checkDisks(disks: readonly MetalDisk[]): void {
     const sectors = osmet.diskSize / osmet.sectorSize;
     if (![512, 4096].includes(osmet.sectorSize) || !Number.isSafeInteger(sectors) || sectors <= 0) {
       throw new FormatError(
-        `${osmet.name}: ${osmet.diskSize} bytes is no whole number of sectors`,
+        `${osmet.name}: ${osmet.diskSize} bytes is not a whole number of sectors`,
         {
           code: 'OSMET_SIZE',
           context: { name: osmet.name, diskSize: osmet.diskSize, sectorSize: osmet.sectorSize },
@@ -191,7 +193,7 @@ function limitsFor(
   };
 }
 
-/** The host's architecture in CoreOS spelling; undefined where no profile has it. */
+/** The host's architecture in CoreOS spelling; undefined if there is no profile for it. */
 function hostArch(): Arch | undefined {
   try {
     return parseArch(nodeArch());

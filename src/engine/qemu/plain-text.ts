@@ -1,6 +1,6 @@
 /** ECMA-48 control sequences: CSI, then string controls (OSC, DCS, APC, PM, SOS), then short ones. */
 const CONTROL_SEQUENCES =
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: terminal control is what this is about
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they match terminal control sequences
   /\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]P_^X][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[ -/]*[0-OQ-WYZ\\`-~]/g;
 /** A sequence whose end has not arrived. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: as above
@@ -8,7 +8,7 @@ const UNFINISHED = /\x1b(?:\[[0-?]*[ -/]*|[\]P_^X][^\x07\x1b]*\x1b?|[ -/]*)$/;
 /** C0 without tab and line feed, DEL, C1, and the characters that reorder text on a terminal. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: as above
 const UNPRINTABLE = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
-/** An unfinished sequence longer than this is no sequence. */
+/** An unfinished sequence longer than this is treated as text. */
 const MAX_HELD = 256;
 
 /**

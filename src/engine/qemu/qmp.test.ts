@@ -49,7 +49,7 @@ test('negotiates, executes, delivers events between answers', async () => {
   await expect(qmp.execute('nonsense')).rejects.toThrow('CommandNotFound: no nonsense');
 });
 
-test('reads block statistics, and refuses what is none', async () => {
+test('reads block statistics, and refuses malformed ones', async () => {
   const disk = (name: string, wr: number) =>
     `{"node-name":"${name}","device":"","stats":{"rd_operations":3,"wr_operations":${wr},"wr_bytes":${wr * 512}}}`;
   let broken = false;
@@ -80,7 +80,7 @@ test.each([
   await expect(qmp.execute('query-status')).rejects.toThrow('closed');
 });
 
-test('a QEMU that goes away fails what is pending', async () => {
+test('the end of QEMU fails pending commands', async () => {
   using line = await dial(() => undefined);
   const qmp = await line.listener.connected;
   const pending = qmp.execute('quit');

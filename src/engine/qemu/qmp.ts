@@ -2,9 +2,8 @@ import { createServer, type Socket } from 'node:net';
 import * as v from 'valibot';
 
 /**
- * A small client of QEMU's machine protocol (docs/interop/qmp-spec): one JSON object a line. QEMU
- * runs a guest that we do not trust, so neither is what comes from QEMU: lines have a limit and every
- * message a schema.
+ * A small client of QEMU's machine protocol (docs/interop/qmp-spec): one JSON object a line. QEMU runs an
+ * untrusted guest, so its messages are not trusted either: lines have a limit and every message a schema.
  */
 const Message = v.union([
   v.object({ QMP: v.looseObject({}) }),
@@ -129,13 +128,13 @@ const BlockStats = v.array(
 );
 
 export interface DiskActivity {
-  /** Requests of all disks since the start; only good for telling change from rest. */
+  /** Requests of all disks since the start, only to detect activity. */
   readonly requests: number;
   /** Bytes that the guest wrote, by block node. */
   readonly written: ReadonlyMap<string, number>;
 }
 
-/** `query-blockstats`, reduced to what the engine watches. */
+/** `query-blockstats`, reduced to the fields that the engine watches. */
 export async function queryDiskActivity(qmp: Qmp): Promise<DiskActivity> {
   const disks = v.parse(BlockStats, await qmp.execute('query-blockstats'));
   return {

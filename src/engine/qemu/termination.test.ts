@@ -11,7 +11,7 @@ test('the first cause wins', async () => {
   expect(termination.cause?.kind).toBe('silence');
 });
 
-test('a result that is there counts, however late', async () => {
+test('an available result counts, however late', async () => {
   using termination = createTermination(undefined);
   termination.end({ kind: 'total', seconds: 2 });
   await expect(termination.race(Promise.resolve('done'))).resolves.toBe('done');

@@ -29,7 +29,7 @@ export type Cause =
     }
   | { readonly kind: 'refused'; readonly reason: string };
 
-/** Thrown inside the engine only; failure.ts makes the public error of it. */
+/** Thrown only inside the engine; failure.ts turns it into the public error. */
 export class Terminated extends Error {
   readonly terminationCause: Cause;
   constructor(cause: Cause) {
@@ -39,7 +39,7 @@ export class Terminated extends Error {
   }
 }
 
-/** The first cause wins: whatever comes after it is mostly its consequence. */
+/** The first cause wins, because later ones are usually its consequences. */
 export interface Termination {
   readonly signal: AbortSignal;
   readonly cause: Cause | undefined;

@@ -15,7 +15,7 @@ const qemu = (requests: () => number): Qmp => ({
   close: () => {},
 });
 
-test('a guest that never speaks', async () => {
+test('a guest that prints nothing', async () => {
   const termination = createTermination(undefined);
   const watch = startWatch(termination, LIMITS, () => {});
   await vi.advanceTimersByTimeAsync(9_900);

@@ -19,9 +19,8 @@ export interface Watch {
 const TICK_MS = 500;
 
 /**
- * Ends a run that makes no progress. A guest lives as long as it prints or its disks work, within a
- * total limit; before its first output it has less patience, for that is where a broken accelerator
- * shows.
+ * Ends a run that makes no progress. A guest lives as long as it prints or its disks work, within a total
+ * limit; before the first output the limit is lower, because a broken accelerator shows there.
  */
 export function startWatch(
   termination: Termination,
@@ -43,8 +42,8 @@ export function startWatch(
       requests = activity.requests;
       onActivity(activity);
     } catch {
-      // A closed connection is the end of QEMU, which its exit reports; a wedged QEMU runs out of
-      // its inactivity limit because nothing touches it.
+      // A closed connection means that QEMU ended, which its exit reports; a hung QEMU exceeds the
+      // inactivity limit.
       qmp = undefined;
     } finally {
       asking = false;

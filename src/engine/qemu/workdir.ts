@@ -1,13 +1,14 @@
-import { createReadStream, createWriteStream } from 'node:fs';
+import { createWriteStream } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { cancelled, FormatError } from '../../core/errors.ts';
 import { osError } from '../../core/io/os-error.ts';
+import { openRegular } from '../../core/io/regular.ts';
 import type { IsoExtent, LiveIso } from '../../formats/iso/live-iso.ts';
 
-/** A private folder for what one regeneration needs beside its outputs. Gone when disposed of. */
+/** A private folder for the temporary files of one regeneration. Removed on dispose. */
 export interface Workdir extends AsyncDisposable {
   readonly path: string;
   readonly kernel: string;
@@ -18,8 +19,8 @@ export interface Workdir extends AsyncDisposable {
 const MAX_FOLDER = 107 - 'iso-rehydrate-XXXXXX/qmp-kvm.sock/'.length;
 
 /**
- * Makes the folder and copies kernel and initrd out of the ISO, because QEMU wants files. The ISO
- * itself stays as it is. Throws {@link FormatError} if the ISO is shorter than it claims.
+ * Makes the folder and copies kernel and initrd out of the ISO, because QEMU needs them as files. The ISO
+ * itself is not changed. Throws {@link FormatError} if the ISO is shorter than it claims.
  */
 export async function createWorkdir(iso: LiveIso, signal?: AbortSignal): Promise<Workdir> {
   const parent = Buffer.byteLength(tmpdir()) <= MAX_FOLDER ? tmpdir() : '/tmp';
@@ -41,15 +42,16 @@ export async function createWorkdir(iso: LiveIso, signal?: AbortSignal): Promise
 
 async function extract(iso: LiveIso, extent: IsoExtent, target: string, signal?: AbortSignal) {
   const short = (length: number) =>
-    new FormatError(`${extent.path} does not lie inside ${iso.path}`, {
+    new FormatError(`${extent.path} extends beyond the end of ${iso.path}`, {
       code: 'ISO_SHORT',
       context: { path: iso.path, offset: extent.offset, length: extent.length, got: length },
       hint: 'the ISO is truncated: download it again',
     });
   const { offset, length } = extent;
   if (offset < 0 || length <= 0 || offset + length > iso.size) throw short(0);
+  const handle = await openRegular(iso.path, { signal });
+  const input = handle.createReadStream({ start: offset, end: offset + length - 1 });
   const output = createWriteStream(target, { flags: 'wx', mode: 0o600 });
-  const input = createReadStream(iso.path, { start: offset, end: offset + length - 1 });
   try {
     await pipeline(input, output, signal ? { signal } : {});
   } catch (error) {

@@ -1,8 +1,9 @@
-import { FormatError, IntegrityError, throwIfAborted } from '../../core/errors.ts';
+import { FormatError, throwIfAborted } from '../../core/errors.ts';
 import { copyBuffers, copyRange } from '../../core/io/copy.ts';
 import { type Hashing, hashingHere, type Sha256 } from '../../core/io/digest.ts';
 import { countingSink, hashingSink, type Sink } from '../../core/io/sink.ts';
 import type { Source } from '../../core/io/source.ts';
+import { TargetMismatchError } from '../../core/io/target-mismatch.ts';
 import { createDeltaDecoder } from './librsync.ts';
 import { unzstd } from './zstd-frame.ts';
 
@@ -13,7 +14,7 @@ export interface ApplyOptions {
   /** For messages. */
   readonly name?: string;
   readonly sink: Sink;
-  /** Without a SHA-256 nothing is hashed: for a sink whose own output is proved. */
+  /** Without a SHA-256 nothing is hashed, for a sink that proves its own output. */
   readonly expected: { readonly size: number; readonly sha256?: Sha256 | undefined };
   /** Hashes the target; in this thread unless given. */
   readonly hashing?: Hashing | undefined;
@@ -40,7 +41,7 @@ export async function applyDelta(options: ApplyOptions): Promise<void> {
   const room = (length: number) => {
     if (length > expected.size - out.bytes) {
       throw new FormatError(
-        `${name} makes more than the ${expected.size} bytes that the bundle promises`,
+        `${name} makes more than the ${expected.size} bytes that the bundle records`,
         { code: 'DELTA_OVERRUN', context: { delta: name, expected: expected.size } },
       );
     }
@@ -73,17 +74,14 @@ export async function applyDelta(options: ApplyOptions): Promise<void> {
 
   const sha256 = await hashing?.digest();
   if (out.bytes !== expected.size || sha256 !== expected.sha256) {
-    throw new IntegrityError(`the result of ${name} is not the released file`, {
-      code: 'TARGET_MISMATCH',
-      context: {
-        delta: name,
-        base: base.name,
-        'expected sha256': expected.sha256,
-        'actual sha256': sha256,
-        'expected size': expected.size,
-        'actual size': out.bytes,
+    throw new TargetMismatchError(
+      `the result of ${name} does not match the expected SHA-256 or size`,
+      {
+        expected,
+        found: { sha256, size: out.bytes },
+        context: { delta: name, base: base.name },
+        hint: 'the delta or its base is damaged: pull or copy the bundle again, and use --no-cache',
       },
-      hint: 'the delta or its base is damaged; fetch the bundle again and use --no-cache',
-    });
+    );
   }
 }

@@ -10,7 +10,7 @@ export interface BaseIndex {
   readonly block: number;
   /** Longest aligned zero run of the base, bytes; empty if there is none. */
   readonly zeroRun: { readonly start: number; readonly length: number };
-  /** Offset of a block whose weak hash is `hash`, or -1. To be verified by the caller. */
+  /** Offset of a block whose weak hash is `hash`, or -1. The caller must verify it. */
   find(hash: number): number;
 }
 

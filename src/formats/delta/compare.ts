@@ -3,7 +3,7 @@ export function firstDifference(a: Buffer, at: number, b: Buffer, length: number
   let low = 0;
   let high = length;
   if (a.compare(b, 0, length, at, at + length) === 0) return length;
-  // Halve with memcmp, which is some 50 times faster than a loop here, then look byte by byte.
+  // Halve the range with memcmp, which is much faster than a loop here, then compare byte by byte.
   while (high - low > 64) {
     const middle = (low + high) >>> 1;
     if (a.compare(b, low, middle, at + low, at + middle) === 0) low = middle;
@@ -13,7 +13,7 @@ export function firstDifference(a: Buffer, at: number, b: Buffer, length: number
   return low;
 }
 
-/** How many bytes before `a[end]` and before `b[bEnd]` agree, at most `limit`. */
+/** How many bytes before `a[end]` and before `b[bEnd]` are equal, at most `limit`. */
 export function commonSuffix(
   a: Buffer,
   end: number,

@@ -150,7 +150,7 @@ describe('round trip', () => {
   });
 });
 
-test('neither the cut of the target nor how its zeros or the holes of its base come matters', async () => {
+test('the delta does not depend on chunks, zeros or holes of target and base', async () => {
   const deltaOf = async (source: string, target: AsyncIterable<DiskRun>) => {
     await using base = await openSource(source);
     const pieces: Buffer[] = [];
@@ -321,7 +321,7 @@ describe('hostile deltas', () => {
   });
 });
 
-test('an input that fails midway comes out as itself and leaves no file', async () => {
+test('a failing input rethrows its error and leaves no file', async () => {
   await writeFile(path('base'), noise(1000, 1));
   await using base = await openSource(path('base'));
   async function* failing() {

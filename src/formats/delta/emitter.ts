@@ -3,7 +3,7 @@ import { encodeCopy, encodeEnd, encodeLiteralHeader, encodeMagic } from './librs
 
 export interface DeltaStats {
   copies: number;
-  /** Bytes that the delta carries itself. */
+  /** Literal bytes in the delta. */
   literalBytes: number;
 }
 
@@ -14,7 +14,7 @@ export interface DeltaStats {
 export interface Emitter {
   copy(offset: number, length: number): void;
   literal(data: Buffer): void;
-  /** `length` zeros: COPYs of the base's zero run, or a literal where the base has none. */
+  /** `length` zeros: COPYs of the base's zero run, or a literal if the base has none. */
   zeros(length: number): void;
   flush(): Promise<void>;
   finish(): Promise<DeltaStats>;

@@ -37,9 +37,9 @@ export interface EncodeResult extends EncodeRunsResult {
 }
 
 /**
- * Makes a delta such that `zstd -d | rdiff patch BASE - TARGET` gives the target. One pass over the
- * target; memory does not grow with base or target. Deterministic: how a target is cut into runs, and
- * whether zeros come as such or as bytes, changes nothing.
+ * Makes a delta such that `zstd -d | rdiff patch BASE - TARGET` gives the target. One pass over the target;
+ * memory does not grow with base or target. Deterministic: neither the split of the target into runs nor
+ * the form of zeros (runs or bytes) changes the delta.
  */
 export async function encodeRuns(options: EncodeRunsOptions): Promise<EncodeRunsResult> {
   const { base, target, signal, onBytes } = options;
@@ -66,7 +66,7 @@ export async function encodeRuns(options: EncodeRunsOptions): Promise<EncodeRuns
   }
 }
 
-/** As {@link encodeRuns} for a target in bytes, which is hashed meanwhile. */
+/** Like {@link encodeRuns}, for a target in bytes, which is hashed on the way. */
 export async function encodeDelta(options: EncodeOptions): Promise<EncodeResult> {
   const { hashing = hashingHere(options.signal) } = options;
   async function* hashed() {

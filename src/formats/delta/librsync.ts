@@ -7,6 +7,7 @@
  *     0x41..0x44      LITERAL, length as u8/u16/u32/u64, the data follows
  *     0x45..0x54      COPY: offset in the base, then length, each u8/u16/u32/u64
  */
+import type { CodeOf } from '../../core/error-codes.ts';
 import { FormatError } from '../../core/errors.ts';
 
 export const DELTA_MAGIC = 0x72730236;
@@ -84,11 +85,11 @@ export function createDeltaDecoder(name: string): DeltaDecoder {
   let ended = false;
   let offset = 0;
 
-  const bad = (code: string, what: string) =>
+  const bad = (code: CodeOf<'format'>, what: string) =>
     new FormatError(`${name}: ${what} at offset ${offset} of the uncompressed delta`, {
       code,
       context: { delta: name, offset },
-      hint: 'fetch the bundle again; this delta is damaged',
+      hint: 'this delta is damaged: pull or copy the bundle again',
     });
 
   function number(at: number, width: 1 | 2 | 4 | 8): number {

@@ -7,7 +7,7 @@ import { hashBlock, outFactor, roll } from './rolling-hash.ts';
 
 /** Bytes compared at once in a copy run; one pread of the page cache. */
 const STRIDE = 1 << 16;
-/** A restart at a known displacement must agree on this many bytes. */
+/** A restart at a known displacement must match this many bytes. */
 const RESTART = 64;
 /** Literals longer than this are emitted in pieces; a match cannot reach back past a piece. */
 const MAX_PENDING = 1 << 18;
@@ -18,7 +18,7 @@ const INITIAL_WINDOW = 4 << 20;
 export interface Matcher {
   /** Feeds the next bytes of the target. The chunk may be reused afterwards. */
   push(chunk: Uint8Array): void;
-  /** As `push` of `length` zeros, but a run of them costs nothing, nor do they where the base has a hole. */
+  /** Like `push` of `length` zeros, but free within a run of zeros and where the base has a hole. */
   zeros(length: number): void;
   finish(): void;
 }
@@ -28,7 +28,7 @@ export interface Matcher {
  *
  * Images of one release differ from their base in place or by moved clusters, so there are three
  * modes: `copy` runs on at a fixed displacement at memcmp speed (nearly all the time), `zero`
- * swallows zero runs, and `search` slides the rolling hash over what is new. Matches are extended
+ * swallows zero runs, and `search` slides the rolling hash over new data. Matches are extended
  * to the byte in both directions.
  */
 export function createMatcher(base: Source, index: BaseIndex, emitter: Emitter): Matcher {
@@ -44,9 +44,9 @@ export function createMatcher(base: Source, index: BaseIndex, emitter: Emitter):
   let mode: 'copy' | 'zero' | 'search' = 'search';
   /** Next byte of the target to look at. */
   let at = 0;
-  /** Start of the run in work: of the copy, the zeros, or the pending literal. */
+  /** Start of the current run: of the copy, the zeros, or the pending literal. */
   let runStart = 0;
-  /** Base offset minus target offset, of the copy in work or the last one. */
+  /** Base offset minus target offset, of the current copy or the last one. */
   let displacement = 0;
   /** Rolling hash of target[at, at + block), if `rolling`. */
   let hash = 0;
@@ -83,7 +83,7 @@ export function createMatcher(base: Source, index: BaseIndex, emitter: Emitter):
     }
   }
 
-  /** How many of `length` zeros continue the run in work without a look at them. */
+  /** How many of `length` zeros continue the current run without being read. */
   function skippable(length: number): number {
     if (mode === 'zero') return length;
     const start = at + displacement;
@@ -112,7 +112,7 @@ export function createMatcher(base: Source, index: BaseIndex, emitter: Emitter):
     rolling = false;
   }
 
-  /** Length of the agreement of target[from..] with base[from + shift..], at most `limit`. */
+  /** Length of the match of target[from..] with base[from + shift..], at most `limit`. */
   function agreement(from: number, shift: number, limit: number): number {
     const start = from + shift;
     if (start < 0 || start >= base.size) return 0;
@@ -166,7 +166,7 @@ export function createMatcher(base: Source, index: BaseIndex, emitter: Emitter):
     return scan(final);
   }
 
-  /** Right after a run ended: the same displacement often goes on, or the same offset does. */
+  /** Right after a run: often the same displacement continues, or the same offset. */
   function restart(): boolean {
     if (isZero(window, at - windowStart, at - windowStart + block)) return false;
     for (const shift of displacement === 0 ? [0] : [displacement, 0]) {
@@ -234,7 +234,7 @@ export function createMatcher(base: Source, index: BaseIndex, emitter: Emitter):
   }
 
   /**
-   * Emits target[runStart, to) as literal, but takes from the base what agrees with it at the last
+   * Emits target[runStart, to) as literal, but copies from the base where it matches at the last
    * displacement: an edited ext4 block or inode table is mostly unchanged bytes.
    */
   function emitLiteral(to: number): void {

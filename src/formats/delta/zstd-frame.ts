@@ -1,17 +1,18 @@
-import { Readable } from 'node:stream';
-import { constants, createZstdCompress, createZstdDecompress, zstdDecompressSync } from 'node:zlib';
+import { constants, createZstdCompress } from 'node:zlib';
 import { FormatError } from '../../core/errors.ts';
 import { type Sink, streamSink } from '../../core/io/sink.ts';
+import { feedOf } from '../compressed/feed.ts';
+import { USUAL_WINDOW_LOG, unzstdAll, unzstdFrame } from '../compressed/zstd.ts';
 
 /**
- * Deltas are nearly always tiny and deserve the best level. Only one that outgrows this (a target
- * that is new data) is compressed while it is made, at a level that keeps up.
+ * Deltas are nearly always tiny, so they are buffered and compressed at the best level. A larger one (a
+ * target of new data) is compressed as a stream, at a faster level.
  */
 const SMALL = 8 << 20;
 const SMALL_LEVEL = 19;
 const LARGE_LEVEL = 7;
-/** 128 MiB: what `zstd -d` accepts by default. A hostile frame cannot ask for more memory. */
-const MAX_WINDOW_LOG = 27;
+/** A hostile frame cannot ask for more memory. */
+const MAX_WINDOW_LOG = USUAL_WINDOW_LOG;
 
 /**
  * A sink that writes one zstd frame, with content checksum, to `inner`. Single-threaded, so that
@@ -69,7 +70,7 @@ function startFrame(inner: Sink, level: number, size: number | undefined) {
   })();
   drained.catch(() => zstd.destroy()); // reported by `finish` or by the next write
   const sink = streamSink(zstd);
-  // If `inner` fails, nobody drains zstd any more: do not wait for it.
+  // If `inner` fails, nothing drains zstd any more: do not wait for it.
   const orFail = (step: Promise<void>) => Promise.race([step, drained.then(() => step)]);
   return {
     write: (chunk: Uint8Array) => orFail(sink.write(chunk)),
@@ -88,34 +89,24 @@ export async function* unzstd(
   compressed: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   signal?: AbortSignal,
 ): AsyncGenerator<Buffer> {
-  const zstd = createZstdDecompress({
-    chunkSize: 1 << 18,
-    params: { [constants.ZSTD_d_windowLogMax]: MAX_WINDOW_LOG },
-  });
-  // Not stream.pipeline: an error of the input must come out as itself, not as a premature close.
-  const input = Readable.from(compressed, { objectMode: false });
-  input.once('error', (error) => zstd.destroy(error));
-  input.pipe(zstd);
-  const abort = () => zstd.destroy(signal?.reason);
-  signal?.addEventListener('abort', abort, { once: true });
+  const feed = feedOf(compressed);
+  const options = { chunkSize: 1 << 18, maxWindowLog: MAX_WINDOW_LOG };
   try {
-    for await (const chunk of zstd) yield chunk;
+    for await (const chunk of unzstdAll(feed, options)) {
+      if (signal?.aborted) throw signal.reason;
+      yield chunk;
+    }
   } catch (error) {
     throw damagedZstd(name, error);
   } finally {
-    signal?.removeEventListener('abort', abort);
-    input.destroy();
-    zstd.destroy();
+    await feed.close();
   }
 }
 
-/** As {@link unzstd}, of something small at once; undefined if it unpacks to more than `limit` bytes. */
+/** Like {@link unzstd}, for one small frame at once; undefined if it unpacks to more than `limit` bytes. */
 export function unzstdAtOnce(name: string, compressed: Uint8Array, limit: number) {
   try {
-    return zstdDecompressSync(compressed, {
-      maxOutputLength: limit,
-      params: { [constants.ZSTD_d_windowLogMax]: MAX_WINDOW_LOG },
-    });
+    return unzstdFrame(compressed, { maxOutputLength: limit, maxWindowLog: MAX_WINDOW_LOG });
   } catch (error) {
     const tooLarge = error instanceof Error && 'code' in error;
     if (tooLarge && error.code === 'ERR_BUFFER_TOO_LARGE') return undefined;
@@ -128,7 +119,7 @@ function damagedZstd(name: string, error: unknown): unknown {
   return new FormatError(`${name}: damaged zstd stream (${error.message})`, {
     code: 'DELTA_ZSTD',
     context: { delta: name },
-    hint: 'fetch the bundle again; this delta is damaged',
+    hint: 'this delta is damaged: pull or copy the bundle again',
     cause: error,
   });
 }

@@ -12,10 +12,10 @@ export interface Cursor {
   readonly base: number;
 }
 
-/** Most bytes that one integer takes. */
+/** The longest encoding of an integer, in bytes. */
 export const MAX_VARINT_SIZE = 9;
 
-/** Values from here on name the width of the integer that follows. */
+/** Values from here on give the width of the integer that follows. */
 const U16 = 251;
 const U32 = 252;
 const U64 = 253;
@@ -25,7 +25,7 @@ export function cursor(bytes: Uint8Array, base = 0): Cursor {
   return { bytes, position: 0, base };
 }
 
-/** A u64, at most 2^53 - 1: all that fits are sizes and offsets of real files. */
+/** A u64, at most 2^53 - 1, which is enough for sizes and offsets of real files. */
 export function decodeUint(at: Cursor): number {
   const first = take(at, 1);
   const tag = at.bytes[first] ?? 0;
@@ -89,7 +89,7 @@ function littleEndian(bytes: Uint8Array, start: number, width: number): number {
   return value;
 }
 
-/** Moves on by `length`; returns where it was. */
+/** Advances by `length`; returns the old position. */
 function take(at: Cursor, length: number): number {
   const start = at.position;
   if (start + length > at.bytes.length) {

@@ -114,12 +114,11 @@ export function encodeCpioHeader(name: string, header: Partial<CpioHeader>): Buf
 }
 
 /**
- * Yields the members of one or more concatenated newc archives without reading their data.
- * Zero padding between and behind archives is skipped, as the kernel does. A range of zeros only
- * has no members.
+ * Yields the members of one or more concatenated newc archives without reading their data. Zero padding
+ * between and after archives is skipped, as in the kernel. A range of only zeros has no members.
  *
- * @throws FormatError `CPIO_BAD` with the offset of what is wrong, `CPIO_TRUNCATED`;
- * UnsupportedError `CPIO_COMPRESSED` where a compressed archive follows.
+ * @throws FormatError `CPIO_BAD` with the offset of the fault, `CPIO_TRUNCATED`; UnsupportedError
+ * `CPIO_COMPRESSED` where a compressed archive follows.
  */
 export async function* cpioMembers(
   source: Source,
@@ -173,7 +172,7 @@ async function readMember(
   if (nul <= 0) throw malformed(file, headerOffset, 'name is empty or has no end');
   // dracut-cpio pads names with NULs so that the data starts on a file system block.
   const name = Buffer.from(field.buffer, 0, nul).toString('utf8');
-  // The data of the last member may lack its padding, never a byte of its own.
+  // The last member may lack its padding, but no byte of its data.
   if (size > 0 && offset + size > end) {
     throw truncated(
       file,
@@ -215,7 +214,7 @@ async function skipZeros(
 export function safeMemberPath(name: string): string {
   const parts = name.split('/').filter((part) => part !== '' && part !== '.');
   if (name.startsWith('/') || parts.includes('..') || parts.length === 0 || /\p{Cc}/u.test(name)) {
-    throw new FormatError(`archive member ${JSON.stringify(name)} is no safe relative path`, {
+    throw new FormatError(`archive member ${JSON.stringify(name)} is not a safe relative path`, {
       code: 'CPIO_TRAVERSAL',
       context: { member: name },
       hint: 'do not use this file; no CoreOS release has such a member',

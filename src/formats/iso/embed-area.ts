@@ -7,7 +7,7 @@ import type { IsoExtent } from './live-iso.ts';
 
 /** Where `coreos-installer iso ignition embed` puts a config. */
 export interface IgnitionArea extends IsoExtent {
-  /** As released. A filled area means that somebody customized the ISO. */
+  /** True as released. A filled area means that the ISO was customized. */
   readonly empty: boolean;
 }
 

@@ -61,7 +61,7 @@ describe("coreos-installer's synthetic ISO (genisoimage, no Rock Ridge)", () => 
       expect(await iso.lookup(missing)).toBeUndefined();
     }
     expect(await iso.extent('CONTENT')).toBeUndefined();
-    await expect(iso.readFile('CONTENT/FILE.TXT', 3)).rejects.toThrow('too many');
+    await expect(iso.readFile('CONTENT/FILE.TXT', 3)).rejects.toThrow('too large');
   });
 });
 

@@ -23,7 +23,7 @@ export interface Iso9660 {
   readonly source: Source;
   readonly volumeId: string;
   readonly systemId: string;
-  /** Bytes, as the volume descriptor says. */
+  /** Size in bytes from the volume descriptor. */
   readonly volumeSize: number;
   readonly rockRidge: boolean;
   /** The node at a path, `undefined` if there is none. `..` is never resolved. */
@@ -130,7 +130,7 @@ export async function openIso9660(source: Source): Promise<Iso9660> {
       const found = await extent(path);
       if (found === undefined) return undefined;
       if (found.length > maxBytes) {
-        throw new FormatError(`${found.path} in the ISO has ${found.length} bytes, too many`, {
+        throw new FormatError(`${found.path} in the ISO is too large: ${found.length} bytes`, {
           code: 'ISO_FILE_TOO_LARGE',
           context: { path: found.path, size: found.length, limit: maxBytes },
         });
@@ -153,7 +153,7 @@ async function readPrimaryVolume(source: Source): Promise<PrimaryVolumeDescripto
   throw new FormatError(`${source.name} is not an ISO 9660 image: no primary volume descriptor`, {
     code: 'ISO_NOT_ISO9660',
     context: { file: source.name, size: source.size },
-    hint: 'give the CoreOS live ISO, uncompressed, as released',
+    hint: 'use the CoreOS live ISO, uncompressed, as released',
   });
 }
 
@@ -196,7 +196,7 @@ async function* walk(
   }
 }
 
-/** One range for the whole file: what a VM, a delta's base or the next reader can seek in. */
+/** One range for the whole file, so that a VM, a delta or another reader can seek in it. */
 function contiguousExtent(node: IsoNode, source: Source): IsoExtent {
   const unsupported = (how: string): UnsupportedError =>
     new UnsupportedError(`${node.path} is stored ${how} in the ISO`, {

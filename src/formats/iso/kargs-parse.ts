@@ -1,11 +1,11 @@
-/** Kernel arguments out of bootloader configurations. Pure text to text; `undefined` if not found. */
+/** Kernel arguments from bootloader configurations. Pure text to text; `undefined` if not found. */
 
 /** z/IPL parameter file: all of it, lines joined. */
 export function parsePrmKargs(text: string): string | undefined {
   return normalize(text.split(/[\r\n\0]+/).join(' '));
 }
 
-/** SYSLINUX: the first `append` line, less the `initrd=` that the bootloader takes for itself. */
+/** SYSLINUX: the first `append` line, without the `initrd=` for the bootloader itself. */
 export function parseIsolinuxKargs(text: string): string | undefined {
   const line = /^[ \t]*append[ \t]+(.+)$/im.exec(text)?.[1];
   if (line === undefined) return undefined;
@@ -17,7 +17,7 @@ export function parseIsolinuxKargs(text: string): string | undefined {
   );
 }
 
-/** GRUB: the first `linux` line, less command and kernel path. */
+/** GRUB: the first `linux` line, without command and kernel path. */
 export function parseGrubKargs(text: string): string | undefined {
   const line = /^[ \t]*linux(?:efi|16)?[ \t]+\S+(?:[ \t]+(.+))?$/m.exec(text)?.[1];
   return line === undefined ? undefined : normalize(line);

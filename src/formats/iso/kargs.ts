@@ -9,7 +9,7 @@ import type { IsoExtent } from './live-iso.ts';
 /** The kernel arguments with which the ISO boots itself. */
 export interface LiveKargs {
   readonly kargs: string;
-  /** Those that the release had, where the ISO says so: `iso kargs modify` keeps them. */
+  /** The arguments of the release, if the ISO has them: `iso kargs modify` keeps them. */
   readonly default: string | undefined;
   /** Where `kargs` was found. */
   readonly source: string;
@@ -53,15 +53,25 @@ const KargsJson = v.object({
  * @throws FormatError `ISO_KARGS_BAD`, `ISO_BAD_JSON`; UnsupportedError `ISO_NO_KARGS`.
  */
 export async function readLiveKargs(iso: Iso9660): Promise<LiveKargs> {
+  const found = await findLiveKargs(iso);
+  if (found === undefined) throw noKargs(iso.source.name, iso.volumeId);
+  return found;
+}
+
+/** The error for an ISO without kernel arguments, if they are needed. */
+export function noKargs(file: string, volumeId: string): UnsupportedError {
+  return new UnsupportedError('the ISO does not say which kernel arguments it boots with', {
+    code: 'ISO_NO_KARGS',
+    context: { file, volumeId },
+    hint: 'use --engine native, which does not boot it',
+  });
+}
+
+/** Like {@link readLiveKargs}; undefined if the ISO has none. */
+export async function findLiveKargs(iso: Iso9660): Promise<LiveKargs | undefined> {
   const found =
     (await fromKargsJson(iso)) ?? (await fromSystemArea(iso)) ?? (await fromConfigFiles(iso));
-  if (found === undefined) {
-    throw new UnsupportedError('the ISO does not say with which kernel arguments it boots', {
-      code: 'ISO_NO_KARGS',
-      context: { file: iso.source.name, volumeId: iso.volumeId },
-      hint: 'give a CoreOS live ISO: it has coreos/kargs.json or a bootloader configuration',
-    });
-  }
+  if (found === undefined) return undefined;
   if (/\p{Cc}/u.test(found.kargs) || Buffer.byteLength(found.kargs) > MAX_KARGS) {
     throw badKargs(
       `the kernel arguments in ${found.source} are too long or have control characters`,
@@ -122,7 +132,7 @@ interface Area extends IsoExtent {
   readonly end: string;
 }
 
-/** All areas must say the same: firmware decides which bootloader, thus which area, is used. */
+/** All areas must be equal, because the firmware decides which bootloader, and so which area, is used. */
 async function readAreas(
   iso: Iso9660,
   areas: readonly Area[],
@@ -158,7 +168,7 @@ function trimEndOf(text: string, char: string): string {
   return text.slice(0, end);
 }
 
-/** Without embed areas: what the bootloaders are told. */
+/** Without embed areas: the arguments in the bootloader configs. */
 async function fromConfigFiles(iso: Iso9660): Promise<LiveKargs | undefined> {
   for (const [path, parse] of [
     ['zipl.prm', parsePrmKargs],

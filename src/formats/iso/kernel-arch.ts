@@ -2,7 +2,7 @@ import type { Arch } from '../../core/arch.ts';
 import type { Source } from '../../core/io/source.ts';
 import type { IsoExtent } from './live-iso.ts';
 
-/** How far into a kernel file the marks lie: s390x has its own at 0x10008. */
+/** Bytes of a kernel file that contain the marks; that of s390x is at 0x10008. */
 const HEAD_SIZE = 0x10010;
 
 const ELF_MACHINES: ReadonlyMap<number, Arch> = new Map([
@@ -16,7 +16,7 @@ const PE_MACHINES: ReadonlyMap<number, Arch> = new Map([
   [0xaa64, 'aarch64'],
 ]);
 
-/** The architecture of a Linux kernel file by its headers; `undefined` if they do not tell. */
+/** The architecture of a Linux kernel file by its headers; `undefined` if they do not show it. */
 export function detectKernelArch(head: Uint8Array): Arch | undefined {
   const bytes = Buffer.from(head.buffer, head.byteOffset, head.length);
   const has = (at: number, text: string): boolean =>
@@ -32,7 +32,7 @@ export function detectKernelArch(head: Uint8Array): Arch | undefined {
   if (has(0x202, 'HdrS')) return 'x86_64'; // Documentation/arch/x86/boot.rst
   if (has(0x10008, 'S390EP')) return 's390x'; // arch/s390/boot/head.S
   if (has(0, 'MZ') && bytes.length >= 0x40) {
-    const pe = bytes.readUInt32LE(0x3c); // EFI zboot images are nothing but PE
+    const pe = bytes.readUInt32LE(0x3c); // EFI zboot images are PE only
     if (has(pe, 'PE\0\0') && bytes.length >= pe + 6) {
       return PE_MACHINES.get(bytes.readUInt16LE(pe + 4));
     }

@@ -1,9 +1,10 @@
 import { type Arch, isArch } from '../../core/arch.ts';
+import type { CodeOf } from '../../core/error-codes.ts';
 import { UnsupportedError } from '../../core/errors.ts';
 import type { Iso9660 } from './iso9660.ts';
 import type { IsoExtent } from './live-iso.ts';
 
-/** What the ISO's own index files say about where things are. Every path may be wrong. */
+/** The paths in the ISO's own index files. Any of them may be wrong. */
 export interface LayoutHints {
   /** `.treeinfo`, `[general] arch`. */
   readonly arch: Arch | undefined;
@@ -101,12 +102,12 @@ export function findInitrd(iso: Iso9660, hints: LayoutHints): Promise<IsoExtent>
 async function firstOf(
   iso: Iso9660,
   what: string,
-  code: string,
+  code: CodeOf<'unsupported'>,
   candidates: readonly string[],
 ): Promise<IsoExtent> {
   const found = await firstFile(iso, candidates);
   if (found) return found;
-  throw new UnsupportedError(`${iso.source.name} has no ${what} where CoreOS ISOs have it`, {
+  throw new UnsupportedError(`${iso.source.name} has no ${what} in any known place`, {
     code,
     context: { file: iso.source.name, lookedFor: [...new Set(candidates)].join(', ') },
     hint: 'use the full live ISO of the release',
@@ -124,7 +125,7 @@ async function firstFile(
   return undefined;
 }
 
-/** Bootloader files that only one architecture has: for ISOs without an osmet to ask. */
+/** Bootloader files that only one architecture has, for ISOs without an osmet. */
 const MARKS: readonly (readonly [string, Arch])[] = [
   ['images/cdboot.img', 's390x'],
   ['generic.ins', 's390x'],

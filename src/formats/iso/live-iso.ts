@@ -1,6 +1,7 @@
 import type { MetalVariant } from '../../../images/platforms.ts';
 import type { Arch } from '../../core/arch.ts';
 import type { Sha256 } from '../../core/io/digest.ts';
+import type { Osmet } from './osmet-types.ts';
 
 /** A byte range of the ISO file that holds one whole file (CoreOS ISOs store files contiguously). */
 export interface IsoExtent {
@@ -12,7 +13,7 @@ export interface IsoExtent {
   readonly length: number;
 }
 
-/** What an osmet file's header says; see coreos-installer `src/osmet/{file,mod}.rs`. */
+/** The header of an osmet file; see coreos-installer `src/osmet/{file,mod}.rs`. */
 export interface OsmetEntry {
   /** Member name inside rootfs.img, e.g. `fedora-coreos-…-metal.x86_64.osmet`. */
   readonly name: string;
@@ -32,12 +33,14 @@ export interface OsmetEntry {
   readonly mappedBytes: number;
   readonly partitions: number;
   readonly mappings: number;
-  /** Where the osmet file lies in the ISO file, bytes. */
+  /** The byte range of the osmet file in the ISO file. */
   readonly offset: number;
   readonly length: number;
+  /** The decoded osmet; see `osmetOf`. */
+  readonly contents?: Osmet;
 }
 
-/** Everything the rest of the program needs to know of a CoreOS live ISO. Nothing here is trusted. */
+/** Everything the rest of the program needs to know about a CoreOS live ISO. Nothing here is trusted. */
 export interface LiveIso {
   readonly path: string;
   readonly size: number;
@@ -46,8 +49,11 @@ export interface LiveIso {
   readonly kernel: IsoExtent;
   readonly initrd: IsoExtent;
   readonly rootfs: IsoExtent;
-  /** The ISO's own default kernel arguments, one string. */
-  readonly kargs: string;
+  /**
+   * The ISO's own default kernel arguments, in one string; undefined if it has none. Only a boot needs
+   * them.
+   */
+  readonly kargs: string | undefined;
   /** First member of rootfs.img: `root.squashfs` or `root.erofs`; where it lies in the ISO. */
   readonly rootImage: IsoExtent;
   readonly osmets: readonly OsmetEntry[];

@@ -7,6 +7,7 @@ import { survive } from '../../../test/golden/mutate.ts';
 import { memorySource } from '../../core/io/memory-source.ts';
 import { openLiveIso, readLiveIso } from './open.ts';
 import { readOsmet } from './osmet.ts';
+import { osmetOf } from './rootfs.ts';
 
 const read = (bytes: Uint8Array) => readLiveIso(memorySource(bytes, 'live.iso'));
 
@@ -57,6 +58,15 @@ test('a whole live ISO', async () => {
       partitions: 2,
       mappings: 5,
     });
+  }
+});
+
+test('each osmet is read only once', async () => {
+  const iso = await read(golden('iso/live.iso'));
+  const unread = memorySource(Buffer.alloc(0));
+  for (const entry of iso.osmets) {
+    const osmet = await osmetOf(unread, entry);
+    expect(osmet).toEqual(await readOsmet(memorySource(golden(`osmet/${entry.name}`))));
   }
 });
 
@@ -144,4 +154,15 @@ test('10,000 mutations: an answer or a RehydrateError', async () => {
   const bytes = golden('iso/live.iso');
   const rejected = await survive(bytes, 10_000, read);
   expect(rejected).toBeGreaterThan(1000);
+});
+
+test('an ISO that does not say its kernel arguments can be read: only a boot needs them', async () => {
+  const bytes = edited('KARGS.JSO', 'GONE.JSON');
+  for (const name of ['kargs.json', 'grub.cfg']) {
+    for (let at = bytes.indexOf(name); at !== -1; at = bytes.indexOf(name, at)) {
+      bytes.write('x'.repeat(name.length), at);
+    }
+  }
+  bytes.fill('x', bytes.indexOf('GRUB.CFG'), bytes.indexOf('GRUB.CFG') + 8);
+  expect((await read(bytes)).kargs).toBeUndefined();
 });

@@ -2,28 +2,28 @@ import { type Arch, parseArch } from '../../core/arch.ts';
 import { FormatError, UsageError } from '../../core/errors.ts';
 import { openSource, type Source } from '../../core/io/source.ts';
 import { openIso9660 } from './iso9660.ts';
-import { readLiveKargs } from './kargs.ts';
+import { findLiveKargs } from './kargs.ts';
 import { readKernelArch } from './kernel-arch.ts';
 import { findInitrd, findKernel, findRootfs, type LayoutHints, readLayoutHints } from './layout.ts';
 import type { LiveIso, OsmetEntry } from './live-iso.ts';
 import { readRootfs, requireComplete } from './rootfs.ts';
 
 /**
- * Reads all that the program needs to know of a CoreOS live ISO. A few hundred kilobytes are read,
- * however large the ISO is.
+ * Reads everything that the program needs to know about a CoreOS live ISO. Only a small part of the ISO is
+ * read, however large it is.
  *
- * @throws FormatError `ISO_NOT_ISO9660`, `ISO_TRUNCATED`, `ISO_ARCH_MISMATCH`, `CPIO_*`,
- * `OSMET_BAD`…; UnsupportedError `ISO_NOT_COREOS`, `ISO_NO_ROOTFS`, `ISO_NO_OSMET`…; IoError.
+ * @throws FormatError `ISO_NOT_ISO9660`, `ISO_TRUNCATED`, `ISO_ARCH_MISMATCH`, `CPIO_*`, `OSMET_BAD`…;
+ * UnsupportedError `ISO_NOT_COREOS`, `ISO_NO_ROOTFS`, `ISO_NO_OSMET`…; IoError.
  */
 export async function openLiveIso(
   path: string,
   options: { readonly signal?: AbortSignal | undefined } = {},
 ): Promise<LiveIso> {
-  await using source = await openSource(path);
+  await using source = await openSource(path, options.signal);
   return await readLiveIso(source, options.signal);
 }
 
-/** {@link openLiveIso} of a source that is open already. */
+/** {@link openLiveIso} for a source that is already open. */
 export async function readLiveIso(source: Source, signal?: AbortSignal): Promise<LiveIso> {
   const iso = await openIso9660(source);
   const hints = await readLayoutHints(iso);
@@ -33,7 +33,7 @@ export async function readLiveIso(source: Source, signal?: AbortSignal): Promise
   const kernel = await findKernel(iso, hints, arch);
   checkArch(arch, hints, await readKernelArch(source, kernel));
   const initrd = await findInitrd(iso, hints);
-  const { kargs } = await readLiveKargs(iso);
+  const kargs = (await findLiveKargs(iso))?.kargs;
   return {
     path: source.name,
     size: source.size,
@@ -67,7 +67,7 @@ export function archOf(osmets: readonly [OsmetEntry, ...OsmetEntry[]]): Arch {
   }
 }
 
-/** What the kernel and `.treeinfo` say about the architecture must not contradict the osmets. */
+/** Checks that the kernel and `.treeinfo` do not contradict the architecture of the osmets. */
 export function checkArch(arch: Arch, hints: LayoutHints, kernel: Arch | undefined): void {
   if (kernel !== undefined && kernel !== arch) {
     throw mismatch(`the osmets are for ${arch}, the kernel for ${kernel}`);

@@ -2,7 +2,7 @@ import { badOsmet } from './osmet-error.ts';
 import type { OsmetPartition } from './osmet-types.ts';
 
 /**
- * What coreos-installer's `validate_osmet` checks, and what its unpacker asserts: partitions and
+ * The checks of coreos-installer's `validate_osmet` and the assertions of its unpacker: partitions and
  * mappings ascend without overlap, inside each other and inside the disk. Returns the mapped bytes.
  */
 export function validateOsmet(

@@ -28,7 +28,7 @@ export interface OsmetPartition {
   readonly mappings: OsmetMappings;
 }
 
-/** A whole osmet file but for its xz stream. */
+/** A whole osmet file except its xz stream. */
 export interface Osmet {
   readonly header: OsmetHeader;
   readonly partitions: readonly OsmetPartition[];
@@ -37,8 +37,8 @@ export interface Osmet {
   /** Size of the disk, bytes. */
   readonly size: number;
   readonly mappings: number;
-  /** Bytes of the disk that are mapped to objects; the xz stream has the other ones. */
+  /** Bytes of the disk that are mapped to objects; the xz stream has the others. */
   readonly mappedBytes: number;
-  /** Where the xz stream starts, from the start of the osmet file, bytes. It goes to the end. */
+  /** Offset of the xz stream from the start of the osmet file, in bytes. It extends to the end. */
   readonly xzOffset: number;
 }

@@ -22,7 +22,7 @@ const MAX_STRING = 256;
 const MAX_HEADER = 16 + 3 * MAX_STRING + 5 * MAX_VARINT_SIZE;
 /** GPT has 128 entries. coreos-installer writes two partitions: boot and root. */
 const MAX_PARTITIONS = 128;
-/** A real RHCOS has some 50,000. */
+/** Far more than real releases have. */
 const MAX_MAPPINGS = 1_000_000;
 const DIGEST_SIZE = 32;
 const MIN_MAPPING_SIZE = 3 + DIGEST_SIZE;
@@ -32,7 +32,7 @@ const XZ_MAGIC = Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]);
 /**
  * Reads the osmet file that lies at `[start, start + length)` of a source, without its xz stream.
  *
- * @throws FormatError `OSMET_BAD` (what and where), UnsupportedError `OSMET_VERSION`.
+ * @throws FormatError `OSMET_BAD` with the fault and its offset, UnsupportedError `OSMET_VERSION`.
  */
 export async function readOsmet(
   source: Source,
@@ -92,7 +92,7 @@ async function readAll(
   const size = decodeUint(at);
   const xzOffset = window.offset() - start;
   if (Buffer.compare(decodeBytes(at, XZ_MAGIC.length), XZ_MAGIC) !== 0) {
-    throw badOsmet('no xz stream behind the mappings', start + xzOffset);
+    throw badOsmet('no xz stream after the mappings', start + xzOffset);
   }
   const mappedBytes = validateOsmet(partitions, size, header.sectorSize, start);
   return {
@@ -144,7 +144,7 @@ async function readMappings(
   for (let i = 0; i < count; ) {
     throwIfAborted(signal);
     const at = await window.ensure(MAX_MAPPING_SIZE);
-    // All of the window's whole mappings without another await; the last ones may be cut short.
+    // Decode all whole mappings of the window without another await; the last one may be cut off.
     do {
       mappings.logical[i] = decodeUint(at);
       mappings.physical[i] = decodeUint(at);
@@ -162,7 +162,7 @@ export function objectName(mappings: OsmetMappings, index: number): string {
   return Buffer.from(mappings.objects.subarray(at, at + DIGEST_SIZE)).toString('hex');
 }
 
-/** Encodes everything in front of the xz stream. The inverse of {@link readOsmet}. */
+/** Encodes everything before the xz stream. The inverse of {@link readOsmet}. */
 export function encodeOsmet(
   osmet: Pick<Osmet, 'header' | 'partitions' | 'checksum' | 'size'>,
 ): Buffer {

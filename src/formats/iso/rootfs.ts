@@ -4,8 +4,9 @@ import type { Source } from '../../core/io/source.ts';
 import { type CpioMember, cpioMembers, safeMemberPath } from './cpio.ts';
 import type { IsoExtent, OsmetEntry } from './live-iso.ts';
 import { readOsmet } from './osmet.ts';
+import type { Osmet } from './osmet-types.ts';
 
-/** What `rootfs.img` holds. Extents are in the ISO, their paths are member names. */
+/** The contents of `rootfs.img`. Extents are in the ISO, their paths are member names. */
 export interface Rootfs {
   /** The root file system, `root.squashfs` or `root.erofs`; `undefined` if there is none. */
   readonly rootImage: IsoExtent | undefined;
@@ -15,7 +16,7 @@ export interface Rootfs {
 }
 
 const ROOT_IMAGES = ['root.squashfs', 'root.erofs'];
-/** Five in a release; the archive is not meant for more. */
+/** Far more than a release has. */
 const MAX_ROOTFS_MEMBERS = 1000;
 const MAX_OSMETS = 8;
 /** The name becomes a path in the guest and an argument of its shell. */
@@ -112,7 +113,17 @@ async function readOsmetEntry(
     mappings: osmet.mappings,
     offset: extent.offset,
     length: extent.length,
+    contents: osmet,
   };
+}
+
+/** The osmet of an entry, read once for all users. Throws what {@link readOsmet} throws. */
+export async function osmetOf(
+  source: Source,
+  { contents, offset: start, length, name }: OsmetEntry,
+  signal?: AbortSignal,
+): Promise<Osmet> {
+  return contents ?? readOsmet(source, { start, length, name, signal });
 }
 
 /** @throws UnsupportedError `ISO_NO_OSMET`, `ISO_NO_ROOT_IMAGE` */

@@ -5,7 +5,7 @@ const WINDOW = 256 << 10;
 
 /** Sequential decoding of a long range through a bounded buffer. */
 export interface SlidingWindow {
-  /** A cursor with at least `bytes` ahead of it, or with all that is left. */
+  /** A cursor with at least `bytes` ahead of it, or with everything that is left. */
   ensure(bytes: number): Promise<Cursor>;
   /** Offset of the cursor in the source. */
   offset(): number;

@@ -64,7 +64,7 @@ test.each(packed)(
   },
 );
 
-test('microlzma: 10,000 mutations unpack to at most what is allowed, or throw', async () => {
+test('microlzma: 10,000 mutations unpack to at most the limit, or throw', async () => {
   const { root, iso } = openImage(golden('rootfs/tiny-erofs-lzma'));
   const [piece] = root.find('ostree/repo/objects/00/blocks.file')?.pieces(0, 1) ?? [];
   if (piece?.unit.codec !== 'microlzma') throw new Error('the golden image has no such unit');

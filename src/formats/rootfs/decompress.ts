@@ -16,9 +16,9 @@ export type Codec = 'none' | 'zlib' | 'deflate' | 'xz' | 'lz4' | 'zstd' | 'micro
 
 /**
  * Unpacks one block to at most `limit` bytes. Throws FormatError `ROOT_BLOCK`, whose message lacks the
- * place: callers know it.
+ * offset, which callers add.
  *
- * With `partial`, `limit` bytes are wanted even if the block holds more.
+ * With `partial`, `limit` bytes are returned even if the block holds more.
  */
 export function decompress(
   codec: Codec,
@@ -60,10 +60,10 @@ function decode(codec: Codec, stored: Uint8Array, limit: number, partial: boolea
   }
 }
 
-/** The most that a block which is wanted in part only may hold: erofs's Z_EROFS_PCLUSTER_MAX_DSIZE. */
+/** The largest block that may be unpacked in part: erofs's Z_EROFS_PCLUSTER_MAX_DSIZE. */
 const MAX_WHOLE = 12 << 20;
 
-/** One byte more than wanted, so that output of the right size is one chunk and one too large an error. */
+/** One byte more than expected, so that output of the right size is one chunk and larger output is an error. */
 function zlibOptions(limit: number, partial: boolean): ZlibOptions {
   if (!partial) return { maxOutputLength: limit, chunkSize: Math.max(limit + 1, 64) };
   return { maxOutputLength: MAX_WHOLE, finishFlush: constants.Z_SYNC_FLUSH };

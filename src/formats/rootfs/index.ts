@@ -7,7 +7,7 @@ import { openSquashfs } from './squashfs/index.ts';
 import { decodeSuperblock, SUPERBLOCKS_SIZE } from './superblock.ts';
 
 /**
- * Opens the root image of a live ISO in place, whatever its kind.
+ * Opens the root image of a live ISO in place, in any supported format.
  *
  * @throws UnsupportedError `ROOT_IMAGE_KIND`, and what the readers throw.
  */
@@ -21,10 +21,13 @@ export function openRootFiles(source: Source, extent: IsoExtent): RootFiles {
     case 'erofs':
       return openErofs(source, extent);
     default:
-      throw new UnsupportedError(`${extent.path} is no root image that the native engine reads`, {
-        code: 'ROOT_IMAGE_KIND',
-        context: { image: extent.path, offset: extent.offset },
-        hint: 'use the qemu engine',
-      });
+      throw new UnsupportedError(
+        `${extent.path} is not a root image that the native engine can read`,
+        {
+          code: 'ROOT_IMAGE_KIND',
+          context: { image: extent.path, offset: extent.offset },
+          hint: 'use the qemu engine',
+        },
+      );
   }
 }

@@ -1,10 +1,11 @@
 const MIN_MATCH = 4;
 
 /**
- * Decodes one raw LZ4 block (lz4's doc/lz4_Block_format.md) to at most `limit` bytes. With `partial`
- * it stops there, else a block that holds more is an error. Throws Error: the caller knows the place.
+ * Decodes one raw LZ4 block (lz4's doc/lz4_Block_format.md) to at most `limit` bytes. With `partial` it
+ * stops there; otherwise a block that holds more is an error. Throws Error, to which the caller adds the
+ * offset.
  *
- * Our own, since blocks of a root image are raw ones, without the frame that npm packages read.
+ * Own code, because blocks of a root image are raw, without the frame that npm packages expect.
  */
 export function decodeLz4(block: Uint8Array, limit: number, partial = false): Uint8Array {
   const output = new Uint8Array(limit);

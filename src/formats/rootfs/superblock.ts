@@ -1,4 +1,4 @@
-/** What the root image says about itself. */
+/** The description of a root image in its superblock. */
 export type RootFilesystem = SquashfsSuperblock | ErofsSuperblock;
 
 /** https://dr-emann.github.io/squashfs/squashfs.html#_the_superblock */
@@ -25,7 +25,7 @@ export interface ErofsSuperblock {
   readonly bytesUsed: number;
 }
 
-/** Enough for both. */
+/** Enough bytes for both formats. */
 export const SUPERBLOCKS_SIZE = 1024 + 128;
 
 const SQUASHFS_COMPRESSIONS = ['none', 'gzip', 'lzma', 'lzo', 'xz', 'lz4', 'zstd'];
@@ -36,7 +36,7 @@ const EROFS_COMPRESSIONS = ['lz4', 'lzma', 'deflate', 'zstd'];
 const EROFS_ZERO_PADDING = 0x1;
 const EROFS_COMPR_CFGS = 0x2;
 
-/** Decodes the first bytes of a root image; `undefined` if they are of neither kind. */
+/** Decodes the first bytes of a root image; `undefined` if its format is unknown. */
 export function decodeSuperblock(head: Uint8Array): RootFilesystem | undefined {
   const bytes = Buffer.from(head.buffer, head.byteOffset, head.length);
   return decodeSquashfs(bytes) ?? decodeErofs(bytes);

@@ -2,7 +2,7 @@ import { FormatError } from '../../core/errors.ts';
 import { decompress } from './decompress.ts';
 import type { Unit } from './root-files.ts';
 
-/** Unpacks a unit from its stored bytes. Throws FormatError `ROOT_BLOCK`, without the place. */
+/** Unpacks a unit from its stored bytes. Throws FormatError `ROOT_BLOCK`, without the offset. */
 export function unpackUnit(unit: Omit<Unit, 'offset'>, stored: Uint8Array): Uint8Array {
   const { codec, length, exact, partial, padding = 0 } = unit;
   let start = 0;

@@ -20,7 +20,7 @@ export function decodeProperties(byte: number): LzmaProperties {
   return { lc, lp, pb };
 }
 
-// Layout of the probabilities: one table, so that a decoder has one array to go through.
+// Layout of the probabilities: one table, so that a decoder uses one array.
 const STATES = 12;
 const POSITIONS = 16;
 const IS_MATCH = 0;
@@ -65,14 +65,14 @@ const LONG_REPEAT = Int32Array.from([
   ...[1, 3, 7, 15, 31, 63, 127, 255].map((node) => (REP_LENGTH + LENGTH_HIGH + node) * 4 + 1),
 ]);
 
-/** Whether decoding this bit leaves the probability (of a zero) as it is: as certain as it gets. */
+/** Whether decoding this bit does not change the probability (of a zero), because it is at its limit. */
 const isSettled = (probability: number, bit: number) =>
   bit === 0 ? 2048 - probability < 1 << MOVE_BITS : probability < 1 << MOVE_BITS;
 
 /**
- * A decoder of LZMA chunks, as LZMA2 has them: the state lives on from one chunk to the next unless
- * it is reset. Made for streams of few symbols that stand for many bytes (see {@link Window}).
- * Algorithm: Igor Pavlov's LZMA specification (7-zip's lzma-specification.txt), public domain.
+ * A decoder of LZMA2's LZMA chunks: the state is kept from one chunk to the next unless it is reset.
+ * Optimized for streams of few symbols that expand to many bytes (see {@link Window}). Algorithm: Igor
+ * Pavlov's LZMA specification (7-zip's lzma-specification.txt), public domain.
  */
 export class LzmaDecoder {
   readonly #window: Window;
@@ -117,7 +117,7 @@ export class LzmaDecoder {
     this.#position = 0;
   }
 
-  /** Bytes that went by without the decoder count for its contexts. */
+  /** Counts bytes that bypassed the decoder, because its contexts depend on the position. */
   skip(length: number): void {
     this.#position += length;
   }
@@ -165,10 +165,9 @@ export class LzmaDecoder {
   }
 
   /**
-   * Decodes repeats of the longest length at the last distance for as long as they come: what gigabytes
-   * of zeros are, four million times. Each takes 14 bits that are all but certain. The range coder is
-   * in local variables, and a symbol that turns out to be another is given back untouched, with the
-   * probabilities of its bits. Returns the bytes of output.
+   * Decodes consecutive repeats of the longest length at the last distance, which is how gigabytes of zeros
+   * are encoded. Each takes 14 nearly certain bits. The range coder is in local variables, and any other
+   * symbol is left undecoded, with the probabilities of its bits unchanged. Returns the bytes of output.
    */
   #longRepeats(left: number): number {
     const state = AFTER_REPEATS;
@@ -197,7 +196,7 @@ export class LzmaDecoder {
         }
         const bound = Math.imul(r >>> PROBABILITY_BITS, probability);
         const found = (c ^ INT_MIN) < (bound ^ INT_MIN) ? 0 : 1;
-        // Only probabilities that moving leaves as they are: there is nothing to give back then.
+        // Only probabilities that do not change: then nothing has to be restored.
         if (found !== bit || !isSettled(probability, bit)) {
           certain = false;
           break;
@@ -226,7 +225,7 @@ export class LzmaDecoder {
   }
 
   #start(input: Uint8Array): void {
-    if (input.length < 5 || input[0] !== 0) throw badLzma('a chunk does not start as it must');
+    if (input.length < 5 || input[0] !== 0) throw badLzma('a chunk has a bad start');
     this.#input = input;
     this.#range = -1;
     this.#code = 0;
@@ -257,7 +256,7 @@ export class LzmaDecoder {
     return 1;
   }
 
-  /** `count` bits of equal chance, the highest first. */
+  /** `count` bits of equal probability, the highest first. */
   #direct(count: number): number {
     let value = 0;
     for (let left = count; left > 0; left--) {
@@ -297,7 +296,7 @@ export class LzmaDecoder {
     const base = LITERAL + LITERAL_SIZE * context;
     let symbol = 1;
     if (this.#state >= AFTER_MATCH) {
-      // What stood at the last distance differs in some bit: it guides the ones in front.
+      // The byte at the last distance differs in some bit; it is the context of the bits before that.
       let matched = window.peek(this.#rep0 + 1);
       while (symbol < 0x100) {
         const guide = (matched >>> 7) & 1;

@@ -40,7 +40,7 @@ export function decodeLzma2(take: Take, window: Window, pause: () => void): void
       continue;
     }
     const reset = (control >>> 5) & 3;
-    if (reset < needs) throw badLzma('a chunk relies on what was not set');
+    if (reset < needs) throw badLzma('a chunk relies on state that was never set');
     const sizes = take(4);
     const unpacked = (((control & 0x1f) << 16) | u16(sizes, 0)) + 1;
     const packed = u16(sizes, 2) + 1;

@@ -10,7 +10,7 @@ export function decodeMicroLzma(stored: Uint8Array, length: number, partial = fa
   const properties = decodeProperties(~(stored[0] ?? 0) & 0xff);
   const input = Uint8Array.from(stored);
   input[0] = 0;
-  // The whole output is the window: it is made once, and nowhere else.
+  // The window holds the whole output, so there is no second copy.
   const window = new Window(Math.max(length, 1), { data() {}, zeros() {} });
   const lzma = new LzmaDecoder(window);
   lzma.setProperties(properties);

@@ -1,5 +1,6 @@
 import { crc32 } from 'node:zlib';
 import { UnsupportedError } from '../../core/errors.ts';
+import { zeroChunks } from '../../core/io/zero.ts';
 import { badLzma } from './lzma.ts';
 import { decodeLzma2, type Take } from './lzma2.ts';
 import { type Output, Window } from './window.ts';
@@ -25,13 +26,13 @@ export interface XzOptions {
 }
 
 /**
- * Decodes one .xz stream: `take` gives its bytes one after the other, `output` gets what they unpack
- * to. What is behind the stream stays untouched.
+ * Decodes one .xz stream: `take` returns its next bytes, `output` receives the unpacked data. Bytes after
+ * the stream are not read.
  *
- * Our own, since no decoder at hand tells runs of zeros as such: liblzma (the `xz` program and every
- * npm package is that) writes and checksums each byte of the gigabytes of zeros that an osmet has.
- * Headers, sizes and CRC32 checks are verified. CRC64 and SHA-256 checks of the contents are not:
- * the disk that an osmet makes is proved by its own SHA-256.
+ * Own code, because no other decoder reports runs of zeros as such: liblzma (used by `xz` and every npm
+ * package) writes and checksums each byte of the gigabytes of zeros in an osmet. Headers, sizes and CRC32
+ * checks are verified. CRC64 and SHA-256 checks of the contents are not: the disk made from an osmet is
+ * proved by its own SHA-256.
  *
  * @throws FormatError `XZ_BAD`, UnsupportedError `XZ_FILTER` or `XZ_DICTIONARY`.
  */
@@ -46,12 +47,14 @@ export function decodeXz(
   if (header.readUInt8(6) !== 0 || check > 15) throw badLzma('unknown stream flags');
   if (crc32(header.subarray(6, 8)) !== header.readUInt32LE(8)) throw badLzma('bad stream header');
   const counted = counting(take);
+  let indexSize = 0;
   const records: { unpadded: number; unpacked: number }[] = [];
   for (;;) {
     const start = counted.count();
     const size = counted.take(1)[0] ?? 0;
     if (size === INDEX) {
       checkIndex(counted, records, start);
+      indexSize = counted.count() - start;
       break;
     }
     const { dictionary, packed, unpacked } = blockHeader(size, counted.take);
@@ -80,6 +83,7 @@ export function decodeXz(
     throw badLzma('no stream footer');
   }
   if (crc32(footer.subarray(4, 10)) !== footer.readUInt32LE(0)) throw badLzma('bad stream footer');
+  if ((footer.readUInt32LE(4) + 1) * 4 !== indexSize) throw badLzma('an index of another size');
 }
 
 /** Decodes a whole .xz file in memory to at most `limit` bytes. */
@@ -157,7 +161,7 @@ function dictionarySize(bits: number): number {
   });
 }
 
-/** The index repeats the sizes of all blocks: what it says must be what was read. */
+/** The index repeats the sizes of all blocks, which must match. */
 function checkIndex(
   { take, count }: Counting,
   records: readonly { unpadded: number; unpacked: number }[],
@@ -172,7 +176,7 @@ function checkIndex(
   if (vli(hashed) !== records.length) throw badLzma('the index has another number of blocks');
   for (const { unpadded, unpacked } of records) {
     if (vli(hashed) !== unpadded || vli(hashed) !== unpacked) {
-      throw badLzma('the index tells other sizes');
+      throw badLzma('the index has different sizes');
     }
   }
   const padding = (4 - ((count() - start) % 4)) % 4;
@@ -220,10 +224,7 @@ function withCrc32(inner: Output): { output: Output; value(): number } {
         inner.data(bytes);
       },
       zeros(length) {
-        const zeros = Buffer.alloc(Math.min(length, 1 << 20));
-        for (let left = length; left > 0; left -= zeros.length) {
-          crc = crc32(zeros.subarray(0, Math.min(left, zeros.length)), crc);
-        }
+        for (const chunk of zeroChunks(length)) crc = crc32(chunk, crc);
         inner.zeros(length);
       },
     },

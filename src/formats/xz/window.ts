@@ -1,32 +1,32 @@
 import { FormatError } from '../../core/errors.ts';
 
-/** Takes what a decoder makes, in order. `data` is valid during the call only. */
+/** Receives the output of a decoder, in order. `data` is valid only during the call. */
 export interface Output {
   data(bytes: Uint8Array): void;
   /** `length` zero bytes, never materialized. */
   zeros(length: number): void;
 }
 
-/** From this length on a run of zeros is told as one; shorter ones come as data. */
+/** A run of zeros of at least this length is reported as zeros; shorter ones as data. */
 const WORTH = 4096;
-/** Data is handed on in pieces of about this size, bytes. */
+/** Data is passed on in pieces of about this size in bytes. */
 const FLUSH = 1 << 20;
 
 /**
  * The dictionary of an LZ decoder: the last `size` bytes of output.
  *
- * Zeros that repeat zeros are only counted, not written: the xz stream of an osmet unpacks to gigabytes
- * of them, and to a few megabytes of anything else. They enter the ring when something else follows.
+ * Repeated zeros are only counted, not written, because the xz stream of an osmet unpacks to gigabytes of
+ * them and little else. They enter the ring when other data follows.
  */
 export class Window {
   readonly #output: Output;
   readonly #size: number;
   readonly #ring: Uint8Array;
-  /** Where the next byte goes in the ring. */
+  /** Position of the next byte in the ring. */
   #at = 0;
-  /** Ring offset of the first byte that was not handed on; never beyond `#at`. */
+  /** Ring offset of the first byte that was not passed on; never beyond `#at`. */
   #kept = 0;
-  /** Zeros in front of the output's end; `#pending` of them are not in the ring. */
+  /** Zeros at the end of the output; `#pending` of them are not in the ring. */
   #zeros = 0;
   #pending = 0;
   /** Bytes written so far. */
@@ -46,7 +46,7 @@ export class Window {
 
   /** All of a finished output that has not outgrown the window. */
   get contents(): Uint8Array {
-    if (this.#total > this.#size) throw new RangeError('the window has not kept all');
+    if (this.#total > this.#size) throw new RangeError('the output is larger than the window');
     return this.#ring.subarray(0, this.#total);
   }
 
@@ -105,7 +105,7 @@ export class Window {
     for (const byte of bytes) this.literal(byte);
   }
 
-  /** Hands on all that is left. */
+  /** Passes on everything that is left. */
   finish(): void {
     this.#settle();
     this.#flush();
@@ -130,7 +130,7 @@ export class Window {
       this.#output.zeros(pending);
     }
     let left = Math.min(pending, this.#size);
-    // Those that are not worth a run may wrap, and are handed on with the data around them.
+    // Short runs may wrap, and are passed on with the data around them.
     while (left > 0) {
       const length = Math.min(left, this.#size - this.#at);
       this.#ring.fill(0, this.#at, this.#at + length);

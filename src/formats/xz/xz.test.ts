@@ -19,7 +19,7 @@ function unpack(packed: Uint8Array): { bytes: Buffer; zeros: number; read: numbe
   let read = 0;
   decodeXz(
     (length) => {
-      if (read + length > packed.length) throw new FormatError('end', { code: 'END' });
+      if (read + length > packed.length) throw new FormatError('end', { code: 'SHORT_READ' });
       read += length;
       return packed.subarray(read - length, read);
     },
@@ -71,19 +71,19 @@ describe.each([
   });
 });
 
-test('long runs of zeros are told as such', async () => {
+test('long runs of zeros are reported as such', async () => {
   const { zeros } = unpack(await xz(disk, '-9'));
   expect(zeros).toBeGreaterThan(0.95 * (17 << 20));
 });
 
-test('what is behind the stream is left alone', async () => {
+test('bytes after the stream are not read', async () => {
   const packed = await xz(text);
   const { bytes, read } = unpack(Buffer.concat([packed, noise]));
   expect(bytes.equals(text)).toBe(true);
   expect(read).toBe(packed.length);
 });
 
-test('a buffer takes what it has room for and no more', async () => {
+test('a buffer is never filled beyond its end', async () => {
   const packed = await xz(text);
   expect(decodeXzBuffer(packed, text.length).equals(text)).toBe(true);
   expect(() => decodeXzBuffer(packed, text.length - 1)).toThrow(/more than/);

@@ -68,7 +68,7 @@ test('a connection that breaks off is resumed where it was, as long as there is 
   expect(await readFile(join(folder.path, 'file'))).toEqual(BYTES);
 });
 
-test('what an earlier run has left is hashed and continued', async () => {
+test('the part of an earlier run is hashed and continued', async () => {
   await using folder = await temporaryFolder();
   await writeFile(join(folder.path, 'file.part'), BYTES.subarray(0, 300_000));
   const { error, requests } = await fetchFrom(undefined, folder.path);
@@ -173,7 +173,7 @@ async function served(root: string, signed: readonly string[] | 'all' = 'all') {
   return { release, server, files, folder, run, keys: join(root, 'keys.gpg') };
 }
 
-test('dehydrate --download: fetches what it needs, checks signatures, and makes the bundle', async () => {
+test('dehydrate --download: downloads the needed files, checks signatures, and makes the bundle', async () => {
   await using root = await temporaryFolder();
   const { server, folder, run, keys, release } = await served(root.path);
   await using _server = server;

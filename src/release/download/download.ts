@@ -1,31 +1,39 @@
-import { mkdir, rename } from 'node:fs/promises';
+import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { IntegrityError, throwIfAborted } from '../../core/errors.ts';
+import { createHttp, type Http } from '../../core/http/client.ts';
 import { fetchFile } from '../../core/http/fetch-file.ts';
+import { makeFolder } from '../../core/io/folders.ts';
 import { hashFile } from '../../core/io/hash-file.ts';
-import { osError } from '../../core/io/os-error.ts';
 import { type Progress, silent } from '../../core/progress/progress.ts';
 import { step } from '../../core/progress/step.ts';
 import { sideBySide } from '../../core/threads/side-by-side.ts';
 import { findReleased } from '../files/released.ts';
 import type { StreamArtifact } from '../stream/artifacts.ts';
+import { readKeyring } from './keyring.ts';
 import { checkSignature } from './signature.ts';
 
 export interface DownloadOptions {
-  /** Where the files go, under the names of their locations. */
+  /** Folder for the files, under the names of their locations. */
   readonly folder: string;
-  /** Files under way at a time. */
+  /** Files to download at a time. */
   readonly parallel: number;
-  /** Check the detached signature of every file, at hand or fetched, against these keys. */
+  /** Check the detached signature of every file, at hand or fetched, against the public keys in this file. */
   readonly keyring?: string | undefined;
+  /** Fingerprints of keys that may be expired or revoked. */
+  readonly acceptKeys?: readonly string[] | undefined;
   /** How often and how fast to try again; as in {@link fetchFile}. */
   readonly attempts?: number | undefined;
   readonly pause?: number | undefined;
+  /** Maximum size of a file in bytes. */
+  readonly limit?: number | undefined;
+  /** Carries the requests, with the proxies and certificates of the environment that it was made with. */
+  readonly http?: Http | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly progress?: Progress | undefined;
 }
 
-/** A released file that could not be had, and why. */
+/** A released file that could not be downloaded or verified, and why. */
 export interface DownloadFailure {
   readonly artifact: StreamArtifact;
   readonly error: unknown;
@@ -40,15 +48,15 @@ export async function download(
   artifacts: readonly StreamArtifact[],
   options: DownloadOptions,
 ): Promise<DownloadFailure[]> {
-  const { folder, parallel, signal } = options;
-  try {
-    await mkdir(folder, { recursive: true });
-  } catch (error) {
-    throw osError(error, 'create', folder);
-  }
+  const { folder, parallel, keyring, signal, http = createHttp() } = options;
+  // Before gigabytes are fetched.
+  const keys = keyring === undefined ? undefined : await readKeyring(keyring, signal);
+  await makeFolder(folder);
   // Artifacts may share a file.
   const files = [...new Map(artifacts.map((one) => [one.releasedName, one])).values()];
-  const settled = await sideBySide(files, parallel, (artifact) => downloadOne(artifact, options));
+  const settled = await sideBySide(files, parallel, (artifact) =>
+    downloadOne(artifact, keys, { ...options, http }),
+  );
   throwIfAborted(signal);
   return settled.flatMap((one, i) => {
     const artifact = files[i];
@@ -56,8 +64,12 @@ export async function download(
   });
 }
 
-async function downloadOne(artifact: StreamArtifact, options: DownloadOptions): Promise<void> {
-  const { folder, keyring, signal, attempts, pause, progress = silent } = options;
+async function downloadOne(
+  artifact: StreamArtifact,
+  keys: Buffer | undefined,
+  options: DownloadOptions & { readonly http: Http },
+): Promise<void> {
+  const { folder, acceptKeys, signal, attempts, pause, limit, http, progress = silent } = options;
   const { releasedName, location, releasedSha256, signature } = artifact;
   throwIfAborted(signal);
   const path = join(folder, releasedName);
@@ -65,30 +77,27 @@ async function downloadOne(artifact: StreamArtifact, options: DownloadOptions): 
   if (found === undefined) {
     await step(progress, { subject: releasedName, phase: 'fetch' }, (onBytes) =>
       fetchFile({
-        url: location,
-        path,
-        sha256: releasedSha256,
-        signal,
-        onBytes,
-        ...(attempts === undefined ? {} : { attempts }),
-        ...(pause === undefined ? {} : { pause }),
+        ...{ url: location, path, sha256: releasedSha256, signal, onBytes, attempts, pause, limit },
+        http,
       }),
     );
   }
-  if (keyring === undefined) return;
+  if (keys === undefined) return;
   if (found !== undefined && found.path !== path) throw unsigned(artifact, 'it is unpacked');
   if (signature === undefined) throw unsigned(artifact, 'the stream names no signature of it');
   if (found !== undefined) await proveAtHand(artifact, path, signal);
   try {
-    await checkSignature({ path, signatureUrl: signature, keyring, signal });
+    await checkSignature({ path, signatureUrl: signature, keys, acceptKeys, http, signal });
   } catch (error) {
-    // What is not signed by whom it should be must not be taken by a later run without --keyring.
-    if (error instanceof IntegrityError) await rename(path, `${path}.bad-signature`);
+    // Only what is proved to be another file is put out of the way of a run without --keyring.
+    if (error instanceof IntegrityError && error.code === 'SIGNATURE_BAD') {
+      await rename(path, `${path}.bad-signature`);
+    }
     throw error;
   }
 }
 
-/** A signature of something else proves nothing of what the stream promises. */
+/** A signature of another file proves nothing about the one in the stream. */
 async function proveAtHand(
   { releasedName, releasedSha256 }: StreamArtifact,
   path: string,
@@ -99,7 +108,7 @@ async function proveAtHand(
   throw new IntegrityError(`${releasedName} does not have the SHA-256 of the stream`, {
     code: 'RELEASED_DIGEST',
     context: { file: path, expected: releasedSha256, found: sha256 },
-    hint: 'remove it, so that it is fetched again',
+    hint: 'remove it, so that it is downloaded again',
   });
 }
 

@@ -1,16 +1,18 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { isAbsolute, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { execa } from 'execa';
 import {
+  FormatError,
   IntegrityError,
-  IoError,
-  RehydrateError,
+  ToolError,
   throwIfAborted,
   toolMissing,
+  UsageError,
 } from '../../core/errors.ts';
-import { checkUrl } from '../../core/http/fetch-file.ts';
-import { readBody } from '../../core/http/read-body.ts';
+import type { Http } from '../../core/http/client.ts';
+import { fetchSmall } from '../../core/http/fetch-small.ts';
+import { type FoundSignature, parseGpgvStatus } from './gpgv-status.ts';
 
 /** Detached signatures are some hundred bytes for each key. */
 const MAX_SIGNATURE = 1 << 20;
@@ -19,25 +21,33 @@ export interface SignatureOptions {
   /** The file that is signed. */
   readonly path: string;
   readonly signatureUrl: string;
-  /** Binary OpenPGP keys, as `gpg --export` writes them. */
-  readonly keyring: string;
+  /** As {@link readKeyring} gives them. */
+  readonly keys: Buffer;
+  /** Fingerprints, or the ends of some, of keys that may be expired or revoked. */
+  readonly acceptKeys?: readonly string[] | undefined;
+  readonly http: Http;
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Fetches a detached signature and has gpgv(1) check it: any key of the keyring will do, and no other.
- * Throws IntegrityError `SIGNATURE_BAD`, ToolError `TOOL_MISSING`.
+ * Fetches a detached signature and has gpgv(1) check it: a good signature by any key of the keyring will do, if
+ * there is no bad one beside it. Throws IntegrityError `SIGNATURE_BAD` if the file is not what was signed,
+ * `SIGNATURE_EXPIRED`, `SIGNATURE_REVOKED` or `SIGNATURE_KEY` if the signature is no proof, FormatError
+ * `SIGNATURE_FORMAT`, ToolError `TOOL_MISSING` or `TOOL_FAILED`.
  */
 export async function checkSignature(options: SignatureOptions): Promise<void> {
-  const { path, signatureUrl, keyring, signal } = options;
-  const signature = await fetchSmall(signatureUrl, signal);
+  const { path, signatureUrl, keys, acceptKeys = [], http, signal } = options;
+  const signature = await fetchSmall(signatureUrl, {
+    ...{ http, signal, limit: MAX_SIGNATURE, what: 'a signature' },
+    hint: 'check the location of the signature in the stream JSON',
+  });
   const folder = await mkdtemp(join(tmpdir(), 'iso-rehydrate-gpgv-'));
   try {
-    const file = join(folder, 'signature');
-    await writeFile(file, signature);
-    // A name without a slash would be looked for in gpgv's own folder.
-    const keys = isAbsolute(keyring) ? keyring : resolve(keyring);
-    const result = await execa('gpgv', ['--keyring', keys, '--', file, path], {
+    const [file, keyring] = [join(folder, 'signature'), join(folder, 'keys')];
+    await writeFile(file, signature, { flag: 'wx' });
+    await writeFile(keyring, keys, { flag: 'wx' });
+    const argv = ['--status-fd', '1', '--keyring', keyring, '--', file, resolve(path)];
+    const result = await execa('gpgv', argv, {
       reject: false,
       stdin: 'ignore',
       env: { GNUPGHOME: folder, LC_ALL: 'C' },
@@ -51,34 +61,93 @@ export async function checkSignature(options: SignatureOptions): Promise<void> {
         result,
       );
     }
-    if (!result.failed) return;
-    throw new IntegrityError(`the signature of ${path} is not good`, {
-      code: 'SIGNATURE_BAD',
-      context: { file: path, signature: signatureUrl, keyring: keys },
-      hint: 'check the keyring (`gpg --export`), and that the file comes from where it should',
-      cause: new Error(result.stderr.trim().slice(0, 2000)),
-    });
+    const found = parseGpgvStatus(result.stdout);
+    const said = result.stderr.trim().slice(0, 2000);
+    const isEnded = result.exitCode === 0 || found.length > 0 || /NODATA/.test(result.stdout);
+    if (!isEnded) {
+      throw new ToolError(`gpgv failed: ${result.shortMessage?.split('\n')[0]}`, {
+        code: 'TOOL_FAILED',
+        context: { file: path, signature: signatureUrl },
+        hint: 'run gpgv by hand to see why, or leave --keyring out',
+        cause: new Error(said),
+      });
+    }
+    judge(found, result.exitCode, { acceptKeys, path, signatureUrl, said });
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-async function fetchSmall(url: string, signal: AbortSignal | undefined): Promise<Buffer> {
-  checkUrl(url);
-  const failed = (why: string, cause?: unknown) =>
-    new IoError(`cannot fetch ${url}: ${why}`, {
-      code: 'DOWNLOAD',
-      context: { url },
-      hint: 'check the location of the signature in the stream JSON',
+interface JudgeOptions {
+  readonly acceptKeys: readonly string[];
+  readonly path: string;
+  readonly signatureUrl: string;
+  readonly said: string;
+}
+
+function judge(
+  found: readonly FoundSignature[],
+  exitCode: number | undefined,
+  { acceptKeys, path, signatureUrl, said }: JudgeOptions,
+): void {
+  const context = { file: path, signature: signatureUrl };
+  const cause = new Error(said);
+  const first = (state: FoundSignature['state']) => found.find((one) => one.state === state);
+  if (first('bad')) {
+    throw new IntegrityError(`${path} is not the file that was signed`, {
+      code: 'SIGNATURE_BAD',
+      context,
+      hint: 'fetch the file again, from where it should come',
       cause,
     });
-  try {
-    const response = await fetch(url, signal ? { signal } : {});
-    if (!response.ok) throw failed(`the server says ${response.status}`);
-    return await readBody(response, MAX_SIGNATURE, 'a signature');
-  } catch (error) {
-    throwIfAborted(signal);
-    if (error instanceof RehydrateError) throw error;
-    throw failed(error instanceof Error ? error.message : String(error), error);
   }
+  const isAccepted = ({ keys }: FoundSignature) =>
+    keys.some((key) => acceptKeys.some((accepted) => key.endsWith(accepted)));
+  const aged = (['revoked-key', 'expired-key', 'expired-signature'] as const).flatMap(
+    (state) => first(state) ?? [],
+  );
+  const unknown = first('no-key') ?? first('unchecked');
+  // A signature by another key beside a good one makes gpgv fail, too.
+  const isDone = exitCode === 0 || unknown !== undefined;
+  if (isDone && (first('good') || aged.some(isAccepted))) return;
+  const [worst] = aged;
+  if (worst) {
+    const key = worst.keys.at(-1);
+    const [code, why] =
+      worst.state === 'revoked-key'
+        ? (['SIGNATURE_REVOKED', `its key ${key} is revoked`] as const)
+        : worst.state === 'expired-key'
+          ? (['SIGNATURE_EXPIRED', `its key ${key} has expired`] as const)
+          : (['SIGNATURE_EXPIRED', `the signature by ${key} has expired`] as const);
+    throw new IntegrityError(`the signature of ${path} is not good: ${why}`, {
+      code,
+      context: { ...context, key },
+      hint: `get current keys, or accept this one with --accept-key ${key}`,
+      cause,
+    });
+  }
+  if (unknown) {
+    throw new IntegrityError(`the signature of ${path} cannot be checked`, {
+      code: 'SIGNATURE_KEY',
+      context: { ...context, key: unknown.keys.at(-1) },
+      hint: 'name a --keyring that has this key',
+      cause,
+    });
+  }
+  throw new FormatError(`${signatureUrl} is not an OpenPGP signature`, {
+    code: 'SIGNATURE_FORMAT',
+    context,
+    hint: 'check the location of the signature in the stream JSON',
+    cause,
+  });
+}
+
+/** A fingerprint, or a key ID of 16 digits, as people write them. Throws UsageError `ACCEPT_KEY`. */
+export function parseFingerprint(text: string): string {
+  const digits = text.replace(/^0x|\s/gi, '').toUpperCase();
+  if (/^[0-9A-F]{16,64}$/.test(digits)) return digits;
+  throw new UsageError(`${text} is not the fingerprint of a key`, {
+    code: 'ACCEPT_KEY',
+    hint: 'give all digits of it, as `gpg --list-keys` prints them',
+  });
 }

@@ -130,7 +130,7 @@ test('the released file is preferred, an unpacked one serves where it is atteste
   expect(await findReleased(folder.path, artifact)).toMatchObject({ compression: 'xz' });
 });
 
-test('zip: stored, streamed, and what is no single file', async () => {
+test('zip: stored, streamed, and not exactly one file', async () => {
   await using folder = await temporaryFolder();
   const cwd = folder.path;
   await writeFile(join(cwd, 'image.vhdx'), plain);

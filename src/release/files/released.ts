@@ -1,18 +1,30 @@
-import { open, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { execa } from 'execa';
-import { FormatError, RehydrateError, throwIfAborted, toolMissing } from '../../core/errors.ts';
+import {
+  FormatError,
+  RehydrateError,
+  throwIfAborted,
+  toolMissing,
+  UnsupportedError,
+} from '../../core/errors.ts';
 import type { BlobRef } from '../../core/io/digest.ts';
 import { createHasher, type Hasher } from '../../core/io/digest.ts';
-import { osError } from '../../core/io/os-error.ts';
+import { isAbsent, osError } from '../../core/io/os-error.ts';
+import { openRegular } from '../../core/io/regular.ts';
+import { openSource } from '../../core/io/source.ts';
+import { checkSize } from '../../core/plausible.ts';
+import { feedOf } from '../../formats/compressed/feed.ts';
+import { gunzipAll } from '../../formats/compressed/gzip.ts';
+import { nameKind } from '../../formats/compressed/kind.ts';
+import { affordableWindowLog, isWindowTooLarge, unzstdAll } from '../../formats/compressed/zstd.ts';
+import { onlyEntry } from '../../formats/zip/directory.ts';
+import { unzipEntry } from '../../formats/zip/unzip.ts';
 import type { StreamArtifact } from '../stream/artifacts.ts';
 import type { Compression } from '../stream/names.ts';
-import { unzip } from './unzip.ts';
 
-/** A released file at hand. */
+/** A local released file. */
 export interface ReleasedFile {
   readonly path: string;
   readonly compression: Compression;
@@ -20,7 +32,7 @@ export interface ReleasedFile {
 
 /**
  * Finds an artifact's file in a folder: the released file or, where the stream attests the
- * uncompressed bytes too, one that somebody has unpacked already. Undefined if neither is there.
+ * uncompressed bytes too, an already unpacked copy. Undefined if neither exists.
  */
 export async function findReleased(
   folder: string,
@@ -39,18 +51,17 @@ export async function findReleased(
     try {
       if ((await stat(candidate.path)).isFile()) return candidate;
     } catch (error) {
-      const absent = error instanceof Error && 'code' in error && error.code === 'ENOENT';
-      if (!absent) throw osError(error, 'look at', candidate.path);
+      if (!isAbsent(error)) throw osError(error, 'look at', candidate.path);
     }
   }
   return undefined;
 }
 
-/** The bytes of a released file's target, and what was read to get them. */
+/** The bytes of a released file's target, and the digest of the file. */
 export interface ReleasedReader {
   /** Uncompressed; iterate once. Chunks are the receiver's to keep. */
   readonly target: AsyncIterable<Uint8Array>;
-  /** Of the file as it lies there; call once `target` ended. */
+  /** Digest of the file as it is on disk; call it after `target` has ended. */
   fileDigest(): BlobRef;
 }
 
@@ -58,19 +69,33 @@ const CHUNK = 1 << 20;
 
 /**
  * Streams a released file, decompressing on the way: gz, zip and zst by Node's zlib, xz by the `xz`
- * program. Nothing is unpacked to disk, and the file's own SHA-256 falls out of the same read.
- * `target` throws FormatError `COMPRESSED_DAMAGED` or ToolError `TOOL_MISSING`.
+ * program. All members, frames and streams of a file are read, and nothing may follow the last one. Nothing
+ * is unpacked to disk, and the same read gives the file's own SHA-256. `target` throws FormatError
+ * `COMPRESSED_DAMAGED`, UnsupportedError `ZIP_KIND` or `WINDOW_TOO_LARGE`, or ToolError `TOOL_MISSING`.
  */
 export function readReleased(file: ReleasedFile, signal?: AbortSignal): ReleasedReader {
   const hasher = createHasher();
   const compressed = readHashed(file.path, hasher, signal);
   return {
-    target: decompress(compressed, file, signal),
+    target: limited(decompress(compressed, file, signal), file.path),
     fileDigest: () => ({ size: hasher.bytes, sha256: hasher.digest() }),
   };
 }
 
-/** As {@link readReleased} for who hashes the target: a file that is not compressed is hashed once only. */
+/** What a few bytes unpack to may have no end. */
+async function* limited(
+  chunks: AsyncIterable<Uint8Array>,
+  path: string,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let bytes = 0;
+  for await (const chunk of chunks) {
+    bytes += chunk.length;
+    checkSize(`what is in ${path}`, bytes);
+    yield chunk;
+  }
+}
+
+/** As {@link readReleased}, for callers that hash the target: an uncompressed file is hashed once only. */
 export function readReleasedOnce(
   file: ReleasedFile,
   signal?: AbortSignal,
@@ -85,7 +110,7 @@ async function* readHashed(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   try {
-    await using handle = await open(path, 'r');
+    await using handle = await openRegular(path, { signal });
     for (;;) {
       throwIfAborted(signal);
       const buffer = Buffer.allocUnsafe(CHUNK);
@@ -100,60 +125,65 @@ async function* readHashed(
   }
 }
 
-function decompress(
+async function* decompress(
   compressed: AsyncIterable<Uint8Array>,
   { path, compression }: ReleasedFile,
   signal: AbortSignal | undefined,
-): AsyncIterable<Uint8Array> {
-  switch (compression) {
-    case 'none':
-      return compressed;
-    case 'gz':
-      return throughZlib(compressed, createGunzip({ chunkSize: CHUNK }), path);
-    case 'zst':
-      return throughZlib(compressed, createZstdDecompress({ chunkSize: CHUNK }), path);
-    case 'zip':
-      return throughUnzip(compressed, path);
-    case 'xz':
-      return throughXz(compressed, path, signal);
-  }
-}
-
-async function* throughZlib(
-  compressed: AsyncIterable<Uint8Array>,
-  transform: Transform,
-  path: string,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const feeding = pipeline(compressed, transform);
-  feeding.catch(() => {}); // the loop below meets the same error
+  if (compression === 'none') return yield* compressed;
+  const iterator = compressed[Symbol.asyncIterator]();
   try {
-    for await (const chunk of transform as AsyncIterable<Uint8Array>) yield chunk;
-    await feeding;
+    const chunks = await checkKind(iterator, compression);
+    switch (compression) {
+      case 'gz':
+        return yield* gunzipAll(feedOf(chunks), CHUNK);
+      case 'zst':
+        return yield* unzstdAll(feedOf(chunks), {
+          chunkSize: CHUNK,
+          maxWindowLog: affordableWindowLog(),
+        });
+      case 'zip':
+        return yield* throughUnzip(chunks, path);
+      case 'xz':
+        return yield* throughXz(chunks, signal);
+    }
   } catch (error) {
     throw damaged(error, path);
   } finally {
-    transform.destroy();
+    await iterator.return?.();
   }
+}
+
+/** Refuses a file whose extension does not match its kind, which decompressors would call damaged. */
+async function checkKind(
+  iterator: AsyncIterator<Uint8Array>,
+  compression: Exclude<Compression, 'none'>,
+): Promise<AsyncGenerator<Uint8Array>> {
+  const first = await iterator.next();
+  const problem = first.done ? 'it is empty' : nameKind(first.value, compression);
+  if (problem) throw new RangeError(problem);
+  async function* whole() {
+    for (let next = first; !next.done; next = await iterator.next()) yield next.value;
+  }
+  return whole();
 }
 
 async function* throughUnzip(
   compressed: AsyncIterable<Uint8Array>,
   path: string,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  try {
-    yield* unzip(compressed, path, CHUNK);
-  } catch (error) {
-    throw damaged(error, path);
-  }
+  await using source = await openSource(path);
+  yield* unzipEntry(compressed, await onlyEntry(source), path, CHUNK);
 }
 
 async function* throughXz(
   compressed: AsyncIterable<Uint8Array>,
-  path: string,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const stop = new AbortController();
-  const xz = execa('xz', ['--decompress', '--stdout', '--threads=0'], {
+  const memory = `--memlimit-decompress=${Math.floor(process.availableMemory() / 2)}`;
+  const xz = execa('xz', ['--decompress', '--stdout', '--format=xz', '--threads=0', memory], {
+    env: { XZ_DEFAULTS: '', XZ_OPT: '', LC_ALL: 'C' },
     stdin: 'pipe',
     buffer: { stdout: false, stderr: true },
     encoding: 'buffer',
@@ -169,23 +199,33 @@ async function* throughXz(
     const result = await xz;
     await feeding;
     throwIfAborted(signal);
-    // If reading failed, xz merely saw an early end. EPIPE is the reverse: xz gave up, its exit tells.
+    // If reading failed, xz only saw an early end. EPIPE is the reverse: xz gave up, and its exit has the
+    // reason.
     if (readFailure instanceof RehydrateError) throw readFailure;
     if (result.failed) {
       if (result.code === 'ENOENT')
         throw toolMissing('xz', 'install it (Debian: xz-utils, Fedora: xz)', result);
       const said = Buffer.from(result.stderr).toString('utf8').trim().slice(0, 200);
-      throw damaged(new Error(said || result.shortMessage), path);
+      throw new Error(said || result.shortMessage);
     }
   } finally {
     stop.abort();
   }
 }
 
-/** Errors of reading and cancelling pass; what the decompressor says means a broken file. */
+/** Errors of reading and cancelling pass unchanged; errors of the decompressor mean a damaged file. */
 function damaged(error: unknown, path: string): unknown {
   if (error instanceof RehydrateError) return error;
-  return new FormatError(`${path} cannot be decompressed`, {
+  const why = error instanceof Error ? error.message : '';
+  if (isWindowTooLarge(error) || why.includes('Memory usage limit')) {
+    return new UnsupportedError(`${path} needs more than half of the free memory to decompress`, {
+      code: 'WINDOW_TOO_LARGE',
+      context: { file: path, available: process.availableMemory() },
+      hint: 'use a machine with more memory; zstd --long=31 takes 2 GiB',
+      cause: error,
+    });
+  }
+  return new FormatError(`${path} cannot be decompressed${why && `: ${why}`}`, {
     code: 'COMPRESSED_DAMAGED',
     context: { file: path },
     hint: 'fetch the file again',

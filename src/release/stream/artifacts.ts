@@ -25,7 +25,7 @@ export interface ArtifactId {
 }
 
 /**
- * Which digest says what the uncompressed file must be, and who says so:
+ * The source of the digest of the uncompressed file:
  * - `uncompressed-sha256`: the stream's, of that name;
  * - `sha256`: the stream's, of a file that is served as is;
  * - `computed`: our own, where the stream attests the compressed file only and its compression cannot be
@@ -44,11 +44,13 @@ export interface StreamArtifact extends ArtifactId {
   readonly releasedName: string;
   /** SHA-256 of the released file. */
   readonly releasedSha256: Sha256;
+  /** Its size in bytes, if the metadata has it. */
+  readonly releasedSize?: number;
   /** File name without its compression suffix: the target. */
   readonly name: string;
   readonly compression: Compression;
   readonly attestation: Attestation;
-  /** SHA-256 of the target where the stream tells; undefined for `computed`. */
+  /** SHA-256 of the target if the stream has it; undefined for `computed`. */
   readonly sha256: Sha256 | undefined;
 }
 
@@ -83,6 +85,7 @@ export function listArtifacts(stream: Stream, arch: Arch): StreamArtifact[] {
           ...(file.signature === undefined ? {} : { signature: file.signature }),
           releasedName,
           releasedSha256: file.sha256,
+          ...(file.size === undefined ? {} : { releasedSize: file.size }),
           name,
           compression,
           ...attest(file.sha256, file['uncompressed-sha256'], compression),
@@ -94,7 +97,7 @@ export function listArtifacts(stream: Stream, arch: Arch): StreamArtifact[] {
   return artifacts;
 }
 
-/** A zip is taken for compression only where the stream knows what is in it; else it is the target. */
+/** A zip counts as compression only if the stream has the digest of its contents; else it is the target. */
 function splitReleased(name: string, file: StreamFile): ReturnType<typeof splitCompression> {
   const split = splitCompression(name);
   const isTarget = split.compression === 'zip' && file['uncompressed-sha256'] === undefined;
@@ -111,7 +114,7 @@ function attest(
   return { attestation: 'computed', sha256: undefined };
 }
 
-/** Two different files of one name could not lie in one folder, neither released nor rehydrated. */
+/** Two different files of one name could not be in one folder, neither released nor rehydrated. */
 function refuseClashes(artifacts: readonly StreamArtifact[]): void {
   const seen = new Map<string, StreamArtifact>();
   for (const artifact of artifacts) {

@@ -4,10 +4,10 @@ import { formatSchema, type Stream } from './schema.ts';
 
 /**
  * Release metadata: `release.json` of a Fedora CoreOS build, stream-metadata-go `release/release.go`. It
- * says the same as a stream, nested otherwise, for one release.
+ * has the contents of a stream for one release, in another structure.
  */
 const mediaSchema = v.object({
-  /** Cloud images that are in some cloud's catalogue only have none. */
+  /** Absent for cloud images that exist only in a cloud's catalogue. */
   artifacts: v.optional(v.record(nameField, formatSchema)),
 });
 
@@ -30,7 +30,7 @@ export function streamOfRelease({ release, stream, architectures }: Release): St
   return { stream, architectures: Object.fromEntries(entries) };
 }
 
-/** Tells release metadata from a stream's: only the former says `release` at the top. */
+/** Whether it is release metadata: only that has `release` at the top. */
 export function isReleaseDocument(document: object): boolean {
   return 'release' in document && document.release !== undefined;
 }

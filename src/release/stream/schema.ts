@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { nameField, sha256Field, textField } from '../../core/json/fields.ts';
+import { nameField, sha256Field, sizeField, textField } from '../../core/json/fields.ts';
 
 /**
  * CoreOS stream metadata, as much of it as matters here: coreos/stream-metadata-go `stream/stream.go`
@@ -11,6 +11,8 @@ const fileSchema = v.object({
   signature: v.optional(textField(4096)),
   sha256: sha256Field,
   'uncompressed-sha256': v.optional(sha256Field),
+  /** Bytes of the released file; only build metadata has it. */
+  size: v.optional(sizeField),
 });
 
 export const formatSchema = v.object({

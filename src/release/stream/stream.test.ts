@@ -26,7 +26,7 @@ test('real streams decode, and every artifact of them is listed', () => {
   expect(rhcos.map(({ platform }) => platform)).toContain('qemu-secex');
 });
 
-test('what attests a target', () => {
+test('the attestation of a target', () => {
   const list = listArtifacts(decodeStream(FCOS, 'fcos'), 'x86_64');
   const of = (platform: string) => list.find((artifact) => artifact.platform === platform);
   expect(of('qemu')).toMatchObject({
@@ -51,7 +51,7 @@ test('what attests a target', () => {
   });
 });
 
-test('an absent architecture is named with those that are there', () => {
+test('the error for an absent architecture lists the available ones', () => {
   expect(() => listArtifacts(decodeStream(RHCOS, 'rhcos'), 'x86_64')).toThrow(
     expect.objectContaining({
       code: 'ARCH_ABSENT',

@@ -3,13 +3,13 @@ import type { RecipeArtifact } from '../../bundle/recipes.ts';
 import { baseOf } from '../../bundle/recipes.ts';
 import type { CodecPool } from '../../codec/pool.ts';
 import { RehydrateError, throwIfAborted } from '../../core/errors.ts';
-import { isSha256 } from '../../core/io/digest.ts';
 import { nullSink } from '../../core/io/sink.ts';
 import type { Source } from '../../core/io/source.ts';
+import { TargetMismatchError } from '../../core/io/target-mismatch.ts';
 import type { Progress } from '../../core/progress/progress.ts';
 import { step } from '../../core/progress/step.ts';
 import { deltaSize, madeFrom } from '../inspect/bundle-report.ts';
-import { writeArtifact } from '../rehydrate/write-artifact.ts';
+import { writeArtifact } from '../make/write-artifact.ts';
 import type { AuditBases } from './bases.ts';
 import { localise, wrongFile } from './localise.ts';
 import { mapOrigins } from './origin-map.ts';
@@ -20,7 +20,7 @@ export interface AuditArtifactOptions {
   readonly bundle: Bundle;
   readonly bases: AuditBases;
   readonly pool: CodecPool;
-  /** Released files, to compare with what came out wrong. */
+  /** Released files, to compare wrong artifacts with. */
   readonly folder: string | undefined;
   readonly reportFolder: string;
   readonly label: string;
@@ -28,7 +28,7 @@ export interface AuditArtifactOptions {
   readonly progress: Progress;
 }
 
-/** Makes one artifact into nowhere and judges it. Throws only when cancelled. */
+/** Makes one artifact, hashes it without keeping it, and judges it. Throws only when cancelled. */
 export async function auditArtifact(
   artifact: RecipeArtifact,
   options: AuditArtifactOptions,
@@ -73,7 +73,7 @@ async function makeIntoNowhere(
   );
 }
 
-/** Where a BAD one differs, if the released file is at hand, and how it is put together. */
+/** Where a BAD artifact differs, if the released file is available, and how it is put together. */
 async function lookCloser(
   artifact: RecipeArtifact,
   base: Source,
@@ -83,7 +83,7 @@ async function lookCloser(
   const map = await soft(mapOrigins({ bundle, artifact, base, signal }), signal);
   const found = map instanceof RehydrateError ? {} : { map };
   if (folder === undefined) {
-    note('BAD; name the released files with --artifacts to learn where it differs');
+    note('BAD; use --artifacts with the released files to see where it differs');
     return found;
   }
   const keepAt = wrongFile(reportFolder, artifact);
@@ -91,15 +91,15 @@ async function lookCloser(
   const options = { artifact, bundle, base, pool, signal, folder, keepAt, guide };
   const located = await soft(localise(options), signal);
   if (located instanceof RehydrateError) {
-    note(`BAD; where it differs is not known: ${located.message}`);
+    note(`BAD; cannot show where it differs: ${located.message}`);
     return found;
   }
   const { doubt, ...difference } = located;
-  if (doubt) note(`BAD; where it differs is not known: ${doubt}`);
+  if (doubt) note(`BAD; cannot show where it differs: ${doubt}`);
   return { ...found, ...difference };
 }
 
-/** The verdict stands whatever becomes of a closer look. */
+/** The verdict stands even if the closer look fails. */
 async function soft<T>(
   promise: Promise<T>,
   signal: AbortSignal | undefined,
@@ -113,10 +113,9 @@ async function soft<T>(
   }
 }
 
-/** The SHA-256 that came out instead. */
+/** The actual SHA-256. */
 function foundOf(error: unknown): Pick<AuditedArtifact, 'found'> {
-  if (!(error instanceof RehydrateError) || error.code !== 'TARGET_MISMATCH') return {};
-  const { 'actual sha256': sha256, 'actual size': size } = error.context;
-  if (typeof sha256 !== 'string' || !isSha256(sha256) || typeof size !== 'number') return {};
-  return { found: { sha256, size } };
+  if (!(error instanceof TargetMismatchError)) return {};
+  const { sha256, size } = error.found;
+  return sha256 === undefined ? {} : { found: { sha256, size } };
 }

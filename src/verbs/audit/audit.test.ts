@@ -137,7 +137,7 @@ test('a sound bundle is GOOD, in every form of the report', async () => {
   expect(await readdir(folder)).not.toContain('bad');
 });
 
-test('BAD: where it differs, how much, in words, and a file to look at', async () => {
+test('BAD: where and how it differs, in words, with a file to inspect', async () => {
   await using root = await temporaryFolder();
   const stage = await setUp(root.path);
   const edits = new Map([
@@ -218,29 +218,29 @@ test('a damaged blob is BAD; a released file that is not the released one proves
   expect(code).toBe(4);
   expect(one(report, 'qemu')).toMatchObject({ status: 'BAD', error: { code: 'BLOB_DIGEST' } });
   expect(one(report, 'qemu').difference).toBeUndefined();
-  expect(stderr).toContain('where it differs is not known');
+  expect(stderr).toContain('cannot show where it differs');
 });
 
-test('FAIL: what could not be tried says nothing of the bundle, and spares the rest', async () => {
+test('FAIL: an artifact that could not be tried does not affect the others', async () => {
   await using root = await temporaryFolder();
   const stage = await setUp(root.path);
   await rm(join(root.path, 'cache'), { recursive: true });
   const broken: MetalEngine = {
     name: 'qemu',
-    regenerate: () => Promise.reject(new EngineError('it \x1b[31mdied', { code: 'DIED' })),
+    regenerate: () => Promise.reject(new EngineError('it \x1b[31mdied', { code: 'VM_EXITED' })),
   };
   const { code, report, stderr } = await runAudit(stage, ['-a', 'x86_64'], broken);
   expect(code, stderr).toBe(6);
   expect(report?.verdict).toBe('FAIL');
   expect(one(report, 'qemu')).toMatchObject({
     status: 'FAIL',
-    error: { kind: 'engine', code: 'DIED', message: 'it ?[31mdied' },
+    error: { kind: 'engine', code: 'VM_EXITED', message: 'it ?[31mdied' },
   });
   expect(one(report, 'metal/iso').status).toBe('GOOD');
   expect(schemaErrors('audit-report', JSON.parse(JSON.stringify(report)))).toEqual([]);
 });
 
-test('UNCOVERED: what the bundle says that it lacks', async () => {
+test('UNCOVERED: artifacts that the bundle lists as missing', async () => {
   await using root = await temporaryFolder();
   const small = await writeSyntheticRelease(join(root.path, 'release'));
   await rm(join(small.folder, 'x-nutanix.qcow2'));
@@ -292,9 +292,109 @@ test('shards judge each artifact once and merge into one report', async () => {
   expect(merged.request).toEqual(whole.report?.request);
 
   const incomplete = await cli(['audit', '--merge', ...folders.slice(1), '--report', out]);
-  expect(incomplete).toMatchObject({ code: 2, stderr: expect.stringContaining(`1/${of} missing`) });
+  expect(incomplete).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining(`missing: 1/${of}`),
+  });
   const twice = await cli(['audit', '--merge', ...folders, folders[0] ?? '', '--report', out]);
   expect(twice).toMatchObject({ code: 2, stderr: expect.stringContaining('AUDIT_TWICE') });
+});
+
+test('a merged report is signed only if its parts are proved', async () => {
+  await using root = await temporaryFolder();
+  const stage = await setUp(root.path);
+  const at = (name: string) => join(root.path, name);
+  for (const name of ['key', 'other']) {
+    await execa('openssl', ['genpkey', '-algorithm', 'ed25519', '-out', at(`${name}.pem`)]);
+    await execa('openssl', [
+      'pkey',
+      '-in',
+      at(`${name}.pem`),
+      '-pubout',
+      '-out',
+      at(`${name}.pub`),
+    ]);
+  }
+  const asked = ['-p', 'metal/iso,qemu,aws', '-a', 'x86_64'];
+  const shard = async (i: number, more: string[], folder = `part-${i}`) => {
+    const argv = ['--shard', `${i}/2`, ...asked, ...more];
+    const { code, stderr, folder: made } = await runAudit(stage, argv, undefined, folder);
+    expect(code, stderr).toBe(0);
+    return made;
+  };
+  const one = await shard(1, ['--sign-key', at('other.pem')]);
+  const two = await shard(2, ['--sign-key', at('other.pem')]);
+  const unsigned = await shard(2, [], 'unsigned');
+  const out = at('merged');
+  const merge = async (folders: string[], more: string[] = []) => {
+    await rm(out, { recursive: true, force: true });
+    const argv = ['audit', '--merge', ...folders, '--report', out, '--sign-key', at('key.pem')];
+    const { code, stderr } = await cli([...argv, ...more]);
+    const left = await readdir(out).catch(() => []);
+    return { code, said: /\[([A-Z_]+)\]/.exec(stderr)?.[1], left };
+  };
+  const bundle = ['-b', stage.bundle];
+  const known = [...bundle, '--part-key', at('other.pub')];
+  const refused = (code: number, said: string) => ({ code, said, left: [] });
+
+  expect(await merge([one, two], known)).toMatchObject({ code: 0 });
+  const statement = JSON.parse(await readFile(join(out, 'audit.intoto.json'), 'utf8'));
+  expect(statement.predicate.verificationResult).toBe('PASSED');
+  expect(statement.predicate.inputAttestations).toHaveLength(2);
+
+  expect(await merge([one, two])).toEqual(refused(2, 'MERGE_BUNDLE'));
+  expect(await merge([one, two], bundle)).toEqual(refused(4, 'AUDIT_UNSIGNED'));
+  expect(await merge([one, unsigned], known)).toEqual(refused(4, 'AUDIT_UNSIGNED'));
+  expect(await merge([one, two, two], known)).toEqual(refused(2, 'AUDIT_TWICE'));
+  expect(await merge([one], known)).toEqual(refused(2, 'AUDIT_INCOMPLETE'));
+
+  // Of what a shard reports, nothing can be changed, left out or made up.
+  const forge = async (folder: string, change: (report: AuditReport) => void) => {
+    const forged = `${folder}-forged`;
+    await execa('cp', ['-aT', folder, forged]);
+    const report = JSON.parse(await readFile(join(forged, 'audit.json'), 'utf8'));
+    change(report);
+    await writeFile(join(forged, 'audit.json'), `${JSON.stringify(report, undefined, 2)}\n`);
+    return forged;
+  };
+  const seconds = await forge(one, (report) => {
+    for (const { artifacts } of report.architectures) for (const it of artifacts) it.seconds = 1e3;
+  });
+  expect(await merge([seconds, two], known)).toEqual(refused(4, 'AUDIT_UNSIGNED'));
+  const changes: ((report: AuditReport) => void)[] = [
+    ({ architectures: [arch] }) => void arch?.artifacts.pop(),
+    ({ architectures }) => void architectures.pop(),
+    ({ architectures: [arch] }) => void Object.assign(arch?.artifacts[0] ?? {}, { name: 'evil' }),
+    ({ architectures: [arch] }) =>
+      void Object.assign(arch?.artifacts[0] ?? {}, { sha256: 'e'.repeat(64) }),
+    ({ architectures: [arch] }) =>
+      void Object.assign(arch?.artifacts[0] ?? {}, { attestation: 'computed' }),
+    ({ architectures: [arch] }) => void Object.assign(arch ?? {}, { architecture: 's390x' }),
+    ({ architectures: [arch] }) => void Object.assign(arch?.iso ?? {}, { sha256: 'e'.repeat(64) }),
+    (report) => void Object.assign(report.counts, { GOOD: 9 }),
+    (report) => void Object.assign(report, { verdict: 'BAD' }),
+  ];
+  for (const change of changes) {
+    const forged = await forge(one, change);
+    const { code, said } = await merge([forged, two], known);
+    expect({ code, said }, String(change)).toEqual({ code: 4, said: 'AUDIT_PLAN' });
+    // Without a key to sign with, the bundle is compared all the same.
+    const argv = ['audit', '--merge', forged, two, '--report', out, ...bundle];
+    expect(await cli(argv)).toMatchObject({
+      code: 4,
+      stderr: expect.stringContaining('AUDIT_PLAN'),
+    });
+  }
+  const other = await forge(
+    one,
+    ({ bundle: of }) => void Object.assign(of, { index: 'e'.repeat(64) }),
+  );
+  expect(await merge([other, two], known)).toEqual(refused(4, 'AUDIT_BUNDLES'));
+  const engine = await forge(
+    one,
+    ({ request }) => void Object.assign(request, { engine: 'native' }),
+  );
+  expect(await merge([engine, two], known)).toEqual(refused(2, 'AUDIT_REQUESTS'));
 });
 
 test.each(['ed25519', 'ec'])(

@@ -9,7 +9,10 @@ import { forArch, type Progress, silent } from '../../core/progress/progress.ts'
 import { sideBySide, valueOrThrow } from '../../core/threads/side-by-side.ts';
 import type { MetalCache } from '../../engine/cache/metal-cache.ts';
 import type { MetalEngine } from '../../engine/engine.ts';
+import type { Containers } from '../../engine/files/sources/open-container.ts';
 import { shortName } from '../../release/stream/artifacts.ts';
+import { refuseContainers } from '../make/metals.ts';
+import { memoFor } from '../rehydrate/deflate-memo.ts';
 import { matchIsos } from '../rehydrate/iso.ts';
 import { auditArtifact } from './artifact.ts';
 import { openAuditBases } from './bases.ts';
@@ -29,11 +32,13 @@ export interface AuditOptions extends WorkRequest {
   readonly jobs?: number | undefined;
   /** Copies of the ISO outside the bundle, one per architecture at most. */
   readonly isoPaths?: readonly string[] | undefined;
-  /** Folder with released files, to compare with what comes out wrong. */
+  /** Sources of the base `files`, instead of the ISO. */
+  readonly containers?: Containers | undefined;
+  /** Folder with released files, to compare wrong artifacts with. */
   readonly folder?: string | undefined;
-  /** Where the report goes; wrong files are kept in it, under `bad`, if they could be compared. */
+  /** The folder of the report. Wrong files that could be compared are kept in its folder `bad`. */
   readonly reportFolder: string;
-  /** Programs and libraries that take part, with their versions. */
+  /** Versions of the programs and libraries involved. */
   readonly tools: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal | undefined;
   readonly progress?: Progress | undefined;
@@ -42,17 +47,19 @@ export interface AuditOptions extends WorkRequest {
 }
 
 /**
- * Makes every artifact that is asked for, into nowhere, and judges each by its SHA-256. Neither a wrong
- * artifact nor one that could not be tried stops the others. Throws what is wrong with the request as
- * a whole, and CancelledError.
+ * Makes every requested artifact, hashes it without keeping it, and judges it by its SHA-256. Neither a
+ * wrong artifact nor one that could not be tried stops the others. Throws if the request as a whole is
+ * wrong, and CancelledError.
  */
 export async function audit(options: AuditOptions): Promise<AuditReport> {
   const { bundle, engine, selection, arches, shard, jobs = 1, signal, tools } = options;
   const progress = options.progress ?? silent;
   const started = new Date().toISOString();
   const { architectures: work } = chooseWork(options, progress);
-  const isos = await matchIsos(options.isoPaths ?? [], work);
-  await using pool = workerPool();
+  for (const { recipes } of work) refuseContainers(recipes, options.containers);
+  const isos = await matchIsos(options.isoPaths ?? [], work, options.signal);
+  await using memo = await memoFor(work, options.cache);
+  await using pool = workerPool(undefined, memo?.shared);
   const settled = await sideBySide(work, jobs, (one) =>
     auditArch(one, {
       ...options,

@@ -6,34 +6,37 @@ import { disksOf } from '../../engine/cache/provenance.ts';
 import type { EngineReport, MetalEngine } from '../../engine/engine.ts';
 import type { LiveIso } from '../../formats/iso/live-iso.ts';
 import { openLiveIso } from '../../formats/iso/open.ts';
-import { objectName, readOsmet } from '../../formats/iso/osmet.ts';
+import { objectName } from '../../formats/iso/osmet.ts';
+import { osmetOf } from '../../formats/iso/rootfs.ts';
+import { type MetalsOptions, makeMetals } from '../make/metals.ts';
 import { findIso, type IsoOptions, proveIso } from '../rehydrate/iso.ts';
 import { type DiskGuide, openDiskGuide } from './regions/disk.ts';
 
-export interface AuditBasesOptions extends IsoOptions {
+export interface AuditBasesOptions extends IsoOptions, Pick<MetalsOptions, 'containers'> {
   readonly engine: MetalEngine;
   readonly cache: MetalCache;
 }
 
-/** What an audit makes artifacts from. Each base is proved, or there is an error instead of it. */
+/** The bases that an audit makes artifacts from. Each is proved, or has an error instead. */
 export interface AuditBases extends AsyncDisposable {
-  /** Throws why the base cannot be had. */
+  /** Throws the reason if the base is not available. */
   get(base: BaseName): Source;
   readonly report: EngineReport | undefined;
-  /** Tells of a disk; undefined for the ISO. Read when first asked for. */
+  /** Describes a disk; undefined for the ISO. Read on first use. */
   guide(base: BaseName): Promise<DiskGuide | undefined>;
 }
 
 /**
- * Proves the ISO by a whole read, and has the `needed` disks made of it by the engine, or proved by a
- * read if an engine like it has made them of this very ISO before. Never throws but when cancelled: what
- * cannot be had fails those that need it, and no others.
+ * Proves the ISO by reading it all, and gets the `needed` disks: the engine makes them from the ISO, or, if
+ * an equivalent engine has made them from this ISO before, they are read and proved. Throws only when
+ * cancelled: a missing base fails the artifacts that need it, and no others.
  */
 export async function openAuditBases(
   needed: ReadonlySet<BaseName>,
   options: AuditBasesOptions,
 ): Promise<AuditBases> {
-  const { recipes, signal } = options;
+  const { recipes, containers, signal } = options;
+  const fromContainers = recipes.files !== undefined && (containers?.names.length ?? 0) > 0;
   const sources = new Map<BaseName, Source>();
   const disks = new Map<MetalVariant, Source>();
   const errors = new Map<BaseName, unknown>();
@@ -49,23 +52,34 @@ export async function openAuditBases(
       for (const base of bases) errors.set(base, error);
     }
   };
-  await attempt(['iso', 'metal', 'metal4k'], async () => {
-    const path = await findIso(options);
-    await proveIso(path, options);
-    sources.set('iso', await openSource(path));
-  });
+  const ofIso = fromContainers ? (['iso'] as const) : (['iso', 'metal', 'metal4k'] as const);
+  if (needed.has('iso') || !fromContainers)
+    await attempt(ofIso, async () => {
+      const path = await findIso(options);
+      await proveIso(path, options);
+      sources.set('iso', await openSource(path, signal));
+    });
   const variants = (['metal', 'metal4k'] as const).filter((variant) => needed.has(variant));
   const isoPath = sources.get('iso')?.name;
-  if (variants.length > 0 && isoPath !== undefined) {
+  if (variants.length > 0 && (isoPath !== undefined || fromContainers)) {
     await attempt(variants, async () => {
-      live = await openLiveIso(isoPath, { signal });
       const wanted = new Map(
         variants.flatMap((variant) => {
           const base = recipes.bases[variant];
           return base ? [[variant, base] as const] : [];
         }),
       );
-      const made = await disksOf({ live, sha256: recipes.iso.sha256 }, wanted, options);
+      const made = await makeMetals(wanted, {
+        ...options,
+        async isoPath() {
+          if (isoPath !== undefined) return isoPath;
+          throw errors.get('iso') ?? new Error('there is no ISO');
+        },
+        async byOsmet(disks) {
+          live = await openLiveIso(isoPath ?? '', { signal });
+          return disksOf({ live, sha256: recipes.iso.sha256 }, disks, options);
+        },
+      });
       report = made.report;
       for (const [variant, source] of made.sources) disks.set(variant, source);
     });
@@ -93,7 +107,7 @@ export async function openAuditBases(
   };
 }
 
-/** The ISO's osmet knows which OSTree object is where on the disk. */
+/** The ISO's osmet records which OSTree object is where on the disk. */
 async function guideOf(
   disk: Source,
   variant: MetalVariant,
@@ -103,8 +117,7 @@ async function guideOf(
   const entry = live?.osmets.find((osmet) => osmet.variant === variant);
   if (live === undefined || entry === undefined) return openDiskGuide(disk);
   await using iso = await openSource(live.path);
-  const { offset: start, length } = entry;
-  const { partitions } = await readOsmet(iso, { start, length, signal, name: entry.name });
+  const { partitions } = await osmetOf(iso, entry, signal);
   return openDiskGuide(disk, {
     objects(offset) {
       for (const { start: first, mappings } of partitions) {

@@ -1,23 +1,23 @@
 import type { Sink } from '../../core/io/sink.ts';
 import type { Range } from '../../core/io/source.ts';
-import { asBuffer, ZEROS } from '../../core/io/zero.ts';
+import { asBuffer, zeroChunks } from '../../core/io/zero.ts';
 
 /** How two files differ. Offsets and sizes in bytes. */
 export interface Difference {
   readonly firstOffset: number;
   readonly lastOffset: number;
-  /** Bytes that differ where both files have some, plus what the longer one has more. */
+  /** Bytes that differ where both files have bytes, plus the length by which one is longer. */
   readonly bytes: number;
   readonly ourSize: number;
   readonly releasedSize: number;
-  /** Where they differ, ascending; neighbours closer than {@link GAP} are one. Only the first ones. */
+  /** The first differing ranges, ascending; those closer than {@link GAP} are joined. */
   readonly runs: readonly Range[];
 }
 
 /** Differences this close belong together. */
 const GAP = 4096;
 const MAX_RUNS = 256;
-/** Equal pieces of this size are passed over at memcmp speed. */
+/** Pieces of this size are compared as a whole first, at memcmp speed. */
 const PIECE = 4096;
 
 export interface ComparingSink extends Sink {
@@ -25,7 +25,7 @@ export interface ComparingSink extends Sink {
   finish(): Promise<Difference | undefined>;
 }
 
-/** A sink that holds what it is given against a reference that is read alongside. */
+/** A sink that compares the bytes it receives with a reference that is read alongside. */
 export function comparingSink(
   reference: AsyncIterator<Uint8Array>,
   signal?: AbortSignal,
@@ -83,9 +83,7 @@ export function comparingSink(
   return {
     write,
     async zeros(length) {
-      for (let left = length; left > 0; left -= ZEROS.length) {
-        await write(left >= ZEROS.length ? ZEROS : ZEROS.subarray(0, left));
-      }
+      for (const chunk of zeroChunks(length)) await write(chunk);
     },
     async finish() {
       const ourSize = position;

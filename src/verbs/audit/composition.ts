@@ -1,7 +1,7 @@
 import type { Recipes } from '../../bundle/recipes.ts';
 import type { BlobRef } from '../../core/io/digest.ts';
 
-/** What a bundle holds of an architecture, in bytes; blobs that several artifacts share count once. */
+/** The sizes of a bundle's contents for an architecture, in bytes; a blob that artifacts share counts once. */
 export function compositionOf({ iso, artifacts }: Recipes): {
   iso: number;
   deltas: number;

@@ -1,14 +1,14 @@
-import { mkdir, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { RecipeArtifact } from '../../bundle/recipes.ts';
 import { RehydrateError, throwIfAborted } from '../../core/errors.ts';
+import { writeAtomically } from '../../core/io/atomic.ts';
 import type { Sha256 } from '../../core/io/digest.ts';
-import { osError } from '../../core/io/os-error.ts';
-import { fileSink, type Sink } from '../../core/io/sink.ts';
+import { makeFolder } from '../../core/io/folders.ts';
+import type { Sink } from '../../core/io/sink.ts';
 import { openSource } from '../../core/io/source.ts';
 import { findReleased, type ReleasedFile, readReleased } from '../../release/files/released.ts';
-import type { WriteArtifactOptions } from '../rehydrate/patch.ts';
-import { writeArtifact } from '../rehydrate/write-artifact.ts';
+import type { WriteArtifactOptions } from '../make/patch.ts';
+import { writeArtifact } from '../make/write-artifact.ts';
 import { comparingSink, type Difference } from './compare.ts';
 import { openFileGuide } from './regions/container.ts';
 import type { DiskGuide } from './regions/disk.ts';
@@ -16,28 +16,28 @@ import { offsetsInBase } from './regions/from-base.ts';
 import type { ReportedDifference } from './report.ts';
 
 export interface LocaliseOptions extends Omit<WriteArtifactOptions, 'sink'> {
-  /** Where released files lie. */
+  /** The folder with the released files. */
   readonly folder: string;
   /** Where the wrong file is kept. */
   readonly keepAt: string;
-  /** Tells of the disk in the artifact; undefined for what is no disk. */
+  /** Describes the disk in the artifact; undefined if there is none. */
   readonly guide: () => Promise<DiskGuide | undefined>;
 }
 
 export interface Localised {
   readonly difference?: ReportedDifference;
   readonly diffoscope?: string;
-  /** What kept the two from being compared, or makes the comparison doubtful. */
+  /** Why the two were not compared, or why the comparison is doubtful. */
   readonly doubt?: string;
 }
 
-/** More regions than this tell nothing new. */
+/** More regions than this add nothing. */
 const MAX_REGIONS = 32;
 
 /**
- * Makes a BAD artifact once more, into a file, and compares it with the released one meanwhile. The
- * file is kept, sparse: it is what a closer look needs. Resolves to nothing but a doubt if the released
- * file is not at hand or is not the released one.
+ * Makes a BAD artifact once more, into a file, and compares it with the released one on the way. The file
+ * is kept, sparse, for a closer look. Resolves to only a doubt if the released file is not available or has
+ * the wrong SHA-256.
  */
 export async function localise(options: LocaliseOptions): Promise<Localised> {
   const { artifact, folder, keepAt, signal } = options;
@@ -52,7 +52,7 @@ export async function localise(options: LocaliseOptions): Promise<Localised> {
   const doubt = doubtOf(artifact, file, reader.fileDigest().sha256);
   if (doubt) return { doubt };
   if (found === undefined) {
-    return { doubt: 'the released file is the same: the bundle promises another SHA-256' };
+    return { doubt: 'the released file is identical, so the bundle records a wrong SHA-256' };
   }
   return {
     difference: await describe(found, options),
@@ -60,40 +60,39 @@ export async function localise(options: LocaliseOptions): Promise<Localised> {
   };
 }
 
-/** The released file at hand must be the one that the stream promises, or it proves nothing. */
+/** The local copy of the released file must match the stream JSON, or the comparison proves nothing. */
 function doubtOf(
   { compression, released }: RecipeArtifact,
   file: ReleasedFile,
   found: Sha256,
 ): string | undefined {
   if (file.compression !== compression || found === released.sha256) return undefined;
-  return `${released.name} at hand is not the released file: its SHA-256 is ${found}`;
+  return `${released.name} is not the released file: its SHA-256 is ${found}`;
 }
 
 async function writeWrong(options: LocaliseOptions, comparing: Sink): Promise<void> {
   const { keepAt } = options;
-  try {
-    await mkdir(dirname(keepAt), { recursive: true });
-    await using handle = await open(keepAt, 'w', 0o644);
-    const file = fileSink(handle, keepAt);
-    const sink: Sink = {
-      async write(chunk) {
-        await Promise.all([file.write(chunk), comparing.write(chunk)]);
-      },
-      async zeros(length) {
-        await file.zeros(length);
-        await comparing.zeros(length);
-      },
-    };
-    // It is known to come out wrong; whatever came out is looked at.
-    await writeArtifact({ ...options, sink }).catch((error: unknown) => {
-      throwIfAborted(options.signal);
-      if (!(error instanceof RehydrateError) || error.kind === 'io') throw error;
-    });
-    await file.finish();
-  } catch (error) {
-    throw osError(error, 'write', keepAt);
-  }
+  await makeFolder(dirname(keepAt));
+  await writeAtomically(
+    keepAt,
+    async (file) => {
+      const sink: Sink = {
+        async write(chunk) {
+          await Promise.all([file.write(chunk), comparing.write(chunk)]);
+        },
+        async zeros(length) {
+          await file.zeros(length);
+          await comparing.zeros(length);
+        },
+      };
+      // It is known to come out wrong, so this error is expected.
+      await writeArtifact({ ...options, sink }).catch((error: unknown) => {
+        throwIfAborted(options.signal);
+        if (!(error instanceof RehydrateError) || error.kind === 'io') throw error;
+      });
+    },
+    { signal: options.signal },
+  );
 }
 
 async function describe(
@@ -134,6 +133,6 @@ export function diffoscopeCommand({ path, compression }: ReleasedFile, wrong: st
 const quote = (text: string) =>
   /^[\w./+:@=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 
-/** Where the wrong file of an artifact is kept in a report's folder. */
+/** The path in a report's folder where the wrong file of an artifact is kept. */
 export const wrongFile = (reportFolder: string, { name }: Pick<RecipeArtifact, 'name'>): string =>
   join(reportFolder, 'bad', name);

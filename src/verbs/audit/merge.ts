@@ -12,8 +12,9 @@ export interface NamedReport {
 }
 
 /**
- * One report of the shards of an audit. Throws UsageError `AUDIT_INCOMPLETE` if a shard is missing,
- * `AUDIT_TWICE` for an artifact that two of them judge, IntegrityError `AUDIT_BUNDLES` if they are of
+ * Merges the reports of an audit's shards without checking them: `parts.ts` proves them. Throws UsageError
+ * `AUDIT_INCOMPLETE` if a shard is missing, `AUDIT_TWICE` for a shard or an artifact that occurs twice,
+ * `AUDIT_REQUESTS` if the shards differ in their options, IntegrityError `AUDIT_BUNDLES` if they are of
  * different bundles.
  */
 export function mergeReports(reports: readonly NamedReport[]): AuditReport {
@@ -48,19 +49,19 @@ export function mergeReports(reports: readonly NamedReport[]): AuditReport {
 
 function refuseOther(first: NamedReport, source: string, report: AuditReport): void {
   if (report.bundle.index !== first.report.bundle.index) {
-    throw new IntegrityError(`${source} is of another bundle than ${first.source}`, {
+    throw new IntegrityError(`${source} audits another bundle than ${first.source}`, {
       code: 'AUDIT_BUNDLES',
       context: { expected: first.report.bundle.index, found: report.bundle.index },
       hint: 'merge reports of one bundle only',
     });
   }
-  const asked = ({ request: { arches, platforms, formats } }: AuditReport) =>
-    JSON.stringify([arches, platforms, formats]);
+  const asked = ({ request: { engine, arches, platforms, formats } }: AuditReport) =>
+    JSON.stringify([engine, arches, platforms, formats]);
   if (asked(report) === asked(first.report)) return;
-  throw new UsageError(`${source} was asked for other things than ${first.source}`, {
+  throw new UsageError(`${source} has another request than ${first.source}`, {
     code: 'AUDIT_REQUESTS',
     context: { expected: asked(first.report), found: asked(report) },
-    hint: 'give each shard the same --arch, --platform and --format',
+    hint: 'give each shard the same --engine, --arch, --platform and --format',
   });
 }
 
@@ -70,13 +71,25 @@ function refuseMissing(reports: readonly NamedReport[]): void {
   const odd = shards.findIndex((shard) => shard.of !== of);
   const wanted = Array.from({ length: of }, (_, i) => i + 1);
   const missing = wanted.filter((index) => !shards.some((shard) => shard.index === index));
+  const twice = shards.find((shard, i) =>
+    shards.some((other, j) => j < i && other.index === shard.index && other.of === shard.of),
+  );
+  if (twice) {
+    throw new UsageError(`shard ${shardText(twice)} is given twice`, {
+      code: 'AUDIT_TWICE',
+      hint: 'name the folder of each shard once',
+    });
+  }
   if (odd === -1 && missing.length === 0) return;
   const names = missing.map((index) => shardText({ index, of }));
   throw new UsageError(
     odd === -1
-      ? `the reports are not all: ${names.join(', ')} missing`
-      : `${reports[odd]?.source} is of ${shards[odd]?.of} shards, others of ${of}`,
-    { code: 'AUDIT_INCOMPLETE', hint: 'run what is missing, and name the folders of all shards' },
+      ? `reports are missing: ${names.join(', ')}`
+      : `${reports[odd]?.source} is one of ${shards[odd]?.of} shards, others of ${of}`,
+    {
+      code: 'AUDIT_INCOMPLETE',
+      hint: 'audit the missing shards, and name the folders of all shards',
+    },
   );
 }
 
@@ -116,7 +129,7 @@ function mergeArch(arch: Arch, reports: readonly NamedReport[]): AuditedArchitec
   ];
 }
 
-/** Where shards ran with different versions, all of them are told. */
+/** If shards ran with different versions, all of them are listed. */
 function mergeTools(reports: readonly AuditReport[]): Record<string, string> {
   const tools = new Map<string, Set<string>>();
   for (const { tools: found } of reports) {

@@ -5,13 +5,13 @@ import type { Source } from '../../core/io/source.ts';
 import { createDeltaDecoder } from '../../formats/delta/librsync.ts';
 import { unzstd } from '../../formats/delta/zstd-frame.ts';
 
-/** Where bytes come from. `zeros` are holes of the base; others are counted with the base. */
+/** Where bytes come from. `zeros` are holes of the base; other zeros count as the base's. */
 export const ORIGINS = ['iso', 'metal', 'metal4k', 'delta', 'zeros'] as const;
 export type Origin = (typeof ORIGINS)[number];
 
 /** Which bytes of an artifact come from where. Sizes in bytes. */
 export interface OriginMap {
-  /** The map is of the artifact's own bytes, or of the disk inside its containers. */
+  /** Whether the map shows the artifact's own bytes or the disk inside its containers. */
   readonly of: 'file' | 'payload';
   readonly size: number;
   readonly totals: Readonly<Record<Origin, number>>;
@@ -20,7 +20,7 @@ export interface OriginMap {
 }
 
 export const CELLS = 256;
-/** A part with anything of the delta in it is `d`; else it is what most of it is. */
+/** A part that contains any byte of the delta is `d`; otherwise the most frequent origin decides. */
 export const LETTERS: Readonly<Record<Origin, string>> = {
   iso: 'i',
   metal: 'm',
@@ -84,7 +84,7 @@ function pastBase(delta: string, offset: number): FormatError {
   });
 }
 
-/** Counts bytes in order, in total and by cell. What is beyond `size` is counted in the last cell. */
+/** Counts bytes in order, in total and by cell. Bytes beyond `size` count in the last cell. */
 function drawing(size: number) {
   const totals: Record<Origin, number> = { iso: 0, metal: 0, metal4k: 0, delta: 0, zeros: 0 };
   const cells = Array.from({ length: CELLS }, () => new Float64Array(ORIGINS.length));

@@ -7,24 +7,24 @@ import { ATTESTATIONS, artifactIdFields } from '../../release/stream/artifacts.t
 import { CELLS, type ORIGINS } from './origin-map.ts';
 
 /**
- * What an audit found: `audit.json`. Published as `audit-report.schema.json`, which is made from this
- * schema. Sizes and offsets in bytes, times in seconds. Later versions of the program add members but
- * change none, or count `schemaVersion` up.
+ * The result of an audit: `audit.json`. `audit-report.schema.json` is generated from this schema. Sizes and
+ * offsets in bytes, times in seconds. Later versions of the program only add members, or increase
+ * `schemaVersion`.
  */
 export const AUDIT_VERSION = 1;
 
 /**
  * - GOOD: made from the bundle, and its SHA-256 is the promised one;
- * - BAD: it came out wrong, or the bundle is damaged: what was promised cannot be had from it;
- * - FAIL: it could not be tried (no engine, disk full, unknown codec), which says nothing of the bundle;
- * - UNCOVERED: the bundle itself says that it has not got it.
+ * - BAD: it came out wrong, or cannot be made because the bundle is damaged;
+ * - FAIL: it could not be tried (no engine, disk full, unknown codec), which says nothing about the bundle;
+ * - UNCOVERED: the bundle says that it does not contain it.
  */
 export const STATUSES = ['GOOD', 'BAD', 'FAIL', 'UNCOVERED'] as const;
 export type Status = (typeof STATUSES)[number];
 
 const secondsField = v.pipe(v.number(), v.minValue(0));
 const dateField = v.pipe(v.string(), v.regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/));
-/** Errors of others (QEMU's console) have several lines. */
+/** May have several lines, as from QEMU's console. */
 const proseField = v.pipe(v.string(), v.maxLength(20_000));
 
 const errorSchema = v.object({
@@ -40,11 +40,11 @@ const regionSchema = v.object({ start: sizeField, end: sizeField, words: textFie
 const differenceSchema = v.object({
   firstOffset: sizeField,
   lastOffset: sizeField,
-  /** How many differ; what one has more than the other included. */
+  /** How many bytes differ, including the length by which one file is longer. */
   bytes: sizeField,
   ourSize: sizeField,
   releasedSize: sizeField,
-  /** What is at the first one, in words. */
+  /** A description of the region at the first one. */
   region: textField(1024),
   /** The first runs of differing bytes. */
   regions: v.array(regionSchema),
@@ -65,12 +65,12 @@ const mapSchema = v.object({
 
 const artifactSchema = v.object({
   status: v.picklist(STATUSES),
-  /** Short name, as `--platform` takes it. */
+  /** Short name, as accepted by `--platform`. */
   label: textField(256),
   ...artifactIdFields,
   release: textField(256),
   name: textField(256),
-  /** Of an uncovered one nothing of the following is known. */
+  /** The following are absent if it is uncovered. */
   size: v.optional(sizeField),
   sha256: v.optional(sha256Field),
   attestation: v.optional(v.picklist(ATTESTATIONS)),
@@ -82,16 +82,16 @@ const artifactSchema = v.object({
   map: v.optional(mapSchema),
   /** Why it is not GOOD. */
   error: v.optional(errorSchema),
-  /** What was found instead of the promised bytes. */
+  /** The size and hash of the wrong artifact. */
   found: v.optional(v.object({ sha256: sha256Field, size: sizeField })),
-  /** Against the released file, where that was at hand. */
+  /** Compared with the released file, if that was available. */
   difference: v.optional(differenceSchema),
   /** A command that shows the difference. */
   diffoscope: v.optional(proseField),
 });
 
 const engineSchema = v.object({
-  engine: v.picklist(['qemu', 'native', 'both']),
+  engine: v.picklist(['qemu', 'native', 'both', 'files']),
   detail: proseField,
   seconds: v.record(v.string(), secondsField),
 });
@@ -107,7 +107,7 @@ const architectureSchema = v.object({
   disks: v.array(v.object({ base: v.picklist(BASE_NAMES), ...blobFields })),
   /** Absent if no disk was needed, or none could be made. */
   engine: v.optional(engineSchema),
-  /** What the bundle holds for it. */
+  /** The sizes of the bundle's contents for it. */
   composition: v.object({ iso: sizeField, deltas: sizeField, recipes: sizeField }),
   seconds: secondsField,
   artifacts: v.array(artifactSchema),
@@ -123,14 +123,14 @@ const countsSchema = v.object({
 export const auditReportSchema = v.object({
   type: v.literal('audit'),
   schemaVersion: v.literal(AUDIT_VERSION),
-  /** The worst of all artifacts: BAD, then FAIL, then UNCOVERED. */
+  /** The worst status of all artifacts: BAD, then FAIL, then UNCOVERED. */
   verdict: v.picklist(STATUSES),
   counts: countsSchema,
-  /** Programs and libraries that took part, with their versions. */
+  /** Versions of the programs and libraries involved. */
   tools: v.record(textField(64), textField(256)),
   bundle: v.object({
     path: textField(4096),
-    /** SHA-256 of the image index over all architectures: what a signature of the bundle covers. */
+    /** SHA-256 of the image index over all architectures, which a signature of the bundle covers. */
     index: sha256Field,
   }),
   request: v.object({
@@ -138,7 +138,7 @@ export const auditReportSchema = v.object({
     arches: v.array(textField(32)),
     platforms: v.array(textField(256)),
     formats: v.optional(v.array(textField(256))),
-    /** Which part of the job this is; absent if it is all of it. */
+    /** Which part of the job this is; absent for the whole job. */
     shard: v.optional(
       v.object({
         index: v.pipe(v.number(), v.integer(), v.minValue(1)),
@@ -158,7 +158,7 @@ export type AuditedArtifact = AuditedArchitecture['artifacts'][number];
 export type ReportedError = v.InferOutput<typeof errorSchema>;
 export type ReportedDifference = v.InferOutput<typeof differenceSchema>;
 
-/** Reads an `audit.json` again. Throws FormatError with the JSON path. */
+/** Parses an `audit.json`. Throws FormatError with the JSON path. */
 export function decodeAuditReport(bytes: Uint8Array, source: string): AuditReport {
   return parseJson(bytes, auditReportSchema, { what: 'audit report', source });
 }

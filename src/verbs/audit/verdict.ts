@@ -1,8 +1,11 @@
-import { KINDS_WORST_FIRST, kindError } from '../../core/arch-failures.ts';
-import { type ErrorKind, RehydrateError } from '../../core/errors.ts';
+import { type ErrorKind, KINDS_WORST_FIRST, kindError, RehydrateError } from '../../core/errors.ts';
+import { ours } from '../../core/foreign-error.ts';
+import { reportable } from '../../core/text/printable.ts';
 import type { AuditedArchitecture, AuditReport, ReportedError, Status } from './report.ts';
 
-const WORST_FIRST: readonly Status[] = ['BAD', 'FAIL', 'UNCOVERED', 'GOOD'];
+export const WORST_FIRST: readonly Status[] = ['BAD', 'FAIL', 'UNCOVERED', 'GOOD'];
+
+const CODES = { BAD: 'AUDIT_BAD', FAIL: 'AUDIT_FAIL', UNCOVERED: 'AUDIT_UNCOVERED' } as const;
 
 export function countStatuses(
   architectures: readonly Pick<AuditedArchitecture, 'artifacts'>[],
@@ -16,16 +19,17 @@ export function worstOf(counts: Readonly<Record<Status, number>>): Status {
   return WORST_FIRST.find((status) => counts[status] > 0) ?? 'GOOD';
 }
 
-/** What BAD means for an artifact: wrong or malformed bytes. All other errors are FAIL. */
-export function statusOf(error: unknown): 'BAD' | 'FAIL' {
+/** Errors that make an artifact BAD: wrong or malformed bytes. All others make it FAIL. */
+export function statusOf(thrown: unknown): 'BAD' | 'FAIL' {
+  const error = ours(thrown);
   const kind = error instanceof RehydrateError ? error.kind : undefined;
   return kind === 'integrity' || kind === 'format' ? 'BAD' : 'FAIL';
 }
 
 /**
- * The error that a report amounts to; undefined if all is GOOD. Its kind is `integrity` if anything is BAD,
- * else that of the worst reason why something could not be tried, else `unsupported` for what is uncovered.
- * Undefined kinds are bugs.
+ * The error for a report; undefined if everything is GOOD. Its kind is `integrity` if anything is BAD,
+ * else that of the worst FAIL, else `unsupported`.
+ * Undefined kinds are bugs. The message begins with the cause.
  */
 export function auditFailure(
   { counts, verdict, architectures }: Pick<AuditReport, 'counts' | 'verdict' | 'architectures'>,
@@ -42,9 +46,25 @@ export function auditFailure(
   const told = WORST_FIRST.filter((status) => status !== 'GOOD' && counts[status] > 0);
   const message = told.map((status) => `${counts[status]} ${status}`).join(', ');
   const kind = verdict === 'BAD' ? 'integrity' : worstKind(verdict, architectures);
-  const text = `${message}; ${counts.GOOD} GOOD\n${lines.join('\n')}`;
+  const head = `${causeOf(verdict, architectures)} (${message}; ${counts.GOOD} GOOD)`;
+  const text = `${head}\n${lines.join('\n')}`;
   if (kind === undefined) return new Error(text);
-  return kindError(kind, text, { code: `AUDIT_${verdict}`, hint });
+  return kindError(kind, text, { code: CODES[verdict], hint });
+}
+
+/** Why something has the worst status, in one line; many artifacts may share one cause. */
+function causeOf(verdict: Status, architectures: AuditReport['architectures']): string {
+  const worst = architectures.flatMap(({ architecture, artifacts }) =>
+    artifacts
+      .filter(({ status }) => status === verdict)
+      .map(({ label, error }) => ({ name: `${architecture} ${label}`, cause: firstLine(error) })),
+  );
+  const causes = new Set(worst.map(({ cause }) => cause));
+  const [first] = worst;
+  if (first === undefined) return 'the audit did not pass';
+  if (worst.length > 1 && causes.size === 1) return first.cause;
+  const others = causes.size > 1 ? `, and ${causes.size - 1} other reasons` : '';
+  return `${first.name}: ${first.cause}${others}`;
 }
 
 function worstKind(
@@ -62,7 +82,8 @@ function worstKind(
 const firstLine = (error: ReportedError | undefined) => error?.message.split('\n', 1)[0] ?? '';
 
 /** An error as data, without stack traces; control characters (of consoles) are made harmless. */
-export function reportError(error: unknown): ReportedError {
+export function reportError(thrown: unknown): ReportedError {
+  const error = ours(thrown);
   const isOurs = error instanceof RehydrateError;
   const hint = isOurs ? error.hint : undefined;
   return {
@@ -81,6 +102,5 @@ function causesOf(cause: unknown, depth = 0): string[] {
 
 function plain(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-  return text.replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, '?').slice(0, 20_000);
+  return reportable(text);
 }

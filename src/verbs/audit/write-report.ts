@@ -1,6 +1,9 @@
-import { mkdir } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeAtomically } from '../../core/io/atomic.ts';
+import { type Sha256, sha256Of } from '../../core/io/digest.ts';
+import { makeFolder } from '../../core/io/folders.ts';
 import { osError } from '../../core/io/os-error.ts';
 import { renderHtml } from './render/html.ts';
 import { renderJunit } from './render/junit.ts';
@@ -21,29 +24,38 @@ export const REPORT_FILES = {
 export interface WriteReportOptions {
   /** Private key in PEM; without one there is no envelope. */
   readonly signingKey?: Buffer | undefined;
+  /** Hashes of the signed statements that a merged report is based on. */
+  readonly inputs?: readonly Sha256[] | undefined;
   readonly signal?: AbortSignal | undefined;
+}
+
+/** Makes the folder of a report before the work. Throws IoError if it cannot be written to. */
+export async function prepareReport(folder: string): Promise<void> {
+  await makeFolder(folder);
+  try {
+    await access(folder, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw osError(error, 'write to', folder);
+  }
 }
 
 /** Writes a report in all its forms, each file whole or not at all. Older ones are replaced. */
 export async function writeReport(
   folder: string,
   report: AuditReport,
-  { signingKey, signal }: WriteReportOptions = {},
+  { signingKey, inputs, signal }: WriteReportOptions = {},
 ): Promise<void> {
-  const statement = statementOf(report);
+  const text = json(report);
+  const statement = statementOf(report, { report: sha256Of(Buffer.from(text)), inputs });
   const files: Record<string, string> = {
-    [REPORT_FILES.json]: json(report),
+    [REPORT_FILES.json]: text,
     [REPORT_FILES.junit]: renderJunit(report),
     [REPORT_FILES.markdown]: renderMarkdown(report),
     [REPORT_FILES.html]: renderHtml(report),
     [REPORT_FILES.statement]: json(statement),
   };
   if (signingKey) files[REPORT_FILES.envelope] = json(signStatement(statement, signingKey));
-  try {
-    await mkdir(folder, { recursive: true });
-  } catch (error) {
-    throw osError(error, 'create', folder);
-  }
+  await makeFolder(folder);
   for (const [name, text] of Object.entries(files)) {
     await writeAtomically(join(folder, name), (sink) => sink.write(Buffer.from(text)), { signal });
   }

@@ -1,5 +1,6 @@
 import type { BaseName, MetalVariant } from '../../../images/platforms.ts';
 import {
+  FILES_VERSION,
   type MissingArtifact,
   RECIPES_VERSION,
   type RecipeArtifact,
@@ -7,12 +8,15 @@ import {
 } from '../../bundle/recipes.ts';
 import type { BundleWriter } from '../../bundle/write.ts';
 import type { CodecPool } from '../../codec/pool.ts';
+import { throwIfAborted } from '../../core/errors.ts';
 import type { BlobRef } from '../../core/io/digest.ts';
 import { closeAll, openSource, type Source } from '../../core/io/source.ts';
 import type { Progress } from '../../core/progress/progress.ts';
+import { sideBySide, valueOrThrow } from '../../core/threads/side-by-side.ts';
 import type { MetalCache } from '../../engine/cache/metal-cache.ts';
 import { disksOf } from '../../engine/cache/provenance.ts';
 import type { EngineReport, MetalEngine } from '../../engine/engine.ts';
+import type { Containers } from '../../engine/files/sources/open-container.ts';
 import { type StreamArtifact, shortName } from '../../release/stream/artifacts.ts';
 import { dehydrateArtifact } from './artifact.ts';
 import {
@@ -22,8 +26,10 @@ import {
   reasonOf,
   refuseFailures,
 } from './failures.ts';
+import { type MadeFiles, makeFiles } from './files.ts';
 import { takeIso } from './iso.ts';
 import { type OpenBase, openBase } from './open-base.ts';
+import { releasedMetal } from './released-metal.ts';
 import type { Survey } from './survey.ts';
 
 export interface ArchContext {
@@ -33,6 +39,8 @@ export interface ArchContext {
   readonly allowed: Allowance;
   readonly stream: BlobRef & { readonly name: string };
   readonly engine: MetalEngine;
+  /** Further sources of the base `files`. */
+  readonly containers: Containers | undefined;
   readonly cache: MetalCache;
   readonly pool: CodecPool;
   readonly signal: AbortSignal | undefined;
@@ -45,18 +53,24 @@ export interface MadeArch {
   readonly isoPath: string;
   /** Open, for verification; the caller closes them. */
   readonly metal: Map<MetalVariant, Source>;
+  /** Likewise, where the disks are made from it. */
+  readonly filesBase: Source | undefined;
 }
 
 /** Makes the recipes and deltas of one architecture; the bundle's manifests are the caller's. */
 export async function dehydrateArch(
-  { arch, artifacts, iso: found, wanted }: Survey,
+  { arch, artifacts, iso: found, wanted: promised, road }: Survey,
   context: ArchContext,
 ): Promise<MadeArch> {
   const { folder, allowed, isoExternal } = context;
   const iso = await takeIso(found, { ...context, external: isoExternal });
-  const { sources: metal, report } = await disksOf(iso, wanted, context);
+  const { live } = iso;
+  const made = live
+    ? { wanted: promised, ...(await disksOf({ ...iso, live }, promised, context)) }
+    : { report: AS_RELEASED, ...(await releasedMetal(artifacts, context)) };
+  const { sources: metal, report, wanted } = made;
   try {
-    await using isoSource = await openSource(iso.path);
+    await using isoSource = await openSource(iso.path, context.signal);
     const bases = new Map<BaseName, OpenBase>([['iso', openBase('iso', iso, isoSource, context)]]);
     for (const [variant, source] of metal) {
       const disk = wanted.get(variant);
@@ -64,8 +78,10 @@ export async function dehydrateArch(
     }
     const { covered, failures } = await coverAll(artifacts, iso.artifact.release, bases, context);
     refuseFailures(failures, allowed);
+    const fromFiles =
+      road === 'files' ? await makeFiles(metal, { ...context, arch, root: iso.root }) : undefined;
     const recipes: Recipes = {
-      schemaVersion: RECIPES_VERSION,
+      schemaVersion: fromFiles ? FILES_VERSION : RECIPES_VERSION,
       architecture: arch,
       release: iso.artifact.release,
       stream: context.stream,
@@ -76,38 +92,73 @@ export async function dehydrateArch(
         size: iso.size,
         embedded: !isoExternal,
       },
-      bases: Object.fromEntries(wanted),
+      bases: basesOf(wanted, fromFiles),
+      files: fromFiles?.files,
       artifacts: covered,
       missing: failures.map((failure) => missingOf(failure, folder)),
     };
-    return { recipes, engine: report, isoPath: iso.path, metal };
+    const filesBase = fromFiles?.base;
+    return { recipes, engine: report, isoPath: iso.path, metal, filesBase };
   } catch (error) {
     await closeAll(metal);
     throw error;
   }
 }
 
-/** Goes through all artifacts even if one fails, so that a run names every one that does. */
+const AS_RELEASED: EngineReport = {
+  engine: 'files',
+  detail: 'the released metal images, which the ISO has no osmet to make',
+  seconds: {},
+};
+
+function basesOf(
+  wanted: ReadonlyMap<MetalVariant, BlobRef>,
+  fromFiles: MadeFiles | undefined,
+): Recipes['bases'] {
+  const bases = [...wanted].map(([variant, { sha256, size }]) => {
+    const delta = fromFiles?.deltas.get(variant);
+    return [variant, { sha256, size, ...(delta ? { delta } : {}) }] as const;
+  });
+  return Object.fromEntries(bases);
+}
+
+/** How many artifacts of an architecture are worked on at a time. */
+const ARTIFACTS_AT_A_TIME = 1;
+
+/**
+ * Goes through all artifacts even if one fails, so that a run reports every failure. An error that concerns
+ * more than one artifact (disk full, xz missing) ends the run.
+ */
 async function coverAll(
   artifacts: readonly StreamArtifact[],
   release: string,
   bases: ReadonlyMap<BaseName, OpenBase>,
-  { folder, writer, pool, signal, progress }: ArchContext,
+  { folder, writer, pool, signal: outer, progress }: ArchContext,
 ): Promise<{ covered: RecipeArtifact[]; failures: Failure[] }> {
-  const covered: RecipeArtifact[] = [];
-  const failures: Failure[] = [];
-  for (const artifact of artifacts) {
+  const stop = new AbortController();
+  const signal = outer ? AbortSignal.any([outer, stop.signal]) : stop.signal;
+  const settled = await sideBySide(artifacts, ARTIFACTS_AT_A_TIME, async (artifact) => {
+    throwIfAborted(signal);
     const subject = shortName(artifact, artifacts);
     const context = { folder, release, bases, writer, pool, signal, progress, subject };
     try {
-      covered.push(await dehydrateArtifact(artifact, context));
+      return { covered: [await dehydrateArtifact(artifact, context)], failures: [] };
     } catch (error) {
-      if (!concernsArtifact(error)) throw error;
-      failures.push({ artifact, label: subject, error });
+      if (!concernsArtifact(error, artifact, folder)) {
+        stop.abort(error);
+        throw error;
+      }
       progress({ type: 'note', subject, message: `not covered: ${error.message}` });
+      return { covered: [], failures: [{ artifact, label: subject, error }] };
     }
-  }
-  return { covered, failures };
+  });
+  throwIfAborted(outer);
+  if (stop.signal.aborted) throw stop.signal.reason;
+  const outcomes = settled.map(valueOrThrow);
+  return {
+    covered: outcomes.flatMap(({ covered }) => covered),
+    failures: outcomes.flatMap(({ failures }) => failures),
+  };
 }
 
 function missingOf(failure: Failure, folder: string): MissingArtifact {

@@ -1,4 +1,4 @@
-import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { execa } from 'execa';
@@ -13,7 +13,8 @@ import { openBundle } from '../../bundle/read.ts';
 
 function run(release: SyntheticRelease, bundle: string, ...more: string[]) {
   const argv = ['dehydrate', '--stream', release.streamPath, '--artifacts', release.folder];
-  return cli([...argv, '-o', bundle, '--cache-dir', `${bundle}-cache`, ...more], {
+  const cache = more.includes('--no-cache') ? [] : ['--cache-dir', `${bundle}-cache`];
+  return cli([...argv, '-o', bundle, ...cache, ...more], {
     createEngine: () => release.engine,
   });
 }
@@ -23,7 +24,7 @@ async function setUp(root: string, options?: Parameters<typeof writeSyntheticRel
   return { release, bundle: join(root, 'bundle') };
 }
 
-test('a release becomes a bundle that gives every file back', async () => {
+test('a release becomes a bundle that reproduces every file', async () => {
   await using root = await temporaryFolder();
   const { release, bundle } = await setUp(root.path);
   const { code, stdout, stderr } = await run(release, bundle);
@@ -155,7 +156,7 @@ test('metal is not needed as a file, and is never taken from one', async () => {
   expect(stdout.toString()).toMatch(/^metal\/raw +raw +\S+ \S+ +- +none/m);
 });
 
-test('an engine that gives other bytes than the osmet promises is caught', async () => {
+test('an engine whose disk does not match the osmet is caught', async () => {
   await using root = await temporaryFolder();
   const { release, bundle } = await setUp(root.path, {
     regenerates: (disk) => Buffer.concat([Buffer.from('X'), disk.subarray(1)]),
@@ -210,6 +211,22 @@ test('a damaged, swapped or truncated released file is named', async () => {
   }
 });
 
+test('an unreadable file does not hide other errors', async () => {
+  await using root = await temporaryFolder();
+  const { release, bundle } = await setUp(root.path);
+  const [gcp, qemu] = ['x-gcp.tar.gz', 'x-qemu.raw.gz'].map((name) => join(release.folder, name));
+  await rm(gcp ?? '');
+  await symlink('/proc/self/mem', gcp ?? ''); // reading it gives EIO
+  const unreadable = await run(release, bundle);
+  expect(unreadable.stderr).toContain(`gcp: cannot read ${gcp}`);
+  expect(unreadable.code, unreadable.stderr).toBe(7);
+  await writeFile(qemu ?? '', (await readFile(qemu ?? '')).subarray(0, 999));
+  const both = await run(release, bundle);
+  expect(both.stderr).toMatch(/2 artifacts cannot be covered: gcp: .*; qemu: /);
+  expect(both.code).toBe(5);
+  expect((await readdir(root.path)).sort()).toEqual(['bundle-cache', 'release']);
+});
+
 test('an unpacked file serves where the stream attests it', async () => {
   await using root = await temporaryFolder();
   const { release, bundle } = await setUp(root.path);
@@ -232,7 +249,7 @@ test('an ISO that is not the stream’s is refused before it is booted', async (
   expect(await run(release, bundle)).toMatchObject({ code: 5 });
 });
 
-test('a bundle that is there stays unless it is forced away', async () => {
+test('an existing bundle stays unless --force is given', async () => {
   await using root = await temporaryFolder();
   const { release, bundle } = await setUp(root.path);
   expect((await run(release, bundle)).code).toBe(0);

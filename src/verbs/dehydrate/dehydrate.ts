@@ -3,13 +3,14 @@ import { createBundleWriter } from '../../bundle/write.ts';
 import { openMemo } from '../../codec/deflate/memo.ts';
 import { workerPool } from '../../codec/workers/pool.ts';
 import { ARCHITECTURES, type Arch, isArch } from '../../core/arch.ts';
-import { architecturesFailed, headline } from '../../core/arch-failures.ts';
 import { CancelledError, throwIfAborted, UnsupportedError } from '../../core/errors.ts';
+import { architecturesFailed, headline } from '../../core/failures.ts';
 import { closeAll } from '../../core/io/source.ts';
 import { forArch, type Progress, silent } from '../../core/progress/progress.ts';
 import { type Settled, sideBySide, valueOrThrow } from '../../core/threads/side-by-side.ts';
 import type { MetalCache } from '../../engine/cache/metal-cache.ts';
 import type { EngineReport, MetalEngine } from '../../engine/engine.ts';
+import type { Containers } from '../../engine/files/sources/open-container.ts';
 import type { Descriptor } from '../../formats/oci/oci.ts';
 import type { DownloadOptions } from '../../release/download/download.ts';
 import { findReleased } from '../../release/files/released.ts';
@@ -18,7 +19,8 @@ import { readStream } from '../../release/stream/read.ts';
 import type { Stream } from '../../release/stream/schema.ts';
 import { type ArchContext, dehydrateArch } from './arch.ts';
 import { allowance } from './failures.ts';
-import { fetchReleased } from './fetch.ts';
+import { fetchMetal, fetchReleased } from './fetch.ts';
+import type { BaseChoice } from './iso.ts';
 import { addIndex, addManifest } from './manifest.ts';
 import { type Survey, surveyArch } from './survey.ts';
 import { verifyBundle } from './verify.ts';
@@ -30,21 +32,30 @@ export interface DehydrateOptions {
   readonly folder: string;
   /**
    * Undefined: every architecture of the stream whose ISO is in the folder, or that can be downloaded.
-   * `all`: every one of the stream; an ISO that is not there is an error then.
+   * `all`: every one of the stream; a missing ISO is then an error.
    */
   readonly arches?: readonly Arch[] | 'all' | undefined;
   /** How many architectures are worked on at a time; 1 if undefined. */
   readonly jobs?: number | undefined;
-  /** Where the bundle goes. */
+  /** Path of the new bundle. */
   readonly target: string;
-  /** Name the ISO instead of holding it. */
+  /** Refer to the ISO instead of including it. */
   readonly isoExternal?: boolean | undefined;
   /** Replace a bundle at the target. */
   readonly force?: boolean | undefined;
   /** Artifacts that may be missing: `qemu`, `metal/4k.raw`… */
   readonly allowMissing?: readonly string[] | undefined;
-  /** Fetch released files that are not in the folder, by their locations. */
-  readonly download?: Pick<DownloadOptions, 'parallel' | 'keyring'> | undefined;
+  /** Download released files that are not in the folder, from their locations. */
+  readonly download?:
+    | Pick<DownloadOptions, 'parallel' | 'keyring' | 'acceptKeys' | 'limit' | 'http'>
+    | undefined;
+  /**
+   * What the metal disks are made from later: the ISO's osmets, or files. By default files if containers are named or
+   * the ISO has no osmet.
+   */
+  readonly base?: BaseChoice;
+  /** Container images that shall do instead of the ISO later. */
+  readonly containers?: Containers | undefined;
   readonly engine: MetalEngine;
   /** Receives the regenerated disks, and remembers which ISO an engine made them from. */
   readonly cache: MetalCache;
@@ -64,22 +75,22 @@ export interface ArchReport {
 }
 
 /**
- * Makes a bundle of a release: regenerates metal by booting the ISO, makes a delta for every other
- * artifact, writes the bundle, and verifies by a fresh read of it that each artifact comes out. All
- * that cannot be covered is found before anything fails; nothing is written unless all of it is
- * allowed to be missing. Deterministic.
+ * Makes a bundle of a release: regenerates the metal disks with the engine, makes a delta for every other
+ * artifact, writes the bundle, and verifies with a fresh read of it that it gives every artifact. One error
+ * reports all artifacts that cannot be covered; nothing is written unless all of them are allowed to be
+ * missing. Deterministic.
  *
- * Several architectures go into one bundle, `jobs` of them worked on side by side. What a look at the
- * release tells is told of all of them before any is booted; from then on one that fails does not
- * stop the others, so that one run names all that is wrong and leaves the good ones' disks in the cache.
- * No bundle is written then: it holds all that was asked for or does not exist.
+ * Several architectures go into one bundle, `jobs` of them worked on side by side. Problems that the
+ * release's metadata shows are reported for all of them before any ISO is booted. After that, one that
+ * fails does not stop the others, so that one run reports every failure and leaves the other disks in the
+ * cache. A bundle holds everything that was requested, or is not written.
  */
 export async function dehydrate(options: DehydrateOptions): Promise<DehydrateReport> {
-  const { stream, bytes } = await readStream(options.streamPath);
+  const { stream, bytes } = await readStream(options.streamPath, options.signal);
   const arches = await chooseArches(stream, options);
   const { target, force, signal, jobs = 1 } = options;
   await using writer = await createBundleWriter(target, { force, signal });
-  // Verifying makes again what was deflated to find out how.
+  // Verification deflates the same data again as the search for the recipe did.
   await using memo = await openMemo(writer.path);
   await using pool = workerPool(undefined, memo.shared);
   const streamBlob = { name: stream.stream, ...(await writer.addBytes(bytes)) };
@@ -91,13 +102,17 @@ export async function dehydrate(options: DehydrateOptions): Promise<DehydrateRep
   const { folder, engine, cache, isoExternal = false } = options;
   if (options.download) {
     const { progress = silent } = options;
-    await fetchReleased(stream, arches, allowed, { ...options.download, folder, signal, progress });
+    const how = { ...options.download, folder, signal, progress };
+    await fetchReleased(stream, arches, allowed, how);
+    await fetchMetal(stream, arches, allowed, how);
   }
   const context = {
     folder,
     engine,
     cache,
     isoExternal,
+    base: options.base,
+    containers: options.containers,
     writer,
     pool,
     allowed,
@@ -107,7 +122,7 @@ export async function dehydrate(options: DehydrateOptions): Promise<DehydrateRep
   const progressOf = (arch: Arch) => forArch(options.progress ?? silent, arch, arches.length > 1);
 
   const surveyed = await sideBySide(lists, 1, ({ arch, artifacts }) =>
-    surveyArch(arch, artifacts, context),
+    surveyArch(arch, artifacts, { ...context, progress: progressOf(arch) }),
   );
   const surveys = allOf(surveyed, arches, signal);
   const settled = await sideBySide(surveys, jobs, (survey) =>
@@ -119,21 +134,25 @@ export async function dehydrate(options: DehydrateOptions): Promise<DehydrateRep
     for (const { recipes } of made) manifests.push(await addManifest(writer, recipes));
     await addIndex(writer, manifests, made[0]?.recipes.release ?? stream.stream);
     const { path } = writer;
-    const verified = await sideBySide(made, jobs, ({ recipes, metal, isoPath }) => {
+    const verified = await sideBySide(made, jobs, ({ recipes, metal, isoPath, filesBase }) => {
       const arch = recipes.architecture;
       const progress = progressOf(arch);
-      return verifyBundle({ path, arch, metal, isoPath, pool, signal, progress });
+      return verifyBundle({ path, arch, metal, isoPath, filesBase, pool, signal, progress });
     });
     allOf(verified, arches, signal);
     await writer.commit();
     const architectures = made.map(({ recipes, engine: report }) => ({ recipes, engine: report }));
     return { bundle: target, architectures };
   } finally {
-    for (const one of settled) if (one.ok) await closeAll(one.value.metal);
+    for (const one of settled) {
+      if (!one.ok) continue;
+      await closeAll(one.value.metal);
+      await one.value.filesBase?.close();
+    }
   }
 }
 
-/** Says at once how it ended, if there are others to wait for. */
+/** Reports the end of one architecture at once if others are still running. */
 async function dehydrateOne(survey: Survey, context: ArchContext, several: boolean) {
   const { arch: subject } = survey;
   const { progress, signal } = context;
@@ -171,7 +190,7 @@ function allOf<T>(
   throw architecturesFailed(
     `the bundle was not written: ${failures.length} of ${arches.length} architectures failed: ${names}`,
     failures,
-    good.length > 0 ? { hint: `mend them, or leave them out: --arch ${good.join(',')}` } : {},
+    good.length > 0 ? { hint: `repair the cause, or skip them: --arch ${good.join(',')}` } : {},
   );
 }
 
@@ -180,8 +199,7 @@ async function chooseArches(stream: Stream, options: DehydrateOptions): Promise<
   const note = (message: string) =>
     options.progress?.({ type: 'note', subject: 'dehydrate', message });
   const unknown = Object.keys(stream.architectures).filter((name) => !isArch(name));
-  if (unknown.length > 0)
-    note(`left out ${unknown.sort().join(', ')}: no such architecture is known`);
+  if (unknown.length > 0) note(`skipped ${unknown.sort().join(', ')}: unknown architecture`);
   const known = ARCHITECTURES.filter((arch) => stream.architectures[arch] !== undefined);
   const everyOne = options.arches === 'all' || options.download !== undefined;
   if (everyOne && known.length > 0) return known;
@@ -199,7 +217,7 @@ async function chooseArches(stream: Stream, options: DehydrateOptions): Promise<
   }
   const absent = known.filter((arch) => !found.includes(arch));
   if (absent.length > 0) {
-    note(`left out ${absent.join(', ')}: no ISO in ${options.folder} (see --arch)`);
+    note(`skipped ${absent.join(', ')}: no ISO in ${options.folder} (see --arch)`);
   }
   return found;
 }

@@ -1,16 +1,60 @@
 import type { Arch } from '../../core/arch.ts';
-import { KINDS_WORST_FIRST, kindError } from '../../core/arch-failures.ts';
-import { RehydrateError } from '../../core/errors.ts';
-import { type DownloadOptions, download } from '../../release/download/download.ts';
-import { idText, listArtifacts, type StreamArtifact } from '../../release/stream/artifacts.ts';
+import { KINDS_WORST_FIRST, kindError, RehydrateError, throwIfAborted } from '../../core/errors.ts';
+import { openRootImageIso } from '../../formats/iso/root-image.ts';
+import {
+  type DownloadFailure,
+  type DownloadOptions,
+  download,
+} from '../../release/download/download.ts';
+import { findReleased } from '../../release/files/released.ts';
+import { requireTool } from '../../release/files/require-tool.ts';
+import {
+  idText,
+  isoArtifact,
+  listArtifacts,
+  type StreamArtifact,
+} from '../../release/stream/artifacts.ts';
 import type { Stream } from '../../release/stream/schema.ts';
 import { estimate } from '../estimate/estimate.ts';
 import type { Allowance } from './failures.ts';
+import { metalArtifact } from './released-metal.ts';
 
 /**
- * Fetches what dehydrate will need of some architectures and does not find in the folder: nothing that
- * cannot be covered, nor the disks that the ISO unpacks to. Throws one error over all files that could
- * not be had, unless they may be missing.
+ * Fetches the metal images of architectures whose ISO has no osmet to make them from. Throws as {@link fetchReleased} does.
+ */
+export async function fetchMetal(
+  stream: Stream,
+  arches: readonly Arch[],
+  allowed: Allowance,
+  options: DownloadOptions,
+): Promise<void> {
+  const needed: StreamArtifact[] = [];
+  for (const arch of arches) {
+    const artifacts = listArtifacts(stream, arch);
+    const iso = await findReleased(options.folder, isoArtifact(artifacts, arch));
+    if (iso === undefined || (await hasOsmets(iso.path, options.signal))) continue;
+    for (const variant of ['metal', 'metal4k'] as const) {
+      needed.push(...[metalArtifact(artifacts, variant)].filter((found) => found !== undefined));
+    }
+  }
+  if (needed.length > 0) refuse(await download(needed, options), allowed, options);
+}
+
+/** What is no live ISO at all is told when it is opened for its own sake. */
+async function hasOsmets(path: string, signal: AbortSignal | undefined): Promise<boolean> {
+  try {
+    return (await openRootImageIso(path, signal)).osmets.length > 0;
+  } catch (error) {
+    throwIfAborted(signal);
+    if (error instanceof RehydrateError) return true;
+    throw error;
+  }
+}
+
+/**
+ * Downloads the files that dehydrate needs for some architectures and that are not in the folder, except
+ * artifacts that cannot be covered and the disks that the ISO unpacks to. Throws one error for all files
+ * that failed, unless they may be missing.
  */
 export async function fetchReleased(
   stream: Stream,
@@ -27,7 +71,16 @@ export async function fetchReleased(
     );
     return listArtifacts(stream, architecture).filter((artifact) => wanted.has(idText(artifact)));
   });
-  const failures = await download(needed, options);
+  if (options.keyring !== undefined) await requireTool('gpgv');
+  if (needed.some(({ compression }) => compression === 'xz')) await requireTool('xz');
+  refuse(await download(needed, options), allowed, options);
+}
+
+function refuse(
+  failures: readonly DownloadFailure[],
+  allowed: Allowance,
+  options: DownloadOptions,
+): void {
   const fatal = failures.filter(({ artifact }) => !allowed.allows(artifact));
   if (fatal.length === 0) return;
   const errors = fatal.map(({ error }) => error);
@@ -38,10 +91,10 @@ export async function fetchReleased(
   if (ours.length === 1 && first) throw first;
   const kind = KINDS_WORST_FIRST.find((one) => ours.some((error) => error.kind === one)) ?? 'io';
   const lines = ours.map(({ message }) => message);
-  throw kindError(kind, `${ours.length} files could not be fetched: ${lines.join('; ')}`, {
+  throw kindError(kind, `${ours.length} files could not be downloaded: ${lines.join('; ')}`, {
     code: 'DOWNLOADS',
     context: { folder: options.folder },
-    hint: 'try again: what has arrived is kept; or allow their absence with --allow-missing',
+    hint: 'try again, which resumes the downloads; or allow their absence with --allow-missing',
     cause: new AggregateError(errors),
   });
 }

@@ -14,8 +14,8 @@ export async function addManifest(writer: BundleWriter, recipes: Recipes): Promi
 }
 
 /**
- * Writes the one index over all architectures, which is what a registry gets and a signature covers,
- * and index.json, which names it by the release.
+ * Writes the index over all architectures, which is pushed to a registry and covered by a signature, and
+ * index.json, which names it after the release.
  */
 export async function addIndex(
   writer: BundleWriter,

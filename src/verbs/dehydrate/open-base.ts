@@ -5,7 +5,7 @@ import type { Progress } from '../../core/progress/progress.ts';
 import { step } from '../../core/progress/step.ts';
 import { type BaseIndex, indexBase } from '../../formats/delta/base-index.ts';
 
-/** A base as dehydrate has it: open, proven and (once somebody asked) indexed. */
+/** A base, open, proved and, after the first use of the index, indexed. */
 export interface OpenBase extends BlobRef {
   readonly name: BaseName;
   readonly source: Source;
@@ -17,7 +17,7 @@ export interface OpenBaseOptions {
   readonly progress: Progress;
 }
 
-/** Indexed when first asked for; its artifacts share the index. */
+/** Built on first use; all artifacts of the base share it. */
 export function openBase(
   name: BaseName,
   { sha256, size }: BlobRef,

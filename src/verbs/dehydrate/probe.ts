@@ -2,10 +2,10 @@ import { detectContainer, HEAD_BYTES, TAIL_BYTES } from '../../../images/contain
 import type { Container } from '../../../images/platforms.ts';
 import type { Source } from '../../core/io/source.ts';
 
-/** Passes chunks through and remembers as much of both ends as it takes to tell the container. */
+/** Passes chunks through and keeps enough of both ends to recognize the container. */
 export function containerProbe(chunks: AsyncIterable<Uint8Array>): {
   readonly chunks: AsyncIterable<Uint8Array>;
-  /** Call once `chunks` ended. */
+  /** Call after `chunks` has ended. */
   container(): Container;
 } {
   const head = Buffer.alloc(HEAD_BYTES);
@@ -31,7 +31,7 @@ export function containerProbe(chunks: AsyncIterable<Uint8Array>): {
   };
 }
 
-/** The container of a file that is open. */
+/** The container format of an open file. */
 export async function containerOf(source: Source): Promise<Container> {
   const head = new Uint8Array(Math.min(HEAD_BYTES, source.size));
   const tail = new Uint8Array(Math.min(TAIL_BYTES, source.size));

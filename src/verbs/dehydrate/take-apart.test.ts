@@ -18,23 +18,30 @@ const context = { pool: inlinePool() };
 const { signal } = new AbortController();
 
 async function apart(file: Buffer) {
-  const { layers, payload } = await takeApart(memorySource(file, 'test'), {
-    ...{ ...context, maxLayers: 8, onLayers: () => {} },
-    async keep(runs) {
-      const sink = memorySink();
-      await runsToSink(runs, sink);
-      return memorySource(sink.bytes(), 'kept');
+  await using taken = await takeApart(memorySource(file, 'test'), {
+    ...context,
+    maxLayers: 8,
+    writer: {
+      async addScratch(body) {
+        const scratch = memorySink();
+        const result = await body(scratch);
+        return { source: memorySource(scratch.bytes(), 'kept'), result };
+      },
     },
   });
+  const { layers, payload, refusal } = taken;
   const sink = memorySink();
   await runsToSink(payload.runs(), sink);
   const recipes = [];
   for (const { codec, opened } of layers) recipes.push({ codec, ...(await opened.recipe()) });
-  return { recipes, payload: sink.bytes() };
+  return { recipes, payload: sink.bytes(), refusal };
 }
 
 /** Through all encoders at once, as rehydrate does. */
-async function together({ recipes, payload }: Awaited<ReturnType<typeof apart>>): Promise<Buffer> {
+async function together({
+  recipes,
+  payload,
+}: Pick<Awaited<ReturnType<typeof apart>>, 'recipes' | 'payload'>): Promise<Buffer> {
   const out = memorySink();
   let sink: Sink = out;
   const encoders: Encoder[] = [];
@@ -100,4 +107,19 @@ test("a fixture's boot stream has its images where the headers say", async () =>
   ]);
   // Nothing to take apart: the matcher finds the live system's files in it.
   expect((await apart(bfb)).recipes).toEqual([]);
+});
+
+test('a layer compressed with zstd is reported, in an archive and behind gzip', async () => {
+  await using folder = await temporaryFolder();
+  const cwd = folder.path;
+  await writeFile(join(cwd, 'layer'), noise(300_000, 'z'));
+  await execa('zstd', ['-q', 'layer'], { cwd });
+  await execa('tar', ['-cf', 'a.tar', 'layer.zst'], { cwd });
+  await execa('gzip', ['-k', 'a.tar'], { cwd });
+  const refusal = { code: 'LAYER_COMPRESSED', message: expect.stringContaining('.zst') };
+  expect(await apart(await readFile(join(cwd, 'a.tar')))).toMatchObject({ recipes: [], refusal });
+  const zipped = await apart(await readFile(join(cwd, 'a.tar.gz')));
+  expect(zipped).toMatchObject({ refusal });
+  expect(zipped.recipes.map(({ codec }) => codec.name)).toEqual(['splice', 'deflate']);
+  expect((await apart(await readFile(join(cwd, 'layer.zst')))).refusal).toBeUndefined();
 });

@@ -1,6 +1,7 @@
 import type { BaseName } from '../../../images/platforms.ts';
+import type { Bundle } from '../../bundle/read.ts';
 import { openBundle, recipesFor } from '../../bundle/read.ts';
-import { baseOf } from '../../bundle/recipes.ts';
+import { baseOf, type Recipes } from '../../bundle/recipes.ts';
 import type { CodecPool } from '../../codec/pool.ts';
 import type { Arch } from '../../core/arch.ts';
 import { IntegrityError } from '../../core/errors.ts';
@@ -8,30 +9,36 @@ import { nullSink } from '../../core/io/sink.ts';
 import { openSource, type Source } from '../../core/io/source.ts';
 import type { Progress } from '../../core/progress/progress.ts';
 import { step } from '../../core/progress/step.ts';
+import { applyDelta } from '../../formats/delta/apply.ts';
 import { shortName } from '../../release/stream/artifacts.ts';
-import { writeArtifact } from '../rehydrate/write-artifact.ts';
+import { writeArtifact } from '../make/write-artifact.ts';
 
 export interface VerifyOptions {
   /** Folder of the written bundle. */
   readonly path: string;
   readonly arch: Arch;
-  /** The regenerated disks; each was proven by a read of its own. */
+  /** The regenerated disks; each was read and proved. */
   readonly metal: ReadonlyMap<string, Source>;
-  /** Where the ISO lies if the bundle does not hold it. */
+  /** Path of the ISO if the bundle does not contain it. */
   readonly isoPath: string;
+  /** The base `files`, if the disks are made from it. */
+  readonly filesBase?: Source | undefined;
   readonly pool: CodecPool;
   readonly signal?: AbortSignal | undefined;
   readonly progress: Progress;
 }
 
 /**
- * Opens the bundle as any reader would and makes every artifact from it, into nowhere, by the code
- * that rehydrates. Throws IntegrityError `VERIFY_FAILED` naming the first that does not come out.
+ * Opens the bundle as any reader would, makes every artifact from it with the code that rehydrates, and
+ * discards the bytes. Throws IntegrityError `VERIFY_FAILED` that names the first artifact that comes out
+ * wrong.
  */
 export async function verifyBundle(options: VerifyOptions): Promise<void> {
-  const { path, arch, metal, isoPath, pool, signal, progress } = options;
-  const bundle = await openBundle(path);
-  const { artifacts, iso } = recipesFor(bundle, arch);
+  const { path, arch, metal, isoPath, filesBase, pool, signal, progress } = options;
+  const bundle = await openBundle(path, signal);
+  const recipes = recipesFor(bundle, arch);
+  const { artifacts, iso } = recipes;
+  if (filesBase) await verifyMetal(bundle, recipes, filesBase, { pool, signal, progress });
   await using isoSource = await openSource(iso.embedded ? bundle.blobPath(iso) : isoPath);
   const sourceOf = (name: BaseName) => (name === 'iso' ? isoSource : metal.get(name));
   for (const artifact of artifacts) {
@@ -45,12 +52,30 @@ export async function verifyBundle(options: VerifyOptions): Promise<void> {
       );
     } catch (error) {
       if (!(error instanceof IntegrityError)) throw error;
-      throw new IntegrityError(`${subject} does not come out of the written bundle`, {
+      throw new IntegrityError(`${subject} cannot be made from the written bundle`, {
         code: 'VERIFY_FAILED',
         context: { artifact: subject, file: artifact.name },
         hint: 'check the disk and the memory of this host, then try again',
         cause: error,
       });
     }
+  }
+}
+
+/** Patches the base `files` into each metal disk that is made from it. */
+async function verifyMetal(
+  bundle: Bundle,
+  { bases }: Recipes,
+  base: Source,
+  { pool, signal, progress }: Pick<VerifyOptions, 'pool' | 'signal' | 'progress'>,
+): Promise<void> {
+  for (const [subject, metal] of Object.entries(bases)) {
+    if (metal?.delta === undefined) continue;
+    const delta = bundle.readBlob(metal.delta, signal);
+    using hashing = pool.hashing(metal.size, signal);
+    const sink = nullSink();
+    await step(progress, { subject, phase: 'verify', total: metal.size }, (onBytes) =>
+      applyDelta({ base, delta, sink, hashing, expected: metal, name: subject, signal, onBytes }),
+    );
   }
 }

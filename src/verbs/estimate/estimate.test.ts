@@ -53,7 +53,7 @@ test.each(['fcos-stable.json', 'rhcos-4.16.json', 'fcos-release.json'])(
   },
 );
 
-test('what is known of single platforms', async () => {
+test('estimates for single platforms', async () => {
   const { artifacts } = await run(golden('fcos-stable.json'), '--arch', 'x86_64');
   const of = (label: string) => artifacts.find((artifact) => artifact.label === label);
   expect(of('metal/raw')).toMatchObject({
@@ -69,7 +69,7 @@ test('what is known of single platforms', async () => {
   expect(rhcos.find(({ platform }) => platform === 'qemu-secex')?.how).toBe('encrypted');
 });
 
-test('another release than the ISO’s, no ISO, files at hand: told, and exit code 5', async () => {
+test('other release, missing ISO, local files: reported, with exit code 5', async () => {
   await using root = await temporaryFolder();
   const release = await writeSyntheticRelease(join(root.path, 'release'), {
     arches: ['x86_64', 's390x'],
@@ -95,7 +95,7 @@ test('another release than the ISO’s, no ISO, files at hand: told, and exit co
   expect(text.stdout.toString()).toMatch(/^qemu +41\.9 +NOT COVERED/m);
 });
 
-test('what travels in the bundle is printed byte for byte', async () => {
+test('the stream JSON in the bundle is printed byte for byte', async () => {
   await using folder = await temporaryFolder();
   const { path, recipes } = await writeSyntheticBundle(folder.path, {
     arches: ['x86_64', 's390x'],

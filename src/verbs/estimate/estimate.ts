@@ -2,7 +2,7 @@ import * as v from 'valibot';
 import { BASE_NAMES, CONTAINERS, expectedImage } from '../../../images/platforms.ts';
 import { ARCHITECTURES, type Arch, isArch } from '../../core/arch.ts';
 import { RehydrateError } from '../../core/errors.ts';
-import { sha256Field, textField } from '../../core/json/fields.ts';
+import { sha256Field, sizeField, textField } from '../../core/json/fields.ts';
 import { findReleased } from '../../release/files/released.ts';
 import {
   ATTESTATIONS,
@@ -19,12 +19,12 @@ import type { Stream } from '../../release/stream/schema.ts';
 export const ESTIMATE_VERSION = 1;
 
 /**
- * How an artifact would be covered, as far as its name tells; `dehydrate` goes by the bytes:
- * - `iso`: it is the ISO; `regenerated`: the ISO unpacks to it, and its file is not even needed;
- * - `delta`: base + delta; `container`: base + delta, with a container around it made again;
+ * How an artifact would be covered, judged by its name; `dehydrate` judges by its bytes:
+ * - `iso`: it is the ISO; `regenerated`: the ISO unpacks to it, and its file is not needed;
+ * - `delta`: base + delta; `container`: base + delta, with its container rebuilt around it;
  * - `encrypted`: its delta will be nearly as large as the image;
- * - `unknown`: a platform of which nothing is known; as a delta, or in a container, all the same;
- * - `uncovered`: it cannot be covered, for the reason told.
+ * - `unknown`: an unknown platform; it will be covered as a delta, with or without its container;
+ * - `uncovered`: it cannot be covered, for the reason in `note`.
  */
 export const COVERAGES = [
   'iso',
@@ -43,19 +43,21 @@ const artifactSchema = v.object({
   name: textField(256),
   how: v.picklist(COVERAGES),
   base: v.optional(v.picklist(BASE_NAMES)),
-  /** What is expected; an unknown platform is not. */
+  /** The expected container; absent for an unknown platform. */
   container: v.optional(v.picklist(CONTAINERS)),
   attestation: v.picklist(ATTESTATIONS),
-  /** Why it is uncovered, or what else to know. */
+  /** Why it is uncovered, or another remark. */
   note: v.optional(textField(1024)),
   released: v.object({
     name: textField(256),
     location: textField(4096),
     signature: v.optional(textField(4096)),
     sha256: sha256Field,
+    /** In bytes, if the metadata has it. */
+    size: v.optional(sizeField),
     compression: v.picklist([...COMPRESSIONS, 'none']),
   }),
-  /** `at-hand` in the folder, `fetch` if it is not, `not-needed` if it does not have to be. */
+  /** `at-hand` if it is in the folder, `fetch` if it must be downloaded, `not-needed` otherwise. */
   fileAt: v.picklist(['at-hand', 'fetch', 'not-needed']),
 });
 
@@ -67,7 +69,7 @@ export const estimateSchema = v.object({
   architectures: v.array(
     v.object({
       architecture: v.picklist(ARCHITECTURES),
-      /** Of the live ISO; absent if there is none. */
+      /** Release of the live ISO; absent if there is none. */
       release: v.optional(textField(256)),
       covered: v.pipe(v.number(), v.integer()),
       uncovered: v.pipe(v.number(), v.integer()),
@@ -85,11 +87,11 @@ export type EstimatedArtifact = v.InferOutput<typeof artifactSchema>;
 export interface EstimateOptions {
   /** Undefined or `all`: every architecture of the stream. */
   readonly arches?: readonly Arch[] | 'all' | undefined;
-  /** Where released files may lie already. */
+  /** Folder that may already hold released files. */
   readonly folder?: string | undefined;
 }
 
-/** Tells of every artifact of a stream what dehydrate would do with it. Reads no image, fetches nothing. */
+/** Previews what dehydrate would do with every artifact of a stream. Reads no image, downloads nothing. */
 export async function estimate(
   stream: Stream,
   { arches, folder }: EstimateOptions = {},
@@ -147,7 +149,7 @@ async function estimateOne(
   folder: string | undefined,
 ): Promise<EstimatedArtifact> {
   const { platform, format, file, release, name, attestation } = artifact;
-  const { releasedName, location, signature, releasedSha256, compression } = artifact;
+  const { releasedName, location, signature, releasedSha256, releasedSize, compression } = artifact;
   const coverage = coverageOf(artifact, iso);
   const needless = coverage.how === 'uncovered' || coverage.how === 'regenerated';
   const there = folder !== undefined && (await findReleased(folder, artifact)) !== undefined;
@@ -158,6 +160,7 @@ async function estimateOne(
       location,
       ...(signature === undefined ? {} : { signature }),
       sha256: releasedSha256,
+      ...(releasedSize === undefined ? {} : { size: releasedSize }),
       compression,
     },
     fileAt: there ? 'at-hand' : needless ? 'not-needed' : 'fetch',
@@ -181,7 +184,7 @@ function coverageOf(artifact: StreamArtifact, iso: StreamArtifact | string): Cov
   }
   const expected = expectedImage(platform, format);
   if (expected === undefined) {
-    const note = 'this platform is not known: its bytes will tell';
+    const note = 'unknown platform: dehydrate decides by the contents';
     return { how: 'unknown', base: 'metal', note };
   }
   const { container, bases, note } = expected;
@@ -191,5 +194,5 @@ function coverageOf(artifact: StreamArtifact, iso: StreamArtifact | string): Cov
   return { how, base, container, ...(note === undefined ? {} : { note }) };
 }
 
-/** Containers that are taken apart and made again. */
+/** Containers that are taken apart and rebuilt. */
 const APART: ReadonlySet<string> = new Set(['qcow2', 'vmdk', 'tar', 'gzip']);

@@ -1,13 +1,15 @@
-import { expectedImage } from '../../../images/platforms.ts';
+import { BASE_NAMES, expectedImage } from '../../../images/platforms.ts';
+import { notPulled, pullCommand } from '../../bundle/pulled.ts';
 import type { Bundle } from '../../bundle/read.ts';
-import { blobsOf, type RecipeArtifact, type Recipes } from '../../bundle/recipes.ts';
+import { blobsOf, blobsOfBase, type RecipeArtifact, type Recipes } from '../../bundle/recipes.ts';
 import type { Arch } from '../../core/arch.ts';
 import type { BlobRef } from '../../core/io/digest.ts';
 import { formatBytes, formatShare } from '../../core/text/bytes.ts';
 import { type Column, renderTable } from '../../core/text/table.ts';
 import { plainFormat, shortName } from '../../release/stream/artifacts.ts';
+import { filesLines } from './files-report.ts';
 
-/** What a bundle holds and can make. Plain data: `--json` prints it as it is. Sizes in bytes. */
+/** The contents of a bundle and the images it can make. Plain data, printed by `--json`. Sizes in bytes. */
 export interface BundleReport {
   readonly path: string;
   readonly architectures: readonly ArchitectureReport[];
@@ -21,13 +23,23 @@ export interface ArchitectureReport {
   readonly release: string;
   readonly iso: Recipes['iso'];
   readonly bases: Recipes['bases'];
+  /** Undefined if the disks come from osmets. */
+  readonly files?: Recipes['files'];
   readonly artifacts: readonly ArtifactReport[];
   readonly missing: Recipes['missing'];
+  /** What the recipes make, but for which the folder lacks the blobs: a part of the bundle was pulled. */
+  readonly notPulled?: {
+    readonly iso: boolean;
+    /** Short names, as `--platform` takes them. */
+    readonly artifacts: readonly string[];
+    /** How to get them. */
+    readonly hint: string;
+  };
   readonly totals: {
     readonly artifacts: number;
     /** Uncompressed. */
     readonly size: number;
-    /** Compressed as released, where known. */
+    /** Compressed size as released, where known. */
     readonly releasedSize: number;
     /** Deltas and the recipes of codecs together. */
     readonly deltaSize: number;
@@ -37,24 +49,43 @@ export interface ArchitectureReport {
 export interface ArtifactReport extends RecipeArtifact {
   /** Short name that `--platform` takes. */
   readonly label: string;
-  /** Of its delta and the recipes of its layers together. */
+  /** Size of its delta and the recipes of its layers together. */
   readonly deltaSize: number;
 }
 
-export function reportBundle({ path, recipes }: Bundle): BundleReport {
+export async function reportBundle(bundle: Bundle): Promise<BundleReport> {
+  const { path, recipes } = bundle;
   const blobs = new Map<string, number>();
   const count = ({ sha256, size }: BlobRef) => blobs.set(sha256, size);
-  for (const { iso, stream, artifacts } of recipes) {
+  for (const one of recipes) {
+    const { iso, stream, artifacts } = one;
     if (iso.embedded) count(iso);
+    for (const base of BASE_NAMES) blobsOfBase(one, base).forEach(count);
     count(stream);
     for (const { recipe } of artifacts) blobsOf(recipe).forEach(count);
   }
   const size = [...blobs.values()].reduce((sum, bytes) => sum + bytes, 0);
-  return { path, size, architectures: recipes.map(reportArchitecture) };
+  const architectures: ArchitectureReport[] = [];
+  for (const one of recipes) {
+    const absent = await reportNotPulled(bundle, one);
+    architectures.push({ ...reportArchitecture(one), ...(absent ? { notPulled: absent } : {}) });
+  }
+  return { path, size, architectures };
+}
+
+async function reportNotPulled(bundle: Bundle, recipes: Recipes) {
+  const { iso, artifacts } = await notPulled(bundle, recipes);
+  if (!iso && artifacts.size === 0) return undefined;
+  const names = [...artifacts.keys()].map((artifact) => shortName(artifact, recipes.artifacts));
+  const pull =
+    artifacts.size > 0
+      ? pullCommand(bundle, recipes, artifacts.keys())
+      : `iso-rehydrate pull REF -o ${bundle.path}`;
+  return { iso, artifacts: names, hint: pull };
 }
 
 export function reportArchitecture(recipes: Recipes): ArchitectureReport {
-  const { architecture, stream, release, iso, bases, artifacts, missing } = recipes;
+  const { architecture, stream, release, iso, bases, files, artifacts, missing } = recipes;
   const sum = (of: (artifact: RecipeArtifact) => number) =>
     artifacts.reduce((total, artifact) => total + of(artifact), 0);
   return {
@@ -63,6 +94,7 @@ export function reportArchitecture(recipes: Recipes): ArchitectureReport {
     release,
     iso,
     bases,
+    ...(files ? { files } : {}),
     artifacts: artifacts.map((artifact) => ({
       label: shortName(artifact, artifacts),
       deltaSize: deltaSize(artifact),
@@ -78,7 +110,7 @@ export function reportArchitecture(recipes: Recipes): ArchitectureReport {
   };
 }
 
-/** One section per architecture; where there are several, an overview before them. */
+/** One section per architecture, after an overview if there are several. */
 export function renderBundleReport({ path, size, architectures }: BundleReport): string {
   const head = `bundle ${path}: ${formatBytes(size)}\n`;
   const overview = architectures.length > 1 ? [renderTable(OVERVIEW, architectures)] : [];
@@ -102,16 +134,22 @@ const OVERVIEW: readonly Column<ArchitectureReport>[] = [
 /** The heading, the table of artifacts and the totals of one architecture. */
 export function renderArchitecture(report: ArchitectureReport): string {
   const { architecture, stream, release, iso, artifacts, missing, totals } = report;
-  const where = iso.embedded ? 'in the bundle' : `not in the bundle; from ${iso.location}`;
+  const { notPulled: absent } = report;
+  const inside = absent?.iso ? 'not pulled; name it with --iso' : 'in the bundle';
+  const where = iso.embedded ? inside : `not in the bundle; from ${iso.location}`;
   const lines = [
     `${architecture}  ${stream} ${release}`,
     `iso ${iso.name}: ${formatBytes(iso.size)}, ${where}`,
+    ...filesLines(report),
     '',
     renderTable(COLUMNS, artifacts).trimEnd(),
     '',
     `${totals.artifacts} artifacts, ${formatBytes(totals.size)}` +
       ` (released as ${formatBytes(totals.releasedSize)}), deltas and recipes ${formatBytes(totals.deltaSize)}`,
     ...artifacts.filter(isStored).map(stored),
+    ...(absent && absent.artifacts.length > 0
+      ? [`not pulled: ${absent.artifacts.join(', ')}; \`${absent.hint}\``]
+      : []),
     ...missing.map((artifact) => `missing ${shortName(artifact, missing)}: ${artifact.reason}`),
   ];
   return `${lines.join('\n')}\n`;
@@ -139,7 +177,7 @@ const COLUMNS: readonly Column<ArtifactReport>[] = [
       blobsOf(artifact.recipe).length > 0 ? formatBytes(artifact.deltaSize) : 'none',
   },
   {
-    // Of what a mirror would have to carry otherwise: the file as released.
+    // Relative to the released file, which a mirror would have to carry otherwise.
     title: 'RATIO',
     align: 'right',
     cell: (artifact) => formatShare(artifact.deltaSize, artifact.released.size ?? artifact.size),
@@ -155,17 +193,17 @@ export function madeFrom({ recipe }: Pick<RecipeArtifact, 'recipe'>): string {
   return [...layers, recipe.base].join(' < ');
 }
 
-/** Deltas of this size are worth a word if they are no smaller than half of what they stand for. */
+/** Deltas of at least this size are mentioned if they are at least half as large as their image. */
 const STORED = 1 << 20;
 
 function isStored({ deltaSize, released, size }: ArtifactReport): boolean {
   return deltaSize > STORED && deltaSize > (released.size ?? size) / 2;
 }
 
-/** Said rather than hidden in a column: here the bundle saves nothing. */
+/** A line rather than a column, because for this artifact the bundle saves little. */
 function stored({ label, deltaSize, platform, format }: ArtifactReport): string {
   const why = expectedImage(platform, plainFormat(format))?.note;
-  return `stored ${label}: ${formatBytes(deltaSize)} of it are in no base${why ? ` (${why})` : ''}`;
+  return `stored ${label}: ${formatBytes(deltaSize)} of it are not in any base${why ? ` (${why})` : ''}`;
 }
 
 export function deltaSize({ recipe }: Pick<RecipeArtifact, 'recipe'>): number {

@@ -22,7 +22,8 @@ export async function inspect(
     throw osError(error, 'open', path);
   }
   if (isFile) return { kind: 'iso', iso: await inspectIso(path, options) };
-  if (await isBundle(path)) return { kind: 'bundle', bundle: reportBundle(await openBundle(path)) };
+  if (await isBundle(path))
+    return { kind: 'bundle', bundle: await reportBundle(await openBundle(path, options.signal)) };
   throw new UnsupportedError(`${path} is neither a bundle nor a live ISO`, {
     code: 'NOT_INSPECTABLE',
     context: { path },

@@ -35,8 +35,8 @@ describe('a whole ISO', () => {
     expect(text).toMatch(/^Architecture +x86_64$/m);
     expect(text).toMatch(/^System +Golden CoreOS 1\.2\.3$/m);
     expect(text).toMatch(/^Makes +metal, metal4k$/m);
-    expect(text).toMatch(/metal4k: disk of 16\.00 MiB, 4096-byte sectors, 1\.7 % mapped/);
-    expect(text).toContain('root.squashfs, 4 KiB at 346236, squashfs, zstd');
+    expect(text).toMatch(/metal4k: disk of 16\.0 MiB, 4096-byte sectors, 1\.7 % mapped/);
+    expect(text).toContain('root.squashfs, 4,096 B at 346236, squashfs, zstd');
     expect(text).not.toMatch(/Lacks|undefined|NaN/);
   });
 

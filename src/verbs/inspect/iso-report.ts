@@ -25,7 +25,7 @@ import {
   SUPERBLOCKS_SIZE,
 } from '../../formats/rootfs/superblock.ts';
 
-/** Something that a complete live ISO has and this one has not, or has broken. */
+/** A part of a complete live ISO that is missing or broken in this one. */
 export interface IsoLack {
   readonly code: string;
   readonly message: string;
@@ -36,26 +36,26 @@ export interface IsoFileReport extends IsoExtent {
   readonly role: 'kernel' | 'initrd' | 'rootfs';
 }
 
-/** What an ISO is. Plain data: `--json` prints it as it is. */
+/** The description of an ISO. Plain data, printed by `--json`. */
 export interface IsoReport {
   readonly path: string;
   /** Bytes. */
   readonly size: number;
   readonly volumeId: string;
-  /** Of the osmets, e.g. `Fedora CoreOS 42.20250101.3.0`. */
+  /** From the osmets, e.g. `Fedora CoreOS 42.20250101.3.0`. */
   readonly description: string | undefined;
   readonly arch: Arch | undefined;
-  /** What told the architecture; only `osmet` is sure. */
+  /** Source of the architecture; only `osmet` is certain. */
   readonly archSource: 'osmet' | 'kernel' | 'treeinfo' | 'bootloader' | undefined;
   readonly kargs: LiveKargs | undefined;
   readonly files: readonly IsoFileReport[];
   readonly ignition: IgnitionArea | undefined;
-  /** What `coreos/features.json` says is supported, dotted. */
+  /** Features that `coreos/features.json` lists as supported, dotted. */
   readonly features: readonly string[];
   /** Whether a minimal ISO can be made of it (`coreos/miniso.dat`). */
   readonly miniso: boolean;
   readonly rootImage: (IsoExtent & { readonly filesystem: RootFilesystem | undefined }) | undefined;
-  readonly osmets: readonly (OsmetEntry & {
+  readonly osmets: readonly (Omit<OsmetEntry, 'contents'> & {
     /** Share of the disk that comes from OSTree objects, 0 to 1. */
     readonly mappedShare: number;
   })[];
@@ -64,15 +64,15 @@ export interface IsoReport {
 }
 
 /**
- * Describes any ISO 9660 image as a CoreOS live ISO; what it lacks is listed rather than thrown.
+ * Describes any ISO 9660 image as a CoreOS live ISO; missing parts are listed rather than thrown.
  *
- * @throws FormatError for what is no ISO or a truncated one, IoError, CancelledError.
+ * @throws FormatError for a truncated file or one that is not an ISO, IoError, CancelledError.
  */
 export async function inspectIso(
   path: string,
   options: { readonly signal?: AbortSignal | undefined } = {},
 ): Promise<IsoReport> {
-  await using source = await openSource(path);
+  await using source = await openSource(path, options.signal);
   return await inspectIsoSource(source, options.signal);
 }
 
@@ -80,7 +80,7 @@ export async function inspectIso(
 export async function inspectIsoSource(source: Source, signal?: AbortSignal): Promise<IsoReport> {
   const iso = await openIso9660(source);
   const lacks: IsoLack[] = [];
-  /** Notes what is unsupported or malformed and goes on; all else is thrown. */
+  /** Records unsupported and malformed parts and goes on; other errors are thrown. */
   const attempt = async <T>(step: () => Promise<T> | T): Promise<T | undefined> => {
     throwIfAborted(signal);
     try {
@@ -129,7 +129,7 @@ export async function inspectIsoSource(source: Source, signal?: AbortSignal): Pr
     features: (await attempt(() => readFeatures(iso))) ?? [],
     miniso: (await attempt(() => iso.lookup('coreos/miniso.dat'))) !== undefined,
     rootImage: contents && (await attempt(() => describeRootImage(source, contents))),
-    osmets: (contents?.osmets ?? []).map((osmet) => ({
+    osmets: (contents?.osmets ?? []).map(({ contents: _, ...osmet }) => ({
       ...osmet,
       mappedShare: osmet.mappedBytes / osmet.diskSize,
     })),
@@ -137,7 +137,7 @@ export async function inspectIsoSource(source: Source, signal?: AbortSignal): Pr
   };
 }
 
-/** Trimmed ISOs, as coreos-installer's own tests use them, keep all names but no contents. */
+/** Trimmed ISOs, such as those of coreos-installer's tests, keep all names but no contents. */
 function rejectPlaceholder({ path, length }: IsoExtent): void {
   if (length >= 4096) return;
   throw new UnsupportedError(`${path} is a placeholder of ${length} bytes: a trimmed ISO`, {

@@ -1,3 +1,5 @@
+import { formatBytes, formatShare } from '../../core/text/bytes.ts';
+import { printableLine } from '../../core/text/printable.ts';
 import type { RootFilesystem } from '../../formats/rootfs/superblock.ts';
 import type { IsoReport } from './iso-report.ts';
 
@@ -5,7 +7,7 @@ import type { IsoReport } from './iso-report.ts';
 export function renderIsoReport(report: IsoReport): string {
   const rows: [string, string][] = [
     ['ISO', report.path],
-    ['Size', bytes(report.size)],
+    ['Size', formatBytes(report.size)],
     ['Volume', report.volumeId],
     ['System', report.description ?? 'unknown'],
     ['Architecture', architecture(report)],
@@ -13,15 +15,15 @@ export function renderIsoReport(report: IsoReport): string {
     ...kargsOrigin(report),
     ...report.files.map(({ role, path, offset, length }): [string, string] => [
       { kernel: 'Kernel', initrd: 'Initrd', rootfs: 'Root archive' }[role],
-      `${path}, ${bytes(length)} at ${offset}`,
+      `${path}, ${formatBytes(length)} at ${offset}`,
     ]),
     ['Ignition', ignition(report)],
     ['Root image', rootImage(report)],
     ...report.osmets.flatMap((osmet): [string, string][] => [
-      ['Osmet', `${osmet.name}, ${bytes(osmet.length)} at ${osmet.offset}`],
+      ['Osmet', `${osmet.name}, ${formatBytes(osmet.length)} at ${osmet.offset}`],
       [
         '',
-        `${osmet.variant}: disk of ${bytes(osmet.diskSize)}, ${osmet.sectorSize}-byte sectors, ${percent(osmet.mappedShare)} mapped to objects (${osmet.mappings} extents)`,
+        `${osmet.variant}: disk of ${formatBytes(osmet.diskSize)}, ${osmet.sectorSize}-byte sectors, ${formatShare(osmet.mappedShare, 1)} mapped to objects (${osmet.mappings} extents)`,
       ],
       ['', `sha256 ${osmet.checksum}, packed by coreos-installer ${osmet.appVersion}`],
     ]),
@@ -32,7 +34,7 @@ export function renderIsoReport(report: IsoReport): string {
     ]),
   ];
   const width = Math.max(...rows.map(([label]) => label.length)) + 2;
-  return rows.map(([label, value]) => label.padEnd(width) + printable(value)).join('\n');
+  return rows.map(([label, value]) => label.padEnd(width) + printableLine(value)).join('\n');
 }
 
 function architecture({ arch, archSource }: IsoReport): string {
@@ -51,13 +53,13 @@ function kargsOrigin({ kargs }: IsoReport): [string, string][] {
 function ignition({ ignition: area }: IsoReport): string {
   if (area === undefined) return 'no embed area';
   const state = area.empty ? 'empty, as released' : 'holds a config: this ISO was customized';
-  return `${area.path}, ${bytes(area.length)} at ${area.offset}, ${state}`;
+  return `${area.path}, ${formatBytes(area.length)} at ${area.offset}, ${state}`;
 }
 
 function rootImage({ rootImage: image }: IsoReport): string {
   if (image === undefined) return 'none';
   const details = image.filesystem ? filesystem(image.filesystem) : 'of an unknown kind';
-  return `${image.path}, ${bytes(image.length)} at ${image.offset}, ${details}`;
+  return `${image.path}, ${formatBytes(image.length)} at ${image.offset}, ${details}`;
 }
 
 function filesystem(fs: RootFilesystem): string {
@@ -68,24 +70,4 @@ function filesystem(fs: RootFilesystem): string {
 
 function makes({ osmets, lacks }: IsoReport): string {
   return lacks.length === 0 ? osmets.map(({ variant }) => variant).join(', ') : 'nothing';
-}
-
-const UNITS = ['KiB', 'MiB', 'GiB', 'TiB'];
-
-function bytes(count: number): string {
-  if (count < 1024) return `${count} B`;
-  const power = Math.min(Math.floor(Math.log2(count) / 10), UNITS.length);
-  return `${(count / 1024 ** power).toFixed(power === 1 ? 0 : 2)} ${UNITS[power - 1]}`;
-}
-
-function percent(share: number): string {
-  return `${(share * 100).toFixed(1)} %`;
-}
-
-/** ISO contents are untrusted: no control sequence may reach the terminal. */
-function printable(text: string): string {
-  return text.replace(
-    /[\p{Cc}\p{Cf}]/gu,
-    (char) => `\\u{${(char.codePointAt(0) ?? 0).toString(16)}}`,
-  );
 }

@@ -45,6 +45,18 @@ test('a plan covers everything once, by its schema; jobs agree with it', async (
   expect(plan.shards.reduce((sum, { bytes }) => sum + bytes, 0)).toBe(2 * all);
   const text = await cli(['plan', '-b', bundle.path, '-n', '3']);
   expect(text.stdout.toString()).toContain('aws (uncovered)');
+  // An equal share of the effort, but for an artifact that hangs over at either end.
+  const efforts = plan.shards.map(({ effort }) => effort);
+  const whole = efforts.reduce((sum, effort) => sum + effort, 0);
+  expect(plan.units.reduce((sum, { effort }) => sum + effort, 0)).toBe(whole);
+  const largest = Math.max(...bundle.recipes.artifacts.map(({ size }) => size));
+  for (const effort of efforts) expect(effort).toBeLessThanOrEqual(1.1 * (whole / 3) + largest);
+  // What each job takes, in a line of its own: the cut is by these.
+  const [, totals = ''] = text.stdout.toString().split(/^JOB .*\n/m);
+  const lines = totals.trim().split('\n');
+  expect(lines.map((line) => line.split(/\s+/)[0])).toEqual(['1/3', '2/3', '3/3']);
+  const counts = plan.shards.map(({ artifacts }) => artifacts);
+  expect(lines.map((line) => Number(line.split(/\s+/).at(-1)))).toEqual(counts);
 });
 
 test('rehydrate --shard: the parts together are the whole, without an overlap', async () => {

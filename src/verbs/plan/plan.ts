@@ -1,7 +1,13 @@
 import * as v from 'valibot';
 import { baseOf } from '../../bundle/recipes.ts';
 import { shardText } from '../../bundle/shard.ts';
-import { blobsFor, chooseWork, type WorkRequest } from '../../bundle/work.ts';
+import {
+  type ArchWork,
+  blobsFor,
+  chooseWork,
+  effortOf,
+  type WorkRequest,
+} from '../../bundle/work.ts';
 import { ARCHITECTURES } from '../../core/arch.ts';
 import { sha256Field, sizeField, textField } from '../../core/json/fields.ts';
 import { silent } from '../../core/progress/progress.ts';
@@ -11,14 +17,16 @@ import { shortName } from '../../release/stream/artifacts.ts';
 export const PLAN_VERSION = 1;
 
 const totals = {
-  /** Short names, as `--platform` takes them. */
+  /** Short names, as accepted by `--platform`. */
   artifacts: v.array(textField(256)),
   /** Asked for, but not in the bundle. */
   uncovered: v.array(textField(256)),
-  /** Of the images. */
+  /** Size of the images. */
   bytes: sizeField,
-  /** That have to be had of the bundle: ISOs, deltas, recipes; each once. */
+  /** Size of the blobs that the job needs from the bundle: ISOs, deltas, recipes; each counted once. */
   fetch: sizeField,
+  /** The balanced quantity: the compressed size of the released files, since zeros cost almost nothing. */
+  effort: sizeField,
 };
 
 /** `plan --json`; published as `plan.schema.json`. Sizes in bytes. */
@@ -27,7 +35,7 @@ export const planSchema = v.object({
   schemaVersion: v.literal(PLAN_VERSION),
   bundle: v.object({ path: textField(4096), index: sha256Field }),
   engine: v.picklist(ENGINES),
-  /** One for each job, ready for a matrix: `--shard` of it is a job's work. Every job has one. */
+  /** One value of `--shard` for each job, ready for a matrix. */
   shards: v.array(
     v.object({
       shard: v.pipe(v.string(), v.regex(/^\d+\/\d+$/)),
@@ -38,13 +46,13 @@ export const planSchema = v.object({
       uncovered: v.pipe(v.number(), v.integer(), v.minValue(0)),
     }),
   ),
-  /** What the shards are made of: the artifacts of one architecture, which one boot serves. */
+  /** The unit of sharding: the artifacts of one architecture that one boot serves. */
   units: v.array(
     v.object({
       shard: v.pipe(v.string(), v.regex(/^\d+\/\d+$/)),
       architecture: v.picklist(ARCHITECTURES),
       engine: v.picklist(ENGINES),
-      /** Disks that the engine has to make of the ISO. */
+      /** Disks that the engine has to make from the ISO. */
       disks: v.array(v.picklist(['metal', 'metal4k'])),
       ...totals,
     }),
@@ -55,11 +63,11 @@ export type WorkPlan = v.InferOutput<typeof planSchema>;
 
 export interface WorkPlanRequest extends Omit<WorkRequest, 'shard'> {
   readonly engine: EngineChoice;
-  /** Into how many jobs the work is cut; 1 to 4096. */
+  /** Number of jobs to split the work into; 1 to 4096. */
   readonly shards: number;
 }
 
-/** Cuts work into jobs. Reads nothing but the bundle's own documents. */
+/** Splits work into jobs. Reads only the bundle's JSON documents. */
 export function planWork(request: WorkPlanRequest): WorkPlan {
   const { bundle, engine, shards: of } = request;
   const cut = Array.from({ length: of }, (_, i) => {
@@ -80,6 +88,7 @@ export function planWork(request: WorkPlanRequest): WorkPlan {
         uncovered: one.uncovered.map((artifact) => shortName(artifact, all)),
         bytes: sum(one.artifacts),
         fetch: sum(blobsFor([one])),
+        effort: effort([one]),
       };
     }),
   );
@@ -91,6 +100,7 @@ export function planWork(request: WorkPlanRequest): WorkPlan {
     uncovered: work.reduce((count, { uncovered }) => count + uncovered.length, 0),
     bytes: sum(work.flatMap(({ artifacts }) => artifacts)),
     fetch: sum(blobsFor(work)),
+    effort: effort(work),
   }));
   const { path, digest } = bundle;
   return {
@@ -102,6 +112,11 @@ export function planWork(request: WorkPlanRequest): WorkPlan {
     units,
   };
 }
+
+const effort = (work: readonly ArchWork[]) =>
+  work
+    .flatMap(({ artifacts, recipes }) => artifacts.map((one) => effortOf(one, recipes)))
+    .reduce((total, one) => total + one, 0);
 
 const sum = (sized: readonly { readonly size: number }[]) =>
   sized.reduce((total, { size }) => total + size, 0);

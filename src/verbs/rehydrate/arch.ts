@@ -1,21 +1,24 @@
 import type { BaseName } from '../../../images/platforms.ts';
+import { type NotPulled, notPulled, refuseNotPulled } from '../../bundle/pulled.ts';
 import type { Bundle } from '../../bundle/read.ts';
-import { baseOf, blobsOf, type RecipeArtifact } from '../../bundle/recipes.ts';
+import { baseOf, type RecipeArtifact } from '../../bundle/recipes.ts';
 import type { CodecPool } from '../../codec/pool.ts';
 import type { Arch } from '../../core/arch.ts';
+import { CancelledError, throwIfAborted } from '../../core/errors.ts';
+import { headline } from '../../core/failures.ts';
 import type { Sha256 } from '../../core/io/digest.ts';
-import type { Sink } from '../../core/io/sink.ts';
 import type { Progress } from '../../core/progress/progress.ts';
-import { step } from '../../core/progress/step.ts';
 import type { MetalCache } from '../../engine/cache/metal-cache.ts';
 import type { EngineReport, MetalEngine } from '../../engine/engine.ts';
+import type { Containers } from '../../engine/files/sources/open-container.ts';
 import { type ArtifactId, type Attestation, shortName } from '../../release/stream/artifacts.ts';
+import { checkDeclared } from '../make/write-artifact.ts';
 import { openBases } from './bases.ts';
-import type { Job, Outcome } from './deliver.ts';
+import { deliver, type Outcome } from './deliver.ts';
 import type { ArchPlan } from './plan.ts';
-import { writeArtifact } from './write-artifact.ts';
+import type { StreamOutput } from './stream-output.ts';
 
-/** One artifact that is there and proven. */
+/** One artifact that exists and is proved. */
 export interface Rehydrated extends ArtifactId, Outcome {
   readonly architecture: Arch;
   readonly name: string;
@@ -25,54 +28,90 @@ export interface Rehydrated extends ArtifactId, Outcome {
   readonly attestation: Attestation;
 }
 
+/** One artifact that could not be made. */
+export interface FailedArtifact {
+  readonly artifact: RecipeArtifact;
+  /** Short name, for people. */
+  readonly label: string;
+  readonly error: unknown;
+}
+
 export interface ArchContext {
   readonly bundle: Bundle;
   readonly engine: MetalEngine;
   readonly cache: MetalCache;
+  /** Sources of the base `files`, instead of the ISO. */
+  readonly containers?: Containers | undefined;
   readonly pool: CodecPool;
   readonly force: boolean;
+  /** The stream to write to, if not to files. */
+  readonly stream: StreamOutput | undefined;
+  /** Resolves when it is this architecture's turn to write to the stream. */
+  readonly turn: Promise<void>;
   readonly signal: AbortSignal | undefined;
   readonly progress: Progress;
   /** Called as soon as each artifact is complete and proven. */
   readonly onResult: (result: Rehydrated) => void;
-  /** Takes the artifacts to where they go. */
-  readonly deliver: (job: Job) => Promise<void>;
+}
+
+export interface ArchResult {
+  readonly failed: readonly FailedArtifact[];
+  /** The engine's report of its run; undefined if no run was needed. */
+  readonly engine: EngineReport | undefined;
 }
 
 /**
- * Makes the planned artifacts of one architecture, each in one pass that patches, writes and hashes.
- * One boot of the ISO serves them all; only what they need is read or made. Resolves to what the
- * engine says of that boot, undefined if none was needed.
+ * Makes the planned artifacts of one architecture, each in one pass that patches, writes and hashes. One
+ * boot of the ISO serves them all, and only the bases that they need are read or made. One that fails does
+ * not stop the others, except in a stream. Throws if nothing can be made, and CancelledError.
  */
-export async function rehydrateArch(
-  { recipes, artifacts, files, isoPath }: ArchPlan,
-  context: ArchContext,
-): Promise<EngineReport | undefined> {
-  const { bundle, pool, force, signal, progress, onResult, deliver } = context;
-  const present = new Set(files.filter((file) => file.present).map((file) => file.artifact));
-  const needed = new Set<BaseName>();
-  for (const artifact of artifacts) if (!present.has(artifact)) needed.add(baseOf(artifact));
-  await using bases = await openBases(needed, { ...context, recipes, isoPath });
+export async function rehydrateArch(plan: ArchPlan, context: ArchContext): Promise<ArchResult> {
+  const { recipes, isoPath } = plan;
+  const { stream, signal, progress } = context;
+  const absent = await notPulled(context.bundle, recipes);
+  await using bases = await openBases(neededBases(plan, absent), { ...context, recipes, isoPath });
+  if (stream) await context.turn;
 
-  const finished = (artifact: RecipeArtifact, outcome: Outcome) => {
-    const { platform, format, file, name, size, sha256, attestation } = artifact;
-    const id = { architecture: recipes.architecture, platform, format, file };
-    onResult({ ...id, name, size, sha256, attestation, ...outcome });
-  };
-  const make = async (artifact: RecipeArtifact, sink: Sink) => {
+  const failed: FailedArtifact[] = [];
+  for (const planned of plan.files) {
+    throwIfAborted(signal);
+    const { artifact } = planned;
     const subject = shortName(artifact, recipes.artifacts);
-    const base = bases.get(baseOf(artifact));
-    const { seconds } = await step(
-      progress,
-      {
-        subject,
-        phase: blobsOf(artifact.recipe).length > 0 ? 'patch' : 'copy',
-        total: artifact.size,
-      },
-      (onBytes) => writeArtifact({ artifact, bundle, base, sink, pool, signal, onBytes }),
-    );
-    return seconds;
-  };
-  await deliver({ make, finished, bases, force, signal });
-  return bases.report;
+    try {
+      checkDeclared(artifact);
+      if (!planned.present) refuseNotPulled(context.bundle, recipes, artifact, absent);
+      const outcome = await deliver(planned, { ...context, bases, subject });
+      context.onResult(resultOf(artifact, recipes.architecture, outcome));
+    } catch (error) {
+      if (error instanceof CancelledError) throw error;
+      failed.push({ artifact, label: subject, error });
+      if (plan.files.length > 1) progress({ type: 'failed', subject, message: headline(error) });
+      if (stream === undefined) continue;
+      stream.breakOff(error);
+      break;
+    }
+  }
+  return { failed, engine: bases.report };
+}
+
+function neededBases({ files }: ArchPlan, absent: NotPulled): ReadonlySet<BaseName> {
+  const wanted = files.filter(
+    ({ artifact, present }) => !present && isPlausible(artifact) && !absent.artifacts.has(artifact),
+  );
+  return new Set(wanted.map(({ artifact }) => baseOf(artifact)));
+}
+
+/** Nothing boots for what cannot be made. */
+function isPlausible(artifact: RecipeArtifact): boolean {
+  try {
+    checkDeclared(artifact);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function resultOf(artifact: RecipeArtifact, architecture: Arch, outcome: Outcome): Rehydrated {
+  const { platform, format, file, name, size, sha256, attestation } = artifact;
+  return { architecture, platform, format, file, name, size, sha256, attestation, ...outcome };
 }

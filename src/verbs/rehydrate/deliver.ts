@@ -1,118 +1,134 @@
-import type { Writable } from 'node:stream';
-import type { RecipeArtifact } from '../../bundle/recipes.ts';
-import { baseOf } from '../../bundle/recipes.ts';
-import { CancelledError, FormatError, IntegrityError } from '../../core/errors.ts';
+import { lstat } from 'node:fs/promises';
+import type { Bundle } from '../../bundle/read.ts';
+import { baseOf, blobsOf, type RecipeArtifact } from '../../bundle/recipes.ts';
+import type { CodecPool } from '../../codec/pool.ts';
+import { FormatError, IntegrityError, IoError } from '../../core/errors.ts';
 import { writeAtomically } from '../../core/io/atomic.ts';
-import { osError } from '../../core/io/os-error.ts';
-import { type Sink, streamSink } from '../../core/io/sink.ts';
+import { hashFile } from '../../core/io/hash-file.ts';
+import type { Sink } from '../../core/io/sink.ts';
+import type { Source } from '../../core/io/source.ts';
+import type { Progress } from '../../core/progress/progress.ts';
+import { step } from '../../core/progress/step.ts';
+import { writeArtifact } from '../make/write-artifact.ts';
 import type { Bases } from './bases.ts';
-import type { PlannedFile } from './output.ts';
-import { tarWriter } from './tar.ts';
+import type { Planned } from './plan.ts';
+import type { StreamOutput } from './stream-output.ts';
 
-/** How an artifact got to where it is. */
+/** How an artifact was delivered. */
 export interface Outcome {
   /** Undefined if it went to a stream. */
   readonly path: string | undefined;
-  /** `present`: the file was there already, and was read and proven. */
+  /** `present`: the file existed already, and was read and proved. */
   readonly status: 'written' | 'present';
   /** Seconds to write and verify it, bases not counted. */
   readonly seconds: number;
 }
 
-export interface Job {
-  /** Makes and proves an artifact; resolves to the seconds that took. */
-  make(artifact: RecipeArtifact, sink: Sink): Promise<number>;
-  finished(artifact: RecipeArtifact, outcome: Outcome): void;
+export interface DeliverOptions {
+  readonly bundle: Bundle;
   readonly bases: Bases;
+  readonly pool: CodecPool;
+  /** The output of artifacts without a path. */
+  readonly stream: StreamOutput | undefined;
+  /** Replace an existing file. */
   readonly force: boolean;
   readonly signal: AbortSignal | undefined;
+  readonly progress: Progress;
+  /** For progress. */
+  readonly subject: string;
 }
 
-export async function deliverFiles(planned: readonly PlannedFile[], job: Job): Promise<void> {
-  const { make, finished, bases, force, signal } = job;
-  for (const { artifact, path, present } of planned) {
-    if (present) {
-      finished(artifact, { path, status: 'present', seconds: 0 });
-      continue;
-    }
-    const write = () =>
-      writeAtomically(path, (sink) => make(artifact, sink), { signal, overwrite: force });
-    let seconds: number;
-    try {
-      seconds = await write();
-    } catch (error) {
-      // A wrong output may be due to a cached disk that rotted: then once more, with a new disk.
-      if (!isDoubtful(error)) throw error;
-      if (!(await bases.doubt(baseOf(artifact), { secondTry: true }))) throw error;
-      seconds = await write();
-    }
-    finished(artifact, { path, status: 'written', seconds });
+/** Makes an artifact at its destination, unless it is already there. */
+export async function deliver(
+  { artifact, path, present }: Planned,
+  options: DeliverOptions,
+): Promise<Outcome> {
+  if (present) return { path, status: 'present', seconds: 0 };
+  if (path === undefined) {
+    return { path, status: 'written', seconds: await sendOnce(artifact, options) };
+  }
+  try {
+    return { path, status: 'written', seconds: await writeFile(artifact, path, options) };
+  } catch (error) {
+    // Another run may have put the very same there meanwhile.
+    const isTaken = error instanceof IoError && error.code === 'EXISTS';
+    if (!isTaken || !(await isRight(path, artifact, options))) throw error;
+    return { path, status: 'present', seconds: 0 };
   }
 }
 
-/** Artifacts on their way into one stream. */
-export interface StreamDelivery extends AsyncDisposable {
-  /** Sends them in order; one call at a time. */
-  deliver(artifacts: readonly RecipeArtifact[], job: Job): Promise<void>;
-  /** Marks the end. A tar that broke off stays visibly cut off. */
-  finish(): Promise<void>;
+async function isRight(
+  path: string,
+  { size, sha256 }: RecipeArtifact,
+  { signal }: DeliverOptions,
+): Promise<boolean> {
+  const found = await lstat(path).catch(() => undefined);
+  if (!found?.isFile() || found.size !== size) return false;
+  return (await hashFile(path, { signal })).sha256 === sha256;
 }
 
-/**
- * One artifact (`count`) goes out as it is, several as a tar. What is in the pipe cannot be taken back: an
- * artifact that fails half-way spoils what would come after it, which `onBroken` is told.
- */
-export function streamDelivery(
-  stream: Writable,
-  count: number,
-  onBroken: (reason: CancelledError) => void,
-): StreamDelivery {
-  const tar = count === 1 ? undefined : tarWriter(stream);
-  let broken = false;
-  return {
-    async deliver(artifacts, job) {
-      try {
-        for (const artifact of artifacts) {
-          let seconds = 0;
-          const body = async (sink: Sink) => {
-            seconds = await send(artifact, sink, job);
-          };
-          await (tar ? tar.add(artifact.name, artifact.size, body) : body(streamSink(stream)));
-          job.finished(artifact, { path: undefined, status: 'written', seconds });
-        }
-      } catch (error) {
-        broken = true;
-        onBroken(
-          new CancelledError('the output stream broke off before it', {
-            code: 'STREAM_BROKEN',
-            cause: error,
-          }),
-        );
-        throw osError(error, 'write to', 'the output stream');
-      }
-    },
-    async finish() {
-      if (broken) return;
-      await tar?.finish().catch((error: unknown) => {
-        throw osError(error, 'write to', 'the output stream');
-      });
-    },
-    async [Symbol.asyncDispose]() {
-      await tar?.[Symbol.asyncDispose]();
-    },
-  };
-}
-
-/** The next run shall not meet the same bad disk, even if this one cannot be saved. */
-async function send(artifact: RecipeArtifact, sink: Sink, { make, bases }: Job): Promise<number> {
+/** A wrong result may be due to a corrupted cached disk: then tries once more with a new disk. */
+async function writeFile(
+  artifact: RecipeArtifact,
+  path: string,
+  options: DeliverOptions,
+): Promise<number> {
+  const { bases, force, signal } = options;
+  const name = baseOf(artifact);
+  const write = (base: Source) =>
+    writeAtomically(path, (sink) => makeArtifact(artifact, base, sink, options), {
+      signal,
+      overwrite: force,
+      size: artifact.size,
+      allocates: allocatedBy(artifact),
+    });
+  const base = bases.get(name);
   try {
-    return await make(artifact, sink);
+    return await write(base);
   } catch (error) {
-    if (isDoubtful(error)) await bases.doubt(baseOf(artifact), { secondTry: false });
+    if (!isDoubtful(error)) throw error;
+    if (!(await bases.doubt(name, base, { remake: true }))) throw error;
+  }
+  return write(bases.get(name));
+}
+
+/** Bytes that it takes on disk at least: compressed containers and the ISO have no holes. */
+function allocatedBy({ size, recipe }: RecipeArtifact): number {
+  if (recipe.kind === 'iso') return size;
+  const dense = recipe.kind === 'container' && recipe.layers.some(({ codec }) => DENSE.has(codec));
+  return dense ? size : 0;
+}
+
+const DENSE: ReadonlySet<string> = new Set(['vmdk', 'deflate']);
+
+/** Bytes in the pipe cannot be taken back, but the next run must not use the same bad disk. */
+async function sendOnce(artifact: RecipeArtifact, options: DeliverOptions): Promise<number> {
+  const { bases, stream } = options;
+  if (stream === undefined) throw new Error('an artifact without a path goes to a stream');
+  const name = baseOf(artifact);
+  const base = bases.get(name);
+  try {
+    return await stream.send(artifact, (sink) => makeArtifact(artifact, base, sink, options));
+  } catch (error) {
+    if (isDoubtful(error)) await bases.doubt(name, base, { remake: false });
     throw error;
   }
 }
 
 function isDoubtful(error: unknown): boolean {
   return error instanceof IntegrityError || error instanceof FormatError;
+}
+
+/** One pass that patches, writes and hashes. Resolves to the seconds it took. */
+async function makeArtifact(
+  artifact: RecipeArtifact,
+  base: Source,
+  sink: Sink,
+  { bundle, pool, signal, progress, subject }: DeliverOptions,
+): Promise<number> {
+  const phase = blobsOf(artifact.recipe).length > 0 ? 'patch' : 'copy';
+  const { seconds } = await step(progress, { subject, phase, total: artifact.size }, (onBytes) =>
+    writeArtifact({ artifact, bundle, base, sink, pool, signal, onBytes }),
+  );
+  return seconds;
 }

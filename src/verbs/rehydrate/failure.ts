@@ -1,13 +1,12 @@
-import { architecturesFailed } from '../../core/arch-failures.ts';
 import { UnsupportedError } from '../../core/errors.ts';
+import { architecturesFailed } from '../../core/failures.ts';
 import { shortName } from '../../release/stream/artifacts.ts';
 import type { ArchOutcome, RehydrateReport } from './rehydrate.ts';
 
 /**
- * The error that a report amounts to, or undefined if all that was asked for is there. An architecture
- * fails by its own error, or because the bundle does not cover all of it; architectures that were
- * left out do not count. Of several asked for, one error (`ARCHITECTURES_FAILED`) names all that
- * failed.
+ * The error for a report, or undefined if everything requested was made. An architecture fails by its own
+ * error, or because the bundle does not cover all of it; skipped architectures do not count. If several
+ * were requested, one error (`ARCHITECTURES_FAILED`) names all that failed.
  */
 export function failureOf({ architectures }: RehydrateReport): unknown {
   const asked = architectures.filter(({ status }) => status !== 'left-out');
@@ -25,9 +24,9 @@ function errorOf({ status, error, uncovered }: ArchOutcome): unknown {
   if (status === 'failed') return error;
   if (uncovered.length === 0) return undefined;
   const names = uncovered.map((artifact) => shortName(artifact, uncovered)).join(', ');
-  return new UnsupportedError(`all is done except what the bundle does not cover: ${names}`, {
+  return new UnsupportedError(`done, except for images that the bundle does not cover: ${names}`, {
     code: 'ARTIFACT_MISSING',
     context: Object.fromEntries(uncovered.map(({ name, reason }) => [name, reason])),
-    hint: 'fetch these from the release, or name only platforms that the bundle covers',
+    hint: 'download these from the release, or name only platforms that the bundle covers',
   });
 }

@@ -40,7 +40,7 @@ test('-o is a folder or a file, as users expect', async () => {
   expect(await readdir(folder.path)).toEqual(['file', 'there']);
 });
 
-test('the very file that is there already is kept; another one is an error without force', async () => {
+test('an identical existing file is kept; another one is an error without force', async () => {
   await using folder = await temporaryFolder();
   const output = { kind: 'folder', path: folder.path } as const;
   const plan = (force: boolean) => planFiles([artifact('a.img')], output, { force });

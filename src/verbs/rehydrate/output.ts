@@ -1,13 +1,14 @@
 import { constants } from 'node:fs';
-import { access, lstat, mkdir, stat } from 'node:fs/promises';
+import { access, lstat, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Writable } from 'node:stream';
 import type { RecipeArtifact } from '../../bundle/recipes.ts';
 import { UsageError } from '../../core/errors.ts';
+import { makeFolder } from '../../core/io/folders.ts';
 import { hashFile } from '../../core/io/hash-file.ts';
-import { osError } from '../../core/io/os-error.ts';
+import { isAbsent, osError } from '../../core/io/os-error.ts';
 
-/** Where rehydrated files go. */
+/** The destination of rehydrated files. */
 export type Output =
   /** One artifact, at this path. */
   | { readonly kind: 'file'; readonly path: string }
@@ -35,18 +36,18 @@ export async function resolveOutput(path: string, count: number): Promise<Output
 export interface PlannedFile {
   readonly artifact: RecipeArtifact;
   readonly path: string;
-  /** The very file is there already: its SHA-256 was just read and is right. */
+  /** The right file is already there: it was just read, and its SHA-256 matches. */
   readonly present: boolean;
 }
 
 export interface PlanOptions {
-  /** Replace other files that are in the way. */
+  /** Replace existing files with other content. */
   readonly force: boolean;
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Decides every path before any work is done, and finds out which files are there already. Throws
+ * Decides every path before any work is done, and finds out which files already exist. Throws
  * IoError if the folder cannot be written to, UsageError `OUTPUT_EXISTS` for a file with other
  * content, `OUTPUT_CLASH` for two of one name.
  */
@@ -58,7 +59,7 @@ export async function planFiles(
   const folder = output.kind === 'folder' ? output.path : dirname(output.path);
   if (output.kind === 'folder') await makeFolder(folder);
   await refuseReadOnly(folder);
-  // Names are schema-checked to be bare; basename is the second lock on the same door.
+  // The schema admits bare names only; basename is a second safeguard.
   const pathOf = ({ name }: RecipeArtifact) =>
     output.kind === 'file' ? output.path : join(output.path, basename(name));
   refuseClashes(artifacts.map(pathOf));
@@ -70,12 +71,12 @@ export async function planFiles(
   return planned;
 }
 
-/** Throws UsageError `OUTPUT_CLASH` if a path, or a name in a tar, is there twice. */
+/** Throws UsageError `OUTPUT_CLASH` if a path, or a name in a tar, occurs twice. */
 export function refuseClashes(paths: readonly string[]): void {
   const taken = new Set<string>();
   for (const path of paths) {
     if (taken.has(path)) {
-      throw new UsageError(`two artifacts would be written to ${path}`, {
+      throw new UsageError(`two artifacts would both be written to ${path}`, {
         code: 'OUTPUT_CLASH',
         context: { path },
         hint: 'rehydrate them one at a time',
@@ -97,24 +98,16 @@ async function isPresent(
     const { sha256: actual } = await hashFile(path, { signal });
     if (actual === sha256) return true;
   }
-  // A device or pipe would be *replaced* by the rename, never written to.
+  // The rename would replace a device or pipe instead of writing to it.
   if (force && (found.isFile() || found.isSymbolicLink())) return false;
-  throw new UsageError(`${path} exists and is not the file that would be written`, {
+  throw new UsageError(`${path} already exists with different content`, {
     code: 'OUTPUT_EXISTS',
     context: { path },
     hint: found.isFile() ? 'choose another -o, or replace it with --force' : 'choose another -o',
   });
 }
 
-async function makeFolder(path: string): Promise<void> {
-  try {
-    await mkdir(path, { recursive: true });
-  } catch (error) {
-    throw osError(error, 'create', path);
-  }
-}
-
-/** Said now rather than after minutes of booting. */
+/** Fails now rather than after the boot. */
 async function refuseReadOnly(folder: string): Promise<void> {
   try {
     await access(folder, constants.W_OK | constants.X_OK);
@@ -127,7 +120,7 @@ async function lstatOrNothing(path: string, follow: boolean) {
   try {
     return follow ? await stat(path) : await lstat(path);
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    if (isAbsent(error)) return undefined;
     throw osError(error, 'look at', path);
   }
 }

@@ -1,54 +1,68 @@
-import type { RecipeArtifact } from '../../bundle/recipes.ts';
+import { baseOf, type RecipeArtifact } from '../../bundle/recipes.ts';
 import { type ArchWork, chooseWork, type WorkRequest } from '../../bundle/work.ts';
 import { codecOf } from '../../codec/registry.ts';
 import type { Arch } from '../../core/arch.ts';
 import type { UnsupportedError } from '../../core/errors.ts';
 import type { Progress } from '../../core/progress/progress.ts';
-import { matchIsos } from './iso.ts';
-import { type Output, type PlannedFile, planFiles, refuseClashes } from './output.ts';
+import type { Containers } from '../../engine/files/sources/open-container.ts';
+import { shortName } from '../../release/stream/artifacts.ts';
+import { refuseContainers } from '../make/metals.ts';
+import { isIsoAbsent, matchIsos } from './iso.ts';
+import {
+  type Output,
+  type PlannedFile,
+  type PlanOptions,
+  planFiles,
+  refuseClashes,
+} from './output.ts';
 
-/** What a user asks for, of which architectures, and where it shall go. */
+/** The requested artifacts, their architectures and their destination. */
 export interface PlanRequest extends WorkRequest {
-  /** A function is asked once the number of artifacts is known. */
+  /** A function is called once the number of artifacts is known. */
   readonly output: Output | ((count: number) => Promise<Output>);
-  /** Replace files that are in the way. */
+  /** Replace existing files. */
   readonly force?: boolean | undefined;
   /** Copies of the ISO outside the bundle, one per architecture at most. */
   readonly isoPaths?: readonly string[] | undefined;
+  /** Sources of the base `files`, instead of the ISO. */
+  readonly containers?: Containers | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What is to be made of one architecture. */
+/** The destination of an artifact: a file or, without a path, the stream. */
+export type Planned =
+  | PlannedFile
+  | { readonly artifact: RecipeArtifact; readonly path: undefined; readonly present: false };
+
+/** The work for one architecture. */
 export interface ArchPlan extends ArchWork {
-  /** Where each artifact goes; empty for a stream. */
-  readonly files: readonly PlannedFile[];
+  /** The destination of each artifact. */
+  readonly files: readonly Planned[];
   readonly isoPath: string | undefined;
 }
 
 export interface Plan {
   readonly output: Output;
   readonly architectures: readonly ArchPlan[];
-  /** Architectures of the bundle that have nothing of what is asked for, and why. */
+  /** Architectures of the bundle without any requested artifact, with the reason. */
   readonly leftOut: ReadonlyMap<Arch, UnsupportedError>;
 }
 
 /**
- * Decides what is made and where it goes, for all architectures, before any work is done. Throws
+ * Decides which artifacts are made and where they go, for all architectures, before any work is done. Throws
  * UnsupportedError `CODEC_UNKNOWN`, and what {@link chooseWork} and {@link planFiles} throw.
  */
 export async function planRehydration(request: PlanRequest, progress: Progress): Promise<Plan> {
   const { force = false, signal } = request;
-  const { architectures: wanted, leftOut } = chooseWork(request, progress);
+  const { architectures: chosen, leftOut } = chooseWork(request, progress);
+  for (const { recipes } of chosen) refuseContainers(recipes, request.containers);
+  const wanted = await withoutIso(chosen, request, progress);
   const everything = wanted.flatMap(({ artifacts }) => artifacts);
   refuseUnknownCodecs(everything);
   const output =
     typeof request.output === 'function' ? await request.output(everything.length) : request.output;
-  if (output.kind === 'stream') refuseClashes(everything.map(({ name }) => name));
-  const files =
-    output.kind === 'stream' || everything.length === 0
-      ? []
-      : await planFiles(everything, output, { force, signal });
-  const isos = await matchIsos(request.isoPaths ?? [], wanted);
+  const files = await placeAll(everything, output, { force, signal });
+  const isos = await matchIsos(request.isoPaths ?? [], wanted, request.signal);
   const architectures = wanted.map((work) => ({
     ...work,
     files: files.filter(({ artifact }) => work.artifacts.includes(artifact)),
@@ -57,7 +71,43 @@ export async function planRehydration(request: PlanRequest, progress: Progress):
   return { output, architectures, leftOut };
 }
 
-/** Said now rather than after minutes of booting. */
+/** With containers alone, what is made from the ISO itself is left out of `all`, and named. */
+async function withoutIso(
+  work: readonly ArchWork[],
+  { bundle, containers, isoPaths = [], selection }: PlanRequest,
+  progress: Progress,
+): Promise<readonly ArchWork[]> {
+  const named = (containers?.names.length ?? 0) > 0 && selection.platforms.includes('all');
+  if (!named || isoPaths.length > 0) return work;
+  const left: ArchWork[] = [];
+  for (const one of work) {
+    const { recipes } = one;
+    const needsIso = one.artifacts.filter((artifact) => baseOf(artifact) === 'iso');
+    if (needsIso.length === 0 || !(await isIsoAbsent({ bundle, recipes }))) {
+      left.push(one);
+      continue;
+    }
+    const names = needsIso.map((artifact) => shortName(artifact, recipes.artifacts)).join(', ');
+    const message = `left out ${names}: they are made from the ISO itself (see --iso)`;
+    progress({ type: 'note', subject: recipes.architecture, message });
+    const artifacts = one.artifacts.filter((artifact) => !needsIso.includes(artifact));
+    left.push({ ...one, artifacts });
+  }
+  return left;
+}
+
+async function placeAll(
+  artifacts: readonly RecipeArtifact[],
+  output: Output,
+  options: PlanOptions,
+): Promise<readonly Planned[]> {
+  if (artifacts.length === 0) return [];
+  if (output.kind !== 'stream') return planFiles(artifacts, output, options);
+  refuseClashes(artifacts.map(({ name }) => name));
+  return artifacts.map((artifact) => ({ artifact, path: undefined, present: false }));
+}
+
+/** Fails now rather than after the boot. */
 function refuseUnknownCodecs(artifacts: readonly RecipeArtifact[]): void {
   for (const { recipe, name } of artifacts) {
     if (recipe.kind === 'container') for (const layer of recipe.layers) codecOf(layer, name);

@@ -1,17 +1,17 @@
-import type { MissingArtifact, RecipeArtifact } from '../../bundle/recipes.ts';
-import { openMemo } from '../../codec/deflate/memo.ts';
+import type { MissingArtifact } from '../../bundle/recipes.ts';
 import type { CodecPool } from '../../codec/pool.ts';
 import { workerPool } from '../../codec/workers/pool.ts';
 import type { Arch } from '../../core/arch.ts';
-import { headline } from '../../core/arch-failures.ts';
 import { CancelledError, throwIfAborted } from '../../core/errors.ts';
+import { artifactsFailed, headline } from '../../core/failures.ts';
 import { forArch, type Progress, silent } from '../../core/progress/progress.ts';
 import { sideBySide, valueOrThrow } from '../../core/threads/side-by-side.ts';
 import type { MetalCache } from '../../engine/cache/metal-cache.ts';
 import type { EngineReport, MetalEngine } from '../../engine/engine.ts';
-import { type Rehydrated, rehydrateArch } from './arch.ts';
-import { deliverFiles, type StreamDelivery, streamDelivery } from './deliver.ts';
+import { type ArchResult, type FailedArtifact, type Rehydrated, rehydrateArch } from './arch.ts';
+import { memoFor } from './deflate-memo.ts';
 import { type ArchPlan, type Plan, type PlanRequest, planRehydration } from './plan.ts';
+import { type StreamOutput, streamOutput } from './stream-output.ts';
 
 export interface RehydrateOptions extends PlanRequest {
   /** How many architectures are worked on at a time; 1 if undefined. */
@@ -24,19 +24,21 @@ export interface RehydrateOptions extends PlanRequest {
 }
 
 export interface RehydrateReport {
-  /** In the order asked for, or that of the bundle. */
+  /** In the requested order, or that of the bundle. */
   readonly architectures: readonly ArchOutcome[];
 }
 
-/** What became of one architecture. */
+/** The outcome for one architecture. */
 export interface ArchOutcome {
   readonly architecture: Arch;
   readonly status: 'done' | 'failed' | 'left-out';
-  /** Why it failed or was left out. */
+  /** Why it failed or was skipped. */
   readonly error: unknown;
-  /** What is there and proven; of a failed architecture too. */
+  /** The artifacts that exist and are proved, even if the architecture failed. */
   readonly artifacts: readonly Rehydrated[];
-  /** Asked for, but not in the bundle. */
+  /** Artifacts that could not be made, with the reason; `error` sums them up. */
+  readonly failed: readonly FailedArtifact[];
+  /** Requested, but not in the bundle. */
   readonly uncovered: readonly MissingArtifact[];
   /** Undefined if no boot was needed. */
   readonly engine: EngineReport | undefined;
@@ -45,21 +47,21 @@ export interface ArchOutcome {
 }
 
 /**
- * Makes the selected artifacts of one or several architectures, `jobs` of these side by side. One
- * that fails does not stop the others: the report tells of each, and `failureOf` makes an error of
- * it. Files appear complete and proven or not at all; those finished before a failure stay. Throws
- * what is wrong with the request as a whole, before any work is done, and CancelledError.
+ * Makes the selected artifacts of one or several architectures, `jobs` of these side by side. An artifact
+ * or an architecture that fails does not stop the others: the report lists each, and `failureOf` turns it
+ * into an error. Files appear complete and proved or not at all; those finished before a failure stay.
+ * Throws before any work is done if the request as a whole is wrong, and CancelledError.
  */
 export async function rehydrate(options: RehydrateOptions): Promise<RehydrateReport> {
   const { jobs = 1, signal, progress = silent } = options;
   const plan = await planRehydration(options, progress);
-  await using memo = deflatesAgain(plan) ? await memoIn(options.cache) : undefined;
+  await using memo = await memoFor(plan.architectures, options.cache);
   await using pool = workerPool(undefined, memo?.shared);
-  // What breaks the one stream that all write to ends them all.
+  // A failure of the shared stream ends all architectures.
   const stop = new AbortController();
   await using stream =
     plan.output.kind === 'stream'
-      ? streamDelivery(plan.output.stream, count(plan), (reason) => stop.abort(reason))
+      ? streamOutput(plan.output.stream, count(plan), (reason) => stop.abort(reason))
       : undefined;
   const either = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
   const run = { ...options, pool, stream, signal: either, several: plan.architectures.length > 1 };
@@ -72,73 +74,46 @@ export async function rehydrate(options: RehydrateOptions): Promise<RehydrateRep
   return { architectures: [...architectures, ...leftOut(plan)] };
 }
 
-/** A cache that cannot be written to serves as well, but slower. */
-async function memoIn(cache: MetalCache) {
-  try {
-    return await openMemo(await cache.scratch());
-  } catch {
-    return undefined;
-  }
-}
-
-/** Whether two images of an architecture may hold the same deflated data. */
-function deflatesAgain({ architectures }: Plan): boolean {
-  return architectures.some(({ artifacts }) => artifacts.filter(hasDeflated).length > 1);
-}
-
-function hasDeflated({ recipe }: RecipeArtifact): boolean {
-  return recipe.kind === 'container' && recipe.layers.some(({ requires }) => requires.length > 0);
-}
-
 interface Run extends RehydrateOptions {
   readonly pool: CodecPool;
   readonly signal: AbortSignal;
-  readonly stream: StreamDelivery | undefined;
+  readonly stream: StreamOutput | undefined;
   readonly several: boolean;
-  /** Streams take the architectures one after the other, so that the same bytes come out each time. */
+  /** A stream gets the architectures one after the other, so that its bytes are the same each time. */
   readonly earlier: Promise<void>;
 }
 
-/** Resolves to the outcome even if that is a failure. */
+/** Resolves to the outcome, even a failure. */
 async function rehydrateOne(plan: ArchPlan, run: Run): Promise<ArchOutcome> {
-  const { recipes, uncovered, files } = plan;
-  const { stream, several, earlier, force = false, signal } = run;
+  const { recipes, uncovered } = plan;
+  const { several, earlier: turn, force = false, signal } = run;
   const { architecture } = recipes;
   const progress = forArch(run.progress ?? silent, architecture, several);
   const started = performance.now();
   const artifacts: Rehydrated[] = [];
-  const outcome = (how: Pick<ArchOutcome, 'status' | 'error' | 'engine'>): ArchOutcome => {
-    const seconds = (performance.now() - started) / 1000;
-    return { architecture, artifacts, uncovered, seconds, ...how };
+  const onResult = (result: Rehydrated) => {
+    artifacts.push(result);
+    run.onResult?.(result);
   };
+  let made: ArchResult = { failed: [], engine: undefined };
+  let error: unknown;
   try {
     throwIfAborted(signal);
-    const engine = await rehydrateArch(plan, {
-      ...run,
-      force,
-      progress,
-      onResult(result) {
-        artifacts.push(result);
-        run.onResult?.(result);
-      },
-      async deliver(job) {
-        if (stream === undefined) return deliverFiles(files, job);
-        await earlier;
-        throwIfAborted(signal);
-        return stream.deliver(plan.artifacts, job);
-      },
-    });
-    return outcome({ status: 'done', error: undefined, engine });
-  } catch (error) {
-    if (several && !(error instanceof CancelledError)) {
-      progress({ type: 'failed', subject: architecture, message: headline(error) });
-    }
-    return outcome({ status: 'failed', error, engine: undefined });
+    made = await rehydrateArch(plan, { ...run, force, turn, progress, onResult });
+    error = artifactsFailed(made.failed.map(({ label, error }) => ({ artifact: label, error })));
+  } catch (thrown) {
+    error = thrown;
   }
+  if (several && error !== undefined && !(error instanceof CancelledError)) {
+    progress({ type: 'failed', subject: architecture, message: headline(error) });
+  }
+  const status = error === undefined ? 'done' : 'failed';
+  const seconds = (performance.now() - started) / 1000;
+  return { architecture, status, error, artifacts, ...made, uncovered, seconds };
 }
 
 function leftOut({ leftOut: architectures }: Plan): ArchOutcome[] {
-  const nothing = { artifacts: [], uncovered: [], engine: undefined, seconds: 0 };
+  const nothing = { artifacts: [], failed: [], uncovered: [], engine: undefined, seconds: 0 };
   return [...architectures].map(([architecture, error]) => ({
     ...nothing,
     architecture,

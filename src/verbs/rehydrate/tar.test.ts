@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { noise } from '../../../test/support/synthetic-bundle.ts';
 import { tarWriter } from './tar.ts';
 
-test('GNU tar reads what is written, holes included', async () => {
+test('GNU tar reads the archive, including holes', async () => {
   const out = new PassThrough();
   const listing = execa('tar', ['-tvf', '-', '--full-time'], {
     input: out,

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { Writable } from 'node:stream';
 import { pack } from 'tar-stream';
 import { type Sink, streamSink } from '../../core/io/sink.ts';
-import { ZEROS } from '../../core/io/zero.ts';
+import { zeroChunks } from '../../core/io/zero.ts';
 
 /** A tar on its way to a stream. */
 export interface TarWriter extends AsyncDisposable {
@@ -13,7 +13,7 @@ export interface TarWriter extends AsyncDisposable {
 }
 
 /**
- * A POSIX tar with nothing in it that differs from run to run: mode 0644, owner 0, time 0. Sizes of
+ * A POSIX tar that is the same in every run: mode 0644, owner 0, time 0. Sizes of
  * 8 GiB and more are in base 256, which GNU tar, bsdtar and Python read.
  */
 export function tarWriter(stream: Writable): TarWriter {
@@ -28,27 +28,25 @@ export function tarWriter(stream: Writable): TarWriter {
       });
     }
   })();
-  pump.catch(() => {}); // it may fail while nobody waits; whoever waits next meets it
+  pump.catch(() => {}); // it may fail while nothing awaits it; the next await rethrows it
 
   return {
     async add(name, size, body) {
       const { promise: complete, resolve, reject } = Promise.withResolvers<void>();
-      complete.catch(() => {}); // if `body` fails, its error is the one to tell
+      complete.catch(() => {}); // if `body` fails, its error is reported
       const header = { name, size, mode: 0o644, mtime: new Date(0) };
       const entry = archive.entry(header, (error) =>
-        // An output that fails takes the entry with it: tell the cause, not the consequence.
+        // If the output fails, so does the entry: report the cause, not the consequence.
         error ? reject(outFailure ?? error) : resolve(),
       );
-      entry.on('error', () => {}); // the callback has it
+      entry.on('error', () => {}); // the callback reports it
       const write = async (chunk: Uint8Array) => {
         if (!entry.write(chunk)) await Promise.race([once(entry, 'drain'), complete, pump]);
       };
       await body({
-        write: (chunk) => write(Buffer.from(chunk)), // the entry keeps it beyond this call
+        write: (chunk) => write(Buffer.from(chunk)), // the entry keeps the chunk beyond this call
         async zeros(length) {
-          for (let left = length; left > 0; left -= ZEROS.length) {
-            await write(left >= ZEROS.length ? ZEROS : ZEROS.subarray(0, left));
-          }
+          for (const chunk of zeroChunks(length)) await write(chunk);
         },
       });
       entry.end(undefined);

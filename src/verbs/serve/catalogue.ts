@@ -3,7 +3,7 @@ import type { RecipeArtifact, Recipes } from '../../bundle/recipes.ts';
 import { type Arch, isArch } from '../../core/arch.ts';
 import { isReleaseDocument } from '../../release/stream/release.ts';
 
-/** A file that the server has or can make. */
+/** A file that the server can deliver. */
 export interface ServedFile {
   readonly architecture: Arch;
   readonly recipes: Recipes;
@@ -13,8 +13,8 @@ export interface ServedFile {
 }
 
 /**
- * Everything that can be asked for, by path: the paths of the released files' locations, with the
- * target's own name. Requests are looked up here and nowhere else, so that none leads to another file.
+ * Everything that can be requested, by path: the paths of the released files' locations, with the target's
+ * name. Requests are looked up only here, so none can reach any other file.
  */
 export function catalogueOf({ recipes }: Bundle): ReadonlyMap<string, ServedFile> {
   const files = new Map<string, ServedFile>();
@@ -27,13 +27,13 @@ export function catalogueOf({ recipes }: Bundle): ReadonlyMap<string, ServedFile
   return files;
 }
 
-/** Where a target is served: beside where its released file was. */
+/** The path of a target: the folder of its released file. */
 export function pathOf({ name, released }: RecipeArtifact): string {
   const path = URL.canParse(released.location)
     ? decoded(new URL(released.location).pathname)
     : `/${released.location}`;
   const folder = path.slice(0, path.lastIndexOf('/')).replace(/\/+/g, '/');
-  // What is no plain path of a release is left out; the name itself is checked by the schema.
+  // Unusual paths are skipped; the name itself is checked by the schema.
   return /^(\/[\w.+~@=,-]+)*$/.test(folder) && !/\/\.\.?(\/|$)/.test(folder)
     ? `${folder}/${name}`
     : `/${name}`;
@@ -54,9 +54,9 @@ interface FileJson {
 }
 
 /**
- * The bundle's stream JSON with locations at this server. Files are served uncompressed, so `sha256` is
- * the target's; signatures of compressed files go. What the bundle cannot make is left out. Everything
- * else stays as it is. Takes release JSON too.
+ * The bundle's stream JSON with locations at this server. Files are served uncompressed, so `sha256` is the
+ * target's; signatures of compressed files are removed. Artifacts that the bundle cannot make are left out.
+ * Everything else stays as it is. Accepts release JSON too.
  */
 export function rewriteStream(original: unknown, bundle: Bundle, base: string): unknown {
   const made = new Map<string, RecipeArtifact>();

@@ -1,13 +1,17 @@
-import { mkdir, rm, stat, statfs, utimes } from 'node:fs/promises';
+import { type BigIntStats, constants } from 'node:fs';
+import { access, type FileHandle, lstat, open, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Bundle } from '../../bundle/read.ts';
 import type { RecipeArtifact, Recipes } from '../../bundle/recipes.ts';
 import { IoError, RehydrateError, throwIfAborted } from '../../core/errors.ts';
-import { osError } from '../../core/io/os-error.ts';
+import { createHasher, type Sha256 } from '../../core/io/digest.ts';
+import { makeFolder } from '../../core/io/folders.ts';
+import { errnoOf, isAbsent, osError } from '../../core/io/os-error.ts';
 import type { Progress } from '../../core/progress/progress.ts';
 import { byLastUse } from '../../engine/cache/housekeeping.ts';
 import type { MetalCache } from '../../engine/cache/metal-cache.ts';
 import type { MetalEngine } from '../../engine/engine.ts';
+import type { Containers } from '../../engine/files/sources/open-container.ts';
 import { idText } from '../../release/stream/artifacts.ts';
 import { failureOf } from '../rehydrate/failure.ts';
 import { rehydrate } from '../rehydrate/rehydrate.ts';
@@ -17,62 +21,111 @@ export interface ImageStoreOptions {
   readonly bundle: Bundle;
   readonly engine: MetalEngine;
   readonly cache: MetalCache;
-  /** Where images are kept, by their SHA-256. */
+  /** Folder of the images, which are named by their SHA-256. */
   readonly folder: string;
-  /** Bytes on disk that they may take together. */
+  /** Maximum bytes on disk for all images together. */
   readonly maxBytes: number;
-  /** Bytes that have to stay free on that file system. */
+  /** Bytes to keep free on that file system. */
   readonly reserve: number;
   readonly isoPaths?: readonly string[] | undefined;
+  /** Sources of the base `files`, instead of the ISO. */
+  readonly containers?: Containers | undefined;
   readonly signal: AbortSignal;
   readonly progress: Progress;
 }
 
-/** Images on disk, made when first asked for. */
+/** Images on disk, made on first request. */
 export interface ImageStore {
-  /** Path of the proved image. However many ask for it at a time, it is made once. */
-  get(file: ServedFile): Promise<string>;
+  /**
+   * The proved image, open; the caller closes it. However many ask for it at a time, it is made once. One that was
+   * kept is hashed when this process first uses it, and again when it looks as if it was changed.
+   */
+  open(file: ServedFile): Promise<OpenImage>;
   /** Resolves when nothing is being made any more. */
   idle(): Promise<void>;
 }
 
+export interface OpenImage {
+  readonly handle: FileHandle;
+  readonly path: string;
+}
+
 /**
- * Throws IoError if the folder cannot be used. `get` throws IoError `DISK_FULL` while there is no room, and
+ * Throws IoError if the folder cannot be used. `open` throws IoError `DISK_FULL` while there is no room, and
  * what {@link rehydrate} throws; the next request tries again.
  */
 export async function openImageStore(options: ImageStoreOptions): Promise<ImageStore> {
-  const { folder, signal } = options;
+  const { folder, signal, progress } = options;
+  await makeFolder(folder);
   try {
-    await mkdir(folder, { recursive: true });
+    await access(folder, constants.W_OK | constants.X_OK);
   } catch (error) {
-    throw osError(error, 'create', folder);
+    throw osError(error, 'write to', folder);
   }
-  const making = new Map<string, Promise<string>>();
+  const making = new Map<string, Promise<void>>();
+  // What each image looked like when its bytes were proved.
+  const proved = new Map<string, string>();
   // One boot at a time: images of one architecture share its disk, and disks are the slow part.
   let queue: Promise<unknown> = Promise.resolve();
 
-  async function find({ artifact }: ServedFile): Promise<string | undefined> {
-    const path = join(folder, artifact.sha256);
-    const found = await stat(path).catch(() => undefined);
-    if (!found?.isFile() || found.size !== artifact.size) return undefined;
-    await utimes(path, new Date(), found.mtime).catch(() => {}); // for `makeRoom`
-    return path;
+  /** Undefined if there is no such image, or none that is right. */
+  async function find({ artifact }: ServedFile, isNew = false): Promise<OpenImage | undefined> {
+    const { sha256, size } = artifact;
+    const path = join(folder, sha256);
+    const handle = await openOwn(path);
+    if (handle === undefined) return undefined;
+    try {
+      const before = await handle.stat({ bigint: true });
+      if (Number(before.size) !== size) return await drop(handle, path);
+      if (proved.get(sha256) !== looksOf(before) && !isNew) {
+        if ((await hashOf(handle, size, signal)) !== sha256) {
+          const message = `the kept image ${sha256} was damaged and is made again`;
+          progress({ type: 'note', subject: artifact.name, message });
+          return await drop(handle, path);
+        }
+      }
+      await handle.utimes(new Date(), new Date(Number(before.mtimeMs))).catch(() => {}); // for `makeRoom`
+      const after = await handle.stat({ bigint: true });
+      // Setting the times changes ctime; a change of the bytes meanwhile would have changed mtime.
+      if (Number(after.mtimeMs) === Number(before.mtimeMs)) proved.set(sha256, looksOf(after));
+      return { handle, path };
+    } catch (error) {
+      await handle.close();
+      throw osError(error, 'read', path);
+    }
+  }
+
+  async function drop(handle: FileHandle, path: string): Promise<undefined> {
+    await handle.close();
+    await rm(path, { recursive: true, force: true });
+    return undefined;
+  }
+
+  /** Those that are kept need not wait for others that are being made. */
+  async function ensure(file: ServedFile): Promise<void> {
+    const found = await find(file);
+    if (found) return found.handle.close();
+    const job = queue.then(() => makeImage(file, options));
+    queue = job.catch(() => {});
+    await job;
+    const made = await find(file, true);
+    await made?.handle.close();
   }
 
   return {
-    async get(file) {
-      const found = await find(file);
-      if (found !== undefined) return found;
+    async open(file) {
       const key = file.artifact.sha256;
-      const under = making.get(key);
-      if (under) return under;
-      const job = queue.then(async () => (await find(file)) ?? makeImage(file, options));
-      queue = job.catch(() => {});
-      making.set(key, job);
-      try {
-        return await job;
-      } finally {
-        making.delete(key);
+      for (let tries = 0; ; tries++) {
+        const under = making.get(key);
+        if (under) await under;
+        else if (tries > 0 || !(await isProved(file))) {
+          const job = making.get(key) ?? ensure(file);
+          making.set(key, job);
+          await job.finally(() => making.delete(key));
+        }
+        const found = await find(file);
+        if (found) return found;
+        if (tries >= MAX_TRIES) throw vanished(join(folder, key));
       }
     },
     async idle() {
@@ -80,10 +133,61 @@ export async function openImageStore(options: ImageStoreOptions): Promise<ImageS
       if (!signal.aborted) await queue;
     },
   };
+
+  async function isProved({ artifact }: ServedFile): Promise<boolean> {
+    const found = await lstat(join(folder, artifact.sha256), { bigint: true }).catch(
+      () => undefined,
+    );
+    return found !== undefined && proved.get(artifact.sha256) === looksOf(found);
+  }
 }
 
-async function makeImage(file: ServedFile, options: ImageStoreOptions): Promise<string> {
-  const { bundle, engine, cache, folder, isoPaths, signal, progress } = options;
+/** An image that somebody removes as fast as it is made. */
+const MAX_TRIES = 3;
+
+function vanished(path: string): IoError {
+  return new IoError(`the image ${path} does not stay`, {
+    code: 'NOT_FOUND',
+    context: { path },
+    hint: 'let no other program change the folder that --images names',
+  });
+}
+
+/** Any change of a file's bytes changes its ctime, whatever is done about its mtime. */
+const looksOf = ({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats) =>
+  [dev, ino, size, mtimeNs, ctimeNs].join(' ');
+
+/** A link or a device in the store is no image. */
+async function openOwn(path: string): Promise<FileHandle | undefined> {
+  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+  try {
+    const handle = await open(path, flags);
+    if ((await handle.stat()).isFile()) return handle;
+    await handle.close();
+  } catch (error) {
+    if (isAbsent(error)) return undefined;
+    if (errnoOf(error) !== 'ELOOP') throw osError(error, 'open', path);
+  }
+  await rm(path, { recursive: true, force: true });
+  return undefined;
+}
+
+const CHUNK = 1 << 20;
+
+async function hashOf(handle: FileHandle, size: number, signal: AbortSignal): Promise<Sha256> {
+  const hasher = createHasher();
+  const buffer = Buffer.allocUnsafe(CHUNK);
+  while (hasher.bytes < size) {
+    throwIfAborted(signal);
+    const { bytesRead } = await handle.read(buffer, 0, CHUNK, hasher.bytes);
+    if (bytesRead === 0) break;
+    hasher.update(buffer.subarray(0, bytesRead));
+  }
+  return hasher.digest();
+}
+
+async function makeImage(file: ServedFile, options: ImageStoreOptions): Promise<void> {
+  const { bundle, engine, cache, folder, isoPaths, containers, signal, progress } = options;
   const { architecture, recipes, artifact } = file;
   throwIfAborted(signal);
   await makeRoom(spaceFor(artifact, recipes), options);
@@ -97,17 +201,17 @@ async function makeImage(file: ServedFile, options: ImageStoreOptions): Promise<
     engine,
     cache,
     isoPaths,
+    containers,
     signal,
     progress,
   });
   const failure = failureOf(report);
   if (failure !== undefined) throw failure;
-  return path;
 }
 
 /**
- * What an image takes on disk, at most: a raw disk of many gigabytes is mostly holes, and what it holds is
- * in the ISO, compressed.
+ * The most that an image can take on disk: a raw disk of many gigabytes is mostly holes, and its data is in
+ * the ISO, compressed.
  */
 export function spaceFor({ recipe, size }: RecipeArtifact, { iso }: Recipes): number {
   const isDisk = recipe.kind === 'base' || recipe.kind === 'delta';
@@ -116,7 +220,7 @@ export function spaceFor({ recipe, size }: RecipeArtifact, { iso }: Recipes): nu
 
 const UNPACKED = 4;
 
-/** Drops the images that were not asked for longest until there is room. Throws IoError `DISK_FULL`. */
+/** Removes the least recently requested images until there is room. Throws IoError `DISK_FULL`. */
 async function makeRoom(
   wanted: number,
   { folder, maxBytes, reserve }: ImageStoreOptions,
@@ -141,7 +245,10 @@ async function makeRoom(
   }
 }
 
-/** Whether trying again later may help. */
-export function isShortOfDisk(error: unknown): boolean {
-  return error instanceof RehydrateError && error.code === 'DISK_FULL';
+/** Whether trying again later may help: there is no room on the disk, or too many files are open. */
+export function isPassing(error: unknown): boolean {
+  return (
+    error instanceof RehydrateError &&
+    (error.code === 'DISK_FULL' || error.code === 'TOO_MANY_FILES')
+  );
 }

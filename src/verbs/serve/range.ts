@@ -5,8 +5,9 @@ export interface ByteRange {
 }
 
 /**
- * `Range: bytes=…` (RFC 9110, 14.2) of a file of `size` bytes. Undefined if the whole is to be sent, which
- * a server may always do: for no range, several, other units, nonsense. `unsatisfiable` is 416.
+ * `Range: bytes=…` (RFC 9110, 14.2) of a file of `size` bytes. Undefined if the whole file is to be sent,
+ * which a server may always do: for no range, several ranges, other units, or a malformed header.
+ * `unsatisfiable` is 416.
  */
 export function parseRange(
   header: string | undefined,

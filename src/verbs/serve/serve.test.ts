@@ -14,8 +14,9 @@ import { openBundle } from '../../bundle/read.ts';
 import type { ProgressEvent } from '../../core/progress/progress.ts';
 import { openMetalCache } from '../../engine/cache/metal-cache.ts';
 import { catalogueOf, pathOf, rewriteStream } from './catalogue.ts';
+import { parseListen } from './listen.ts';
 import { parseRange } from './range.ts';
-import { parseListen, type RequestLine, serve } from './serve.ts';
+import { type RequestLine, serve } from './serve.ts';
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 let synthetic: SyntheticBundle;
@@ -136,7 +137,7 @@ test('while the disk is short: 503, when to come back, and nothing is left', asy
   expect((await fetch(`${server.url}/stream.json`)).status).toBe(200);
 });
 
-test('images that were not asked for longest make room', async () => {
+test('the least recently requested images are removed first', async () => {
   await using server = await start('room', { maxBytes: 250_000 });
   for (const name of ['live-kernel', 'live-initramfs', 'live.iso']) {
     expect((await fetch(`${server.url}/${name}`).then(body)).length).toBeGreaterThan(0);
@@ -144,7 +145,7 @@ test('images that were not asked for longest make room', async () => {
   expect(await readdir(server.images)).toEqual([sha256Of(synthetic.iso)]);
 });
 
-test('what cannot be made is a 500, and tried again with the next request', async () => {
+test('an image that cannot be made is a 500, and the next request tries again', async () => {
   await using server = await start('fails');
   for (let i = 0; i < 2; i++) {
     const answer = await fetch(`${server.url}/qemu.qcow2`); // needs a boot
@@ -166,7 +167,7 @@ test('the server ends with its signal, even while a client reads', async () => {
   }
 });
 
-test('the stream points here: locations, digests of what is served, nothing that is not', async () => {
+test('the stream points to this server: locations and digests of served files only', async () => {
   const bundle = await openBundle(synthetic.path);
   const [recipes] = bundle.recipes;
   if (recipes === undefined) throw new Error('no recipes');
@@ -252,7 +253,7 @@ test('the stream points here: locations, digests of what is served, nothing that
   }
 });
 
-test('ranges are within the file, whatever is asked for', () => {
+test('ranges are within the file for every header', () => {
   expect(parseRange('bytes=0-', 10)).toEqual({ start: 0, end: 10 });
   expect(parseRange('bytes=3-4', 10)).toEqual({ start: 3, end: 5 });
   expect(parseRange('bytes=3-99', 10)).toEqual({ start: 3, end: 10 });

@@ -1,29 +1,49 @@
-import { createReadStream } from 'node:fs';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { pipeline } from 'node:stream/promises';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { notPulled } from '../../bundle/pulled.ts';
 import type { Bundle } from '../../bundle/read.ts';
-import { IoError, UsageError } from '../../core/errors.ts';
-import { MAX_STREAM_BYTES } from '../../release/stream/read.ts';
+import { baseOf, type Recipes } from '../../bundle/recipes.ts';
+import { RehydrateError } from '../../core/errors.ts';
+import { osError } from '../../core/io/os-error.ts';
+import { isMetaDocument } from '../../release/stream/meta.ts';
+import { decodeStream, MAX_STREAM_BYTES } from '../../release/stream/read.ts';
 import { catalogueOf, rewriteStream, type ServedFile } from './catalogue.ts';
-import { type ImageStoreOptions, isShortOfDisk, openImageStore } from './image-store.ts';
+import { type ConnectionLimits, limitConnections } from './connections.ts';
+import { type ImageStoreOptions, isPassing, openImageStore } from './image-store.ts';
+import { listen, refuseMalformed, urlOf } from './listen.ts';
 import { parseRange } from './range.ts';
+import {
+  isHost,
+  MAX_HEADER,
+  MAX_TARGET,
+  parsePublicUrl,
+  pathOfRequest,
+  targetForLog,
+} from './request.ts';
+import { finish, type Sent, sendBytes, sendFile } from './send.ts';
 
 export interface ServeOptions extends ImageStoreOptions {
   readonly host: string;
-  /** 0: any that is free. */
+  /** 0 selects any free port. */
   readonly port: number;
-  /** How clients reach this server, if not by what they say: `https://mirror.example.com`. */
+  /**
+   * URL at which clients reach this server, if not given by their Host header:
+   * `https://mirror.example.com`.
+   */
   readonly publicUrl?: string | undefined;
-  /** Called for each request that was answered. */
+  /** Connections at a time, and how long a client may take nothing. */
+  readonly connections?: ConnectionLimits | undefined;
+  /** Called with what keeps the server from accepting connections for a while. */
+  readonly onError?: ((error: unknown) => void) | undefined;
+  /** Called for each answered request. */
   readonly onRequest?: ((line: RequestLine) => void) | undefined;
 }
 
 export interface RequestLine {
   readonly method: string;
+  /** The request target: visible ASCII, all else escaped. */
   readonly path: string;
   readonly status: number;
-  /** Bytes of the body. */
+  /** Bytes of the body that were really sent. */
   readonly bytes: number;
   readonly seconds: number;
   readonly error?: unknown;
@@ -32,114 +52,204 @@ export interface RequestLine {
 export interface Serving {
   /** `http://127.0.0.1:8080`. */
   readonly url: string;
-  /** Resolves when the server has ended: after the signal, with nothing under way any more. */
+  /** How many there are. */
+  readonly files: number;
+  /** Resolves when the server has ended: after the signal, with no request in progress. */
   readonly ended: Promise<void>;
 }
 
 /** Seconds after which it makes sense to ask again. */
 const RETRY_AFTER = 120;
+const RETRY_SOON = 5;
+/** Milliseconds that a client has to send a request's head, and that a connection may be idle between two. */
+const HEAD_TIME = 15_000;
+const IDLE_TIME = 15_000;
 
 /**
- * Serves a release's files by HTTP, and makes each when first asked for: `GET` waits until the image is
- * proved, since no byte goes out before. Serves until the signal. Throws IoError `LISTEN`.
+ * Serves a release's files over HTTP, and makes each on first request: `GET` waits until the image is
+ * proved, and no byte is sent before. Serves until the signal. Throws IoError `LISTEN`, UsageError
+ * `PUBLIC_URL`.
  */
 export async function serve(options: ServeOptions): Promise<Serving> {
   const { bundle, host, port, signal } = options;
-  const files = catalogueOf(bundle);
+  const publicUrl = options.publicUrl === undefined ? undefined : parsePublicUrl(options.publicUrl);
+  const servable = await servableOf(options);
+  const files = catalogueOf(servable);
   const store = await openImageStore(options);
   const streams = await readStreams(bundle);
-  const server = createServer((request, response) => {
-    void answer(request, response);
-  });
+  const server = createServer(
+    {
+      maxHeaderSize: MAX_HEADER,
+      headersTimeout: HEAD_TIME,
+      requestTimeout: HEAD_TIME,
+      keepAliveTimeout: IDLE_TIME,
+      connectionsCheckingInterval: 1000,
+    },
+    (request, response) => {
+      void answer(request, response);
+    },
+  );
+  const connections = limitConnections(server, options.connections);
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const started = performance.now();
-    const path = pathOfRequest(request);
+    const { socket } = request;
+    const sent: Sent = {
+      bytes: 0,
+      take(bytes) {
+        sent.bytes += bytes;
+        connections.took(socket, bytes);
+      },
+    };
+    connections.begin(socket);
+    response.on('error', () => {}); // the client has left: its socket closes
     let failure: unknown;
     try {
-      response.setHeader('server', 'iso-rehydrate');
-      response.setHeader('x-content-type-options', 'nosniff');
-      if (request.method !== 'GET' && request.method !== 'HEAD') {
-        response.setHeader('allow', 'GET, HEAD');
-        return end(response, 405, 'only GET and HEAD');
-      }
-      const file = path === undefined ? undefined : files.get(path);
-      if (file) return await sendFile(request, response, file);
-      const stream = path === undefined ? undefined : streams.get(path);
-      if (stream === undefined) return end(response, 404, 'there is no such file');
-      const rewritten = rewriteStream(stream, bundle, baseUrl(request));
-      const body = Buffer.from(`${JSON.stringify(rewritten, undefined, 2)}\n`);
-      response.writeHead(200, {
-        'content-type': 'application/json',
-        'content-length': body.length,
-      });
-      response.end(request.method === 'HEAD' ? undefined : body);
+      await route(request, response, sent);
     } catch (error) {
       failure = error;
-      fail(response, error);
+      await fail(response, error, sent).catch(() => {});
     } finally {
+      connections.done(socket);
       options.onRequest?.({
         method: request.method ?? '',
-        path: path ?? '',
+        path: targetForLog(request),
         status: response.statusCode,
-        bytes: Number(response.getHeader('content-length') ?? 0),
+        bytes: sent.bytes,
         seconds: (performance.now() - started) / 1000,
         ...(failure === undefined ? {} : { error: failure }),
       });
     }
   }
 
-  async function sendFile(
+  async function route(
+    request: IncomingMessage,
+    response: ServerResponse,
+    sent: Sent,
+  ): Promise<void> {
+    response.setHeader('server', 'iso-rehydrate');
+    response.setHeader('x-content-type-options', 'nosniff');
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      response.setHeader('allow', 'GET, HEAD');
+      response.setHeader('connection', 'close'); // its body is not read
+      return end(response, 405, 'only GET and HEAD', sent);
+    }
+    if ((request.url ?? '').length > MAX_TARGET) return end(response, 414, 'too long', sent);
+    if (!isHost(request.headers.host ?? urlOf(server).slice('http://'.length))) {
+      return end(response, 400, 'the Host header is malformed', sent);
+    }
+    const path = pathOfRequest(request);
+    const file = path === undefined ? undefined : files.get(path);
+    if (file) return answerFile(request, response, file, sent);
+    const stream = path === undefined ? undefined : streams.get(path);
+    if (stream === undefined) return end(response, 404, 'no such file', sent);
+    const rewritten = rewriteStream(stream, servable, baseUrl(request));
+    const body = Buffer.from(`${JSON.stringify(rewritten, undefined, 2)}\n`);
+    response.writeHead(200, {
+      'content-type': 'application/json',
+      'content-length': body.length,
+      // Its locations are those that this client can reach.
+      'cache-control': 'no-cache',
+      vary: 'Host',
+    });
+    return sendWhole(response, body, sent);
+  }
+
+  async function answerFile(
     request: IncomingMessage,
     response: ServerResponse,
     file: ServedFile,
+    sent: Sent,
   ): Promise<void> {
     const { size, sha256, name } = file.artifact;
     const etag = `"${sha256}"`;
-    response.setHeader('etag', etag);
-    response.setHeader('accept-ranges', 'bytes');
-    response.setHeader('content-type', 'application/octet-stream');
-    response.setHeader('cache-control', 'public, max-age=31536000, immutable');
-    response.setHeader('content-disposition', `attachment; filename="${name}"`);
     const { range: wanted, 'if-none-match': known, 'if-range': same } = request.headers;
-    if (known !== undefined && (known.trim() === '*' || known.includes(etag))) {
-      response.writeHead(304).end();
-      return;
-    }
-    const range = same === undefined || same === etag ? parseRange(wanted, size) : undefined;
-    if (range === 'unsatisfiable') {
+    const isHead = request.method === 'HEAD';
+    const isWhole = isHead || (same !== undefined && same !== etag);
+    const range = isWhole ? undefined : parseRange(wanted, size);
+    response.setHeader('accept-ranges', 'bytes');
+    response.setHeader('etag', etag);
+    if (range === 'unsatisfiable' && !matches(known, etag)) {
       response.setHeader('content-range', `bytes */${size}`);
-      return end(response, 416, 'there are no such bytes');
+      return end(response, 416, 'range not satisfiable', sent);
     }
-    const { start, end: stop } = range ?? { start: 0, end: size };
+    response.setHeader('cache-control', 'public, max-age=31536000, immutable');
+    if (matches(known, etag)) {
+      response.writeHead(304);
+      return finish(response);
+    }
+    response.setHeader('content-type', 'application/octet-stream');
+    response.setHeader('content-disposition', `attachment; filename="${name}"`);
+    const part = range === undefined || range === 'unsatisfiable' ? undefined : range;
+    const { start, end: stop } = part ?? { start: 0, end: size };
     const headers = {
       'content-length': stop - start,
-      ...(range ? { 'content-range': `bytes ${start}-${stop - 1}/${size}` } : {}),
+      ...(part ? { 'content-range': `bytes ${start}-${stop - 1}/${size}` } : {}),
     };
-    // How large it is is known without making it.
-    if (request.method === 'HEAD') {
-      response.writeHead(range ? 206 : 200, headers).end();
+    // The size is known without making the image.
+    if (isHead) {
+      response.writeHead(200, headers);
+      return finish(response);
+    }
+    const image = await store.open(file);
+    await using _handle = image.handle;
+    if (response.destroyed) return; // the client has gone
+    response.writeHead(part ? 206 : 200, headers);
+    connections.sending(request.socket);
+    await sendFile(response, image, { start, end: stop }, sent);
+  }
+
+  async function sendWhole(response: ServerResponse, body: Buffer, sent: Sent): Promise<void> {
+    connections.sending(response.req.socket);
+    if (response.req.method !== 'HEAD') await sendBytes(response, body, sent);
+    await finish(response);
+  }
+
+  async function end(
+    response: ServerResponse,
+    status: number,
+    text: string,
+    sent: Sent,
+  ): Promise<void> {
+    const body = Buffer.from(`${text}\n`);
+    response.writeHead(status, {
+      'content-type': 'text/plain; charset=utf-8',
+      'cache-control': 'no-store',
+      'content-length': body.length,
+    });
+    return sendWhole(response, body, sent);
+  }
+
+  async function fail(response: ServerResponse, error: unknown, sent: Sent): Promise<void> {
+    if (response.headersSent || response.destroyed) {
+      response.destroy(); // the promised bytes cannot be sent: the client sees a broken connection
       return;
     }
-    const path = await store.get(file);
-    if (response.destroyed) return; // the client has left meanwhile
-    response.writeHead(range ? 206 : 200, headers);
-    if (start === stop) {
-      response.end();
-      return;
+    for (const name of ['etag', 'cache-control', 'content-disposition', 'accept-ranges']) {
+      response.removeHeader(name);
     }
-    await pipeline(createReadStream(path, { start, end: stop - 1, signal }), response);
+    if (!isPassing(error)) {
+      return end(response, 500, 'the image could not be made; the server’s log says why', sent);
+    }
+    const isRoom = error instanceof RehydrateError && error.code === 'DISK_FULL';
+    response.setHeader('retry-after', isRoom ? RETRY_AFTER : RETRY_SOON);
+    return end(response, 503, isRoom ? NO_ROOM : 'the server is busy: ask again', sent);
   }
 
   function baseUrl({ headers }: IncomingMessage): string {
-    if (options.publicUrl !== undefined) return options.publicUrl.replace(/\/+$/, '');
-    const said = headers.host ?? '';
-    return /^[\w.:[\]-]+$/.test(said) ? `http://${said}` : urlOf(server);
+    if (publicUrl !== undefined) return publicUrl;
+    return headers.host === undefined ? urlOf(server) : `http://${headers.host}`;
   }
 
+  server.on('clientError', refuseMalformed);
   await listen(server, host, port);
+  // accept(2) fails while too many files are open; the next one may work again.
+  server.on('error', (error) => {
+    options.onError?.(osError(error, 'accept connections on', urlOf(server)));
+  });
   const ended = new Promise<void>((resolve) => {
     const stop = () => {
+      connections[Symbol.dispose]();
       server.close(() => {
         store.idle().then(resolve, resolve);
       });
@@ -148,16 +258,38 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     if (signal.aborted) stop();
     else signal.addEventListener('abort', stop, { once: true });
   });
-  return { url: urlOf(server), ended };
+  return { url: urlOf(server), files: files.size, ended };
 }
 
-/** The path without query, decoded once; undefined for what cannot be. */
-function pathOfRequest({ url = '' }: IncomingMessage): string | undefined {
-  try {
-    return decodeURIComponent(url.replace(/[?#].*$/s, ''));
-  } catch {
-    return undefined;
+const NO_ROOM = 'there is no room to make this image now';
+
+/** RFC 9110, 13.1.2: a list of entity tags, weak or not, or `*`. */
+function matches(known: string | undefined, etag: string): boolean {
+  if (known === undefined) return false;
+  return known.split(',').some((one) => ['*', etag, `W/${etag}`].includes(one.trim()));
+}
+
+/** The bundle without what was not pulled, which nobody can be given. */
+async function servableOf(options: ServeOptions): Promise<Bundle> {
+  const { bundle, isoPaths = [], containers, progress } = options;
+  const hasContainers = (containers?.names.length ?? 0) > 0;
+  const recipes: Recipes[] = [];
+  for (const one of bundle.recipes) {
+    const absent = await notPulled(bundle, one);
+    const noIso = absent.iso && isoPaths.length === 0;
+    const artifacts = one.artifacts.filter((artifact) => {
+      const isBased = !noIso || (hasContainers && baseOf(artifact) !== 'iso');
+      return isBased && !absent.artifacts.has(artifact);
+    });
+    const count = one.artifacts.length - artifacts.length;
+    if (count > 0) {
+      const why = noIso ? 'its ISO was not pulled: name it with --iso' : 'not pulled';
+      const message = `left out ${count} of ${one.artifacts.length} files: ${why}`;
+      progress({ type: 'note', subject: one.architecture, message });
+    }
+    recipes.push({ ...one, artifacts });
   }
+  return { ...bundle, recipes };
 }
 
 /** Each stream that travels in the bundle, at `/streams/NAME.json`; the first at `/stream.json` too. */
@@ -166,69 +298,12 @@ async function readStreams(bundle: Bundle): Promise<Map<string, unknown>> {
   for (const { stream } of bundle.recipes) {
     const bytes = await bundle.readWholeBlob(stream, MAX_STREAM_BYTES);
     const document: unknown = JSON.parse(bytes.toString('utf8'));
+    // Clients of a stream do not know build metadata.
+    const isMeta = typeof document === 'object' && document !== null && isMetaDocument(document);
+    const served = isMeta ? decodeStream(bytes, stream.name) : document;
     for (const path of ['/stream.json', `/streams/${stream.name}.json`]) {
-      if (!streams.has(path)) streams.set(path, document);
+      if (!streams.has(path)) streams.set(path, served);
     }
   }
   return streams;
-}
-
-function fail(response: ServerResponse, error: unknown): void {
-  if (response.headersSent) {
-    response.destroy(); // what was promised does not come: the client sees a broken connection
-    return;
-  }
-  response.removeHeader('etag');
-  response.removeHeader('cache-control');
-  response.removeHeader('content-disposition');
-  if (isShortOfDisk(error)) {
-    response.setHeader('retry-after', RETRY_AFTER);
-    end(response, 503, 'there is no room to make this image now');
-  } else {
-    end(response, 500, 'the image could not be made; the server’s log says why');
-  }
-}
-
-function end(response: ServerResponse, status: number, text: string): void {
-  const body = Buffer.from(`${text}\n`);
-  response.writeHead(status, {
-    'content-type': 'text/plain; charset=utf-8',
-    'content-length': body.length,
-  });
-  response.end(response.req.method === 'HEAD' ? undefined : body);
-}
-
-async function listen(server: Server, host: string, port: number): Promise<void> {
-  try {
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(port, host, resolve);
-    });
-  } catch (error) {
-    const said = error instanceof Error ? error.message : String(error);
-    throw new IoError(`cannot listen on ${host} port ${port}: ${said}`, {
-      code: 'LISTEN',
-      context: { host, port },
-      hint: 'choose another address with --listen',
-      cause: error,
-    });
-  }
-}
-
-function urlOf(server: Server): string {
-  const { address, family, port } = server.address() as AddressInfo;
-  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
-}
-
-/** `8080`, `127.0.0.1:8080`, `[::1]:8080`, `0.0.0.0:0`. Throws UsageError `LISTEN_ADDRESS`. */
-export function parseListen(text: string): { host: string; port: number } {
-  const match = /^(?:(?:\[([0-9a-fA-F:.]+)\]|([\w.-]+)):)?(\d{1,5})$/.exec(text.trim());
-  const port = Number(match?.[3] ?? Number.NaN);
-  if (Number.isNaN(port) || port > 65_535) {
-    throw new UsageError(`${text} is no address to listen on`, {
-      code: 'LISTEN_ADDRESS',
-      hint: 'give a port, or host and port: 8080, 0.0.0.0:8080, [::1]:8080',
-    });
-  }
-  return { host: match?.[1] ?? match?.[2] ?? '127.0.0.1', port };
 }

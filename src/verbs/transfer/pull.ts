@@ -1,28 +1,39 @@
-import { mkdir, readFile, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { chmod, link, lstat, mkdtemp, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { blobPath } from '../../bundle/blobs.ts';
-import { ANNOTATION_REF_NAME, BUNDLE_TYPE, RECIPES_TYPE } from '../../bundle/media-types.ts';
-import { isBundle, openBundle } from '../../bundle/read.ts';
+import {
+  besideTarget,
+  folderState,
+  MAX_INDEX_BYTES,
+  putInPlace,
+  refuseForeign,
+  refuseTaken,
+  resolveTarget,
+} from '../../bundle/folder.ts';
+import { ANNOTATION_REF_NAME, BUNDLE_TYPE } from '../../bundle/media-types.ts';
+import { type Bundle, openBundle } from '../../bundle/read.ts';
 import type { Selection } from '../../bundle/select.ts';
 import { blobsFor } from '../../bundle/work.ts';
 import type { Arch } from '../../core/arch.ts';
-import { FormatError, throwIfAborted, UsageError } from '../../core/errors.ts';
+import { FormatError, IoError, throwIfAborted } from '../../core/errors.ts';
 import { writeAtomically } from '../../core/io/atomic.ts';
 import type { BlobRef, Sha256 } from '../../core/io/digest.ts';
+import { makeFolder } from '../../core/io/folders.ts';
 import { hashFile } from '../../core/io/hash-file.ts';
 import { osError } from '../../core/io/os-error.ts';
+import { readWhole } from '../../core/io/regular.ts';
 import { type Progress, silent } from '../../core/progress/progress.ts';
 import { step } from '../../core/progress/step.ts';
-import { OCI_INDEX, OCI_MANIFEST } from '../../formats/oci/media-types.ts';
 import {
   type Descriptor,
   decodeIndex,
-  decodeManifest,
   digestHex,
   encodeIndex,
   encodeLayout,
+  type OciIndex,
 } from '../../formats/oci/oci.ts';
 import type { Registry } from '../../registry/client.ts';
+import { type Documents, fetchDocuments } from './manifests.ts';
 import { choosePart } from './part.ts';
 import { type Transfer, titleOf } from './push.ts';
 
@@ -33,7 +44,7 @@ export interface PullOptions {
   readonly target: string;
   readonly arches: readonly Arch[] | 'all';
   readonly selection: Selection;
-  /** Leave ISOs out: the user has them. */
+  /** Skip the ISOs, because the user has them. */
   readonly withoutIso?: boolean | undefined;
   /** Replace another bundle at the target. */
   readonly force?: boolean | undefined;
@@ -42,122 +53,173 @@ export interface PullOptions {
 }
 
 /**
- * Pulls a bundle, or as much of it as some artifacts need: all manifests and recipes, which are small,
- * and the blobs on the way to those artifacts. The index stays the same, and so does its digest. What is
- * there already is kept, if it is right: a pull that broke off goes on, and another one adds to it. Throws
- * UsageError `BUNDLE_EXISTS` if there is another bundle, FormatError if what is pulled is no bundle.
+ * Pulls a bundle, or the part that some artifacts need: all manifests, recipes and streams, which are
+ * small, and the blobs of those artifacts. The index and its digest stay the same.
+ *
+ * - Nothing is written to the target before it is known to be a bundle.
+ * - If the folder holds the same bundle, the missing blobs are added, so an interrupted pull resumes.
+ * - Another bundle is replaced only with `force`, and only once the new one is complete.
+ *
+ * Throws UsageError `BUNDLE_EXISTS` for anything else at the target, and what {@link openBundle} throws.
  */
 export async function pull(options: PullOptions): Promise<Transfer> {
-  const { registry, reference, target, arches, selection, withoutIso = false } = options;
-  const { bytes: top, sha256: digest } = await registry.manifest(reference);
-  await prepare(target, digest, options.force ?? false);
-  const manifests = await pullManifests(top, digest, options);
-  await writeBlob(target, digest, top);
-  const tag = reference.startsWith('sha256:') ? undefined : reference;
-  const entry: Descriptor = {
-    mediaType: manifests.isIndex ? OCI_INDEX : OCI_MANIFEST,
-    digest: `sha256:${digest}`,
-    size: top.length,
-    artifactType: BUNDLE_TYPE,
-    ...(tag === undefined ? {} : { annotations: { [ANNOTATION_REF_NAME]: tag } }),
-  };
-  // A folder that can be opened tells what it may need; without blobs it makes nothing wrong.
-  await writeFileAt(join(target, 'index.json'), encodeIndex({ manifests: [entry] }));
-  await writeFileAt(join(target, 'oci-layout'), encodeLayout());
-  const bundle = await openBundle(target);
-  const work = choosePart({ bundle, arches, selection }, options.progress ?? silent);
-  const isos = new Set<string>(bundle.recipes.map(({ iso }) => iso.sha256));
-  const wanted = new Map<string, BlobRef>();
-  for (const { recipes } of work) wanted.set(recipes.stream.sha256, recipes.stream);
-  for (const blob of blobsFor(work)) {
-    if (!withoutIso || !isos.has(blob.sha256)) wanted.set(blob.sha256, blob);
+  const { registry, reference, force = false } = options;
+  const documents = await fetchDocuments(registry, reference);
+  const target = await resolveTarget(options.target);
+  await makeFolder(dirname(target));
+  if (await holdsSame(target, documents.digest, options.signal)) {
+    await writeBlobs(target, documents);
+    return pullInto(target, documents, options);
   }
-  const names = new Map(
-    manifests.layers.map((layer) => [digestHex(layer) as string, titleOf(layer)]),
-  );
-  const got = await pullBlobs([...wanted.values()], names, options);
+  await refuseTaken(target, force);
+  const made = await mkdtemp(besideTarget(target)).catch((error: unknown) => {
+    throw osError(error, 'create', target);
+  });
+  try {
+    await chmod(made, 0o755);
+    await writeLayout(made, documents, reference);
+    const { kind } = await folderState(target);
+    if (kind !== 'layout') {
+      // Nothing can be lost here: blobs are stored where a later pull finds them.
+      await openBundle(made, options.signal);
+      await putInPlace(made, target, { replace: false }).catch(async (error: unknown) => {
+        // Another pull may have put the very same there meanwhile.
+        if (!(await holdsSame(target, documents.digest, options.signal))) throw error;
+      });
+      return await pullInto(target, documents, options);
+    }
+    const done = await pullInto(made, documents, options, target);
+    throwIfAborted(options.signal);
+    await refuseTaken(target, force);
+    await putInPlace(made, target, { replace: force });
+    return done;
+  } finally {
+    await rm(made, { recursive: true, force: true });
+  }
+}
+
+/** Whether a folder was written by an earlier pull of the same digest, complete or not. */
+async function holdsSame(
+  target: string,
+  digest: Sha256,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  const state = await folderState(target);
+  if (state.kind !== 'layout') return false;
+  const index = await readIndex(join(target, 'index.json'), signal);
+  if (!index?.manifests.some((entry) => digestHex(entry) === digest)) return false;
+  // A link among them could lead the blobs anywhere.
+  refuseForeign(target, state.foreign);
+  return true;
+}
+
+async function pullInto(
+  folder: string,
+  { digest, layers }: Documents,
+  options: PullOptions,
+  older?: string,
+): Promise<Transfer> {
+  const bundle = await openBundle(folder, options.signal);
+  const names = new Map(layers.map((layer) => [digestHex(layer), titleOf(layer)]));
+  const got = { blobs: 0, bytes: 0, present: 0 };
+  for (const blob of wantedOf(bundle, options)) {
+    throwIfAborted(options.signal);
+    const title = names.get(blob.sha256) ?? blob.sha256.slice(0, 12);
+    if (await isThere(folder, blob, older, options.signal)) got.present++;
+    else {
+      await fetchBlob(folder, blob, title, options);
+      got.blobs++;
+      got.bytes += blob.size;
+    }
+  }
   return { digest, ...got };
 }
 
-async function pullBlobs(
-  blobs: readonly BlobRef[],
-  names: ReadonlyMap<string, string | undefined>,
-  { registry, target, signal, progress = silent }: PullOptions,
-): Promise<Omit<Transfer, 'digest'>> {
-  const got = { blobs: 0, bytes: 0, present: 0 };
-  for (const blob of blobs) {
-    throwIfAborted(signal);
-    const path = blobPath(target, blob.sha256);
-    if (await isThere(path, blob, signal)) {
-      got.present++;
-      continue;
-    }
-    const subject = names.get(blob.sha256) ?? blob.sha256.slice(0, 12);
-    await step(progress, { subject, phase: 'fetch', total: blob.size }, (onBytes) =>
-      registry.fetchBlob(blob, path, onBytes),
-    );
-    got.blobs++;
-    got.bytes += blob.size;
+function wantedOf(bundle: Bundle, options: PullOptions): Iterable<BlobRef> {
+  const { arches, selection, withoutIso = false, progress = silent } = options;
+  const work = choosePart({ bundle, arches, selection }, progress);
+  const isos = new Set<string>(bundle.recipes.map(({ iso }) => iso.sha256));
+  const wanted = new Map<string, BlobRef>();
+  for (const blob of blobsFor(work)) {
+    if (!withoutIso || !isos.has(blob.sha256)) wanted.set(blob.sha256, blob);
   }
-  return got;
+  return wanted.values();
 }
 
-/** Nothing is replaced unasked but a pull of the very same, finished or not. */
-async function prepare(target: string, digest: Sha256, force: boolean): Promise<void> {
-  const index = await readFile(join(target, 'index.json'), 'utf8').catch(() => undefined);
-  const other = index !== undefined && !index.includes(digest);
-  if (other && !force) {
-    throw new UsageError(`there is another bundle at ${target}`, {
-      code: 'BUNDLE_EXISTS',
-      context: { target },
-      hint: 'choose another -o, or replace it with --force',
-    });
-  }
+async function fetchBlob(
+  folder: string,
+  blob: BlobRef,
+  subject: string,
+  { registry, progress = silent }: PullOptions,
+): Promise<void> {
+  const path = blobPath(folder, blob.sha256);
+  await step(progress, { subject, phase: 'fetch', total: blob.size }, (onBytes) =>
+    registry.fetchBlob(blob, path, onBytes),
+  );
+}
+
+/** Whether a blob is present and intact; a blob of an `older` bundle is reused. */
+async function isThere(
+  folder: string,
+  blob: BlobRef,
+  older: string | undefined,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  const path = blobPath(folder, blob.sha256);
+  if (await isRight(path, blob, signal)) return true;
+  const other = older === undefined ? undefined : blobPath(older, blob.sha256);
+  if (other === undefined || !(await isRight(other, blob, signal))) return false;
   try {
-    if (other && (await isBundle(target))) await rm(target, { recursive: true });
-    await mkdir(join(target, 'blobs', 'sha256'), { recursive: true });
-  } catch (error) {
-    throw osError(error, 'write to', target);
+    await rm(path, { force: true });
+    await link(other, path);
+  } catch {
+    return false;
   }
+  return true;
 }
 
-async function pullManifests(top: Buffer, digest: Sha256, options: PullOptions) {
-  const { registry, target, reference } = options;
-  const isIndex = /"mediaType"\s*:\s*"application\/vnd\.oci\.image\.index/.test(top.toString());
-  const source = `manifest sha256:${digest}`;
-  const descriptors = isIndex
-    ? decodeIndex(top, source).manifests.filter(({ mediaType }) => mediaType === OCI_MANIFEST)
-    : undefined;
-  const layers: Descriptor[] = [];
-  const take = async (bytes: Buffer) => {
-    const { config, layers: own } = decodeManifest(bytes, source);
-    if (config.mediaType !== RECIPES_TYPE) return;
-    const blob = { sha256: digestHex(config), size: config.size };
-    await writeBlob(target, blob.sha256, await registry.smallBlob(blob));
-    layers.push(...own);
-  };
-  if (descriptors === undefined) await take(top);
-  for (const descriptor of descriptors ?? []) {
-    const { bytes, sha256 } = await registry.manifest(descriptor.digest);
-    await writeBlob(target, sha256, bytes);
-    await take(bytes);
-  }
-  if (layers.length > 0) return { isIndex, layers };
-  throw new FormatError(`${reference} is not a bundle of iso-rehydrate`, {
-    code: 'NO_RECIPES',
-    context: { digest: `sha256:${digest}` },
-    hint: 'check the reference',
-  });
-}
-
-async function isThere(path: string, blob: BlobRef, signal?: AbortSignal): Promise<boolean> {
-  const found = await stat(path).catch(() => undefined);
-  if (found?.size !== blob.size) return false;
+async function isRight(path: string, blob: BlobRef, signal?: AbortSignal): Promise<boolean> {
+  const found = await lstat(path).catch(() => undefined);
+  if (!found?.isFile() || found.size !== blob.size) return false;
   return (await hashFile(path, { signal })).sha256 === blob.sha256;
 }
 
-const writeBlob = (target: string, sha256: Sha256, bytes: Uint8Array) =>
-  writeFileAt(blobPath(target, sha256), bytes);
+/** Undefined if it is not an index; then nothing may be added to the folder. */
+async function readIndex(path: string, signal?: AbortSignal): Promise<OciIndex | undefined> {
+  try {
+    const options = { limit: MAX_INDEX_BYTES, what: 'index.json', signal };
+    return decodeIndex(await readWhole(path, options), path);
+  } catch (error) {
+    throwIfAborted(signal);
+    if (error instanceof FormatError) return undefined;
+    if (error instanceof IoError && error.code === 'NOT_FOUND') return undefined;
+    throw error;
+  }
+}
+
+async function writeLayout(folder: string, documents: Documents, reference: string): Promise<void> {
+  const { digest, mediaType, blobs } = documents;
+  const tag = reference.startsWith('sha256:') ? undefined : reference;
+  const entry: Descriptor = {
+    mediaType,
+    digest: `sha256:${digest}`,
+    size: blobs.get(digest)?.length ?? 0,
+    artifactType: BUNDLE_TYPE,
+    ...(tag === undefined ? {} : { annotations: { [ANNOTATION_REF_NAME]: tag } }),
+  };
+  await makeFolder(join(folder, 'blobs', 'sha256'));
+  await writeBlobs(folder, documents);
+  await writeFileAt(join(folder, 'index.json'), encodeIndex({ manifests: [entry] }));
+  await writeFileAt(join(folder, 'oci-layout'), encodeLayout());
+}
+
+async function writeBlobs(folder: string, { blobs }: Documents): Promise<void> {
+  for (const [sha256, bytes] of blobs) {
+    const blob = { sha256, size: bytes.length };
+    if (await isRight(blobPath(folder, sha256), blob)) continue;
+    await writeFileAt(blobPath(folder, sha256), bytes);
+  }
+}
 
 const writeFileAt = (path: string, bytes: Uint8Array) =>
   writeAtomically(path, (sink) => sink.write(bytes));

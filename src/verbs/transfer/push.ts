@@ -1,8 +1,10 @@
 import { stat } from 'node:fs/promises';
+import { metalOf } from '../../bundle/attested.ts';
 import { blobPath, checkBlob, readJsonBlob } from '../../bundle/blobs.ts';
 import { encodeArchManifest } from '../../bundle/manifest.ts';
 import { ANNOTATION_TITLE } from '../../bundle/media-types.ts';
 import type { Bundle } from '../../bundle/read.ts';
+import type { Recipes } from '../../bundle/recipes.ts';
 import type { Selection } from '../../bundle/select.ts';
 import type { ArchWork } from '../../bundle/work.ts';
 import { type Arch, OCI_ARCHITECTURE } from '../../core/arch.ts';
@@ -25,18 +27,18 @@ import { choosePart } from './part.ts';
 export interface PushOptions {
   readonly bundle: Bundle;
   readonly registry: Registry;
-  /** Where it goes: a tag, or undefined for its digest alone. */
+  /** The tag, or undefined to push by digest only. */
   readonly tag: string | undefined;
-  /** Only these, and of them only what is selected; the index then has a digest of its own. */
+  /** Only these architectures, and only the selected artifacts; the index then has another digest. */
   readonly arches: readonly Arch[] | 'all';
   readonly selection: Selection;
   readonly signal?: AbortSignal | undefined;
   readonly progress?: Progress | undefined;
 }
 
-/** What went over the wire, and what was there already. */
+/** Counts of the blobs that were sent and of those that were already there. */
 export interface Transfer {
-  /** Of the index, which is what to sign. */
+  /** Digest of the index, which is the one to sign. */
   readonly digest: Sha256;
   readonly blobs: number;
   readonly bytes: number;
@@ -44,9 +46,9 @@ export interface Transfer {
 }
 
 /**
- * Pushes a bundle, or as much of it as some artifacts need: blobs first, then manifests, then the index, so
- * that nobody ever sees half of it. Blobs that are there already are not sent. A blob that is damaged is refused
- * by the registry, which checks its digest; one that is missing is an IntegrityError.
+ * Pushes a bundle, or the part that some artifacts need: blobs first, then manifests, then the index, so
+ * that a partial bundle is never visible. Blobs that the registry has are not sent. The registry checks
+ * digests and refuses damaged blobs; a missing blob is an IntegrityError.
  */
 export async function push(options: PushOptions): Promise<Transfer> {
   const { registry, tag, signal } = options;
@@ -86,18 +88,18 @@ async function pushBlob(
   );
 }
 
-/** What goes under the index for one architecture. */
+/** The entry of the index for one architecture, with its blobs. */
 interface Part {
   readonly descriptor: Descriptor;
   readonly manifest: Buffer;
-  /** Recipes that are not the bundle's own. */
+  /** Recipes that differ from the bundle's. */
   readonly config?: Buffer;
 }
 
 /**
- * The bundle's index and manifests as they are, or as much of them as is asked for. A registry takes no manifest
- * without its blobs, so one of which only some artifacts are wanted is written anew; `pull`, which has no
- * such rule, leaves them as they were signed.
+ * The bundle's index and manifests unchanged, or the requested part of them. A registry accepts a manifest
+ * only with all its blobs, so for a part the manifest is rewritten; `pull` needs no such rule and leaves
+ * them as they were signed.
  */
 async function choose(options: PushOptions): Promise<{ parts: Part[]; indexBytes: Buffer }> {
   const { bundle, arches, selection, progress = silent } = options;
@@ -122,8 +124,7 @@ async function choose(options: PushOptions): Promise<{ parts: Part[]; indexBytes
     if (isAll || (wanted && isWhole(wanted))) {
       parts.push({ descriptor, manifest: await readJsonBlob(bundle.path, refOf(descriptor)) });
     } else if (wanted) {
-      const { recipes, artifacts, uncovered } = wanted;
-      parts.push(encodeArchManifest({ ...recipes, artifacts, missing: uncovered }));
+      parts.push(encodeArchManifest(partOf(wanted)));
     }
   }
   if (isAll) return { parts, indexBytes };
@@ -133,6 +134,18 @@ async function choose(options: PushOptions): Promise<{ parts: Part[]; indexBytes
     ...(annotations === undefined ? {} : { annotations }),
   });
   return { parts, indexBytes: made };
+}
+
+/**
+ * A metal disk that is missing because the ISO gives another stays listed, because that explains why they
+ * differ.
+ */
+function partOf({ recipes, artifacts, uncovered }: ArchWork): Recipes {
+  const missing = recipes.missing.filter((one) => {
+    const variant = metalOf(one);
+    return uncovered.includes(one) || (variant !== undefined && recipes.bases[variant]);
+  });
+  return { ...recipes, artifacts, missing };
 }
 
 const isWhole = ({ recipes, artifacts, uncovered }: ArchWork) =>
@@ -148,7 +161,7 @@ async function indexOf(bundle: Bundle): Promise<Buffer> {
   });
 }
 
-/** What a layer is called for people. */
+/** The name of a layer in messages. */
 export const titleOf = ({ annotations }: Descriptor) => annotations?.[ANNOTATION_TITLE];
 
 const refOf = (descriptor: Descriptor): BlobRef => ({

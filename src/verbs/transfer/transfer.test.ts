@@ -1,7 +1,17 @@
-import { readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import {
+  mkdir,
+  readdir,
+  readFile,
+  readlink,
+  rename,
+  rm,
+  symlink,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { cli } from '../../../test/support/cli.ts';
 import { type RegistryServer, registryServer } from '../../../test/support/registry-server.ts';
 import {
@@ -29,7 +39,7 @@ afterAll(async () => {
 const blobsIn = async (path: string) =>
   (await readdir(join(path, 'blobs/sha256'))).filter((name) => !name.endsWith('.part')).sort();
 
-test('what is pushed is pulled again, byte for byte, and is what skopeo sees', async () => {
+test('a pushed bundle is pulled byte for byte, and skopeo sees the same', async () => {
   const reference = `${server.host}/coreos/bundle:42.1`;
   const first = await cli(['push', '-b', bundle.path, reference]);
   expect(first.code, first.stderr).toBe(0);
@@ -99,7 +109,80 @@ test('a part: only the blobs that it needs, under the same index; more can be ad
   expect(await blobsIn(part)).toEqual(all);
 });
 
-test('push of a part: a bundle of its own, of what was asked for and nothing else', async () => {
+test('what was not pulled is named, with the command that brings it', async () => {
+  const reference = `${server.host}/coreos/absent:1`;
+  expect((await cli(['push', '-b', bundle.path, reference])).code).toBe(0);
+  const part = join(folder.path, 'absent');
+  const argv = ['pull', reference, '-o', part, '-a', 's390x', '-p', 'metal/pxe', '--without-iso'];
+  expect((await cli(argv)).code).toBe(0);
+
+  const shown = await cli(['inspect', part]);
+  expect(shown.code, shown.stderr).toBe(0);
+  const text = shown.stdout.toString();
+  expect(text).toContain('not pulled; name it with --iso');
+  expect(text).toContain('not pulled: qemu; `iso-rehydrate pull REF -p qemu -a s390x -o ');
+  const json = JSON.parse((await cli(['inspect', part, '--json'])).stdout.toString());
+  expect(json.bundle.architectures[1].notPulled).toMatchObject({ iso: true, artifacts: ['qemu'] });
+  const whole = JSON.parse((await cli(['inspect', bundle.path, '--json'])).stdout.toString());
+  expect(whole.bundle.architectures[1].notPulled).toBeUndefined();
+
+  const make = (...more: string[]) =>
+    cli(['-b', part, '-a', 's390x', '-o', join(folder.path, 'made/'), '--no-cache', ...more]);
+  const missing = await make('-p', 'qemu');
+  expect(missing.code).toBe(4);
+  expect(missing.stderr).toContain('is missing: qemu was not pulled [BLOB_MISSING]');
+  expect(missing.stderr).toContain(`iso-rehydrate pull REF -p qemu -a s390x -o ${part}`);
+  const noIso = await make('-p', 'metal/pxe');
+  expect(noIso.code).toBe(4);
+  expect(noIso.stderr).toContain('not pulled: the ISO live.iso [BLOB_MISSING]');
+  expect(noIso.stderr).toContain('name it with --iso');
+  const given = await make('-p', 'metal/pxe', '--iso', join(folder.path, 'live.iso'));
+  expect(given.code, given.stderr).toBe(0);
+
+  // What cannot be given is not offered.
+  const serving = async (...more: string[]) => {
+    const stop = new AbortController();
+    const out: string[] = [];
+    const images = ['--images', join(folder.path, 'served')];
+    const run = cli(['serve', '-b', part, '--listen', '127.0.0.1:0', ...images, ...more], {
+      signal: stop.signal,
+      onStdout: (chunk) => {
+        out.push(chunk);
+      },
+    });
+    await vi.waitFor(() => expect(out.join('')).toMatch(/serving/), { timeout: 20_000 });
+    const [, files = '', url = ''] = /serving (\d+) files and (\S+)/.exec(out.join('')) ?? [];
+    const stream = (await (await fetch(url)).json()) as {
+      architectures: Record<string, { artifacts: Record<string, { formats: object }> }>;
+    };
+    stop.abort();
+    const { stderr } = await run;
+    const platforms = Object.entries(stream.architectures).flatMap(([arch, { artifacts }]) =>
+      Object.entries(artifacts).map(([name, { formats }]) => [
+        ...[arch, name, Object.keys(formats).join(',')],
+      ]),
+    );
+    return { files: Number(files), platforms: platforms.map((one) => one.join(' ')), stderr };
+  };
+  const none = await serving();
+  expect(none).toMatchObject({ files: 0, platforms: [] });
+  expect(none.stderr).toContain('its ISO was not pulled');
+  const some = await serving('--iso', join(folder.path, 'live.iso'));
+  expect(some.platforms).toContain('s390x metal iso,pxe,raw.xz');
+  expect(some.platforms.join()).not.toContain('qemu');
+});
+
+test('two pulls into one folder at a time', async () => {
+  const reference = `${server.host}/coreos/race:1`;
+  expect((await cli(['push', '-b', bundle.path, reference])).code).toBe(0);
+  const target = join(folder.path, 'race');
+  const runs = [1, 2, 3].map(() => cli(['pull', reference, '-o', target]));
+  for (const { code, stderr } of await Promise.all(runs)) expect(code, stderr).toBe(0);
+  await execa('diff', ['-r', join(bundle.path, 'blobs'), join(target, 'blobs')]);
+  expect((await readdir(folder.path)).filter((name) => name.startsWith('.iso-'))).toEqual([]);
+});
+
+test('push of a part: a separate bundle of only the requested artifacts', async () => {
   const reference = (name: string) => `${server.host}/coreos/${name}:1`;
   const push = async (name: string, ...more: string[]) => {
     const { code, stdout, stderr } = await cli([
@@ -152,7 +235,7 @@ test('push of a part: a bundle of its own, of what was asked for and nothing els
   });
 });
 
-test('a pull that broke off goes on; damage is mended, another bundle is not replaced', async () => {
+test('an interrupted pull resumes; damage is repaired, another bundle is not replaced', async () => {
   const reference = `${server.host}/coreos/resume:1`;
   expect((await cli(['push', '-b', bundle.path, reference])).code).toBe(0);
   const target = join(folder.path, 'resumed');
@@ -178,7 +261,7 @@ test('a pull that broke off goes on; damage is mended, another bundle is not rep
   expect(recipes.map(({ architecture }) => architecture)).toEqual(['s390x']);
 });
 
-test('what the registry does not have, or what is no bundle', async () => {
+test('a missing reference, and an image that is not a bundle', async () => {
   const target = join(folder.path, 'none');
   const absent = await cli(['pull', `${server.host}/coreos/none:1`, '-o', target]);
   expect(absent).toMatchObject({ code: 7, stderr: expect.stringContaining('404') });
@@ -209,4 +292,123 @@ test('references', async () => {
   for (const bad of ['a', 'a/b', 'r.io/A', 'r.io/../x', 'r.io/a:', 'r.io/a@sha256:1', 'r.io//a']) {
     expect(() => parseReference(bad), bad).toThrow(expect.objectContaining({ code: 'REFERENCE' }));
   }
+});
+
+/** Everything below a folder, links as what they point to. */
+async function snapshot(path: string): Promise<Record<string, string>> {
+  const found: Record<string, string> = {};
+  for (const entry of await readdir(path, { recursive: true, withFileTypes: true })) {
+    const name = join(entry.parentPath, entry.name);
+    if (entry.isFile()) found[name] = sha256Of(await readFile(name));
+    else if (entry.isSymbolicLink()) found[name] = await readlink(name);
+  }
+  return found;
+}
+
+describe('existing targets', () => {
+  let whole: string;
+  let other: string;
+  let broken: string;
+  beforeAll(async () => {
+    [whole, other, broken] = ['whole', 's390x', 'broken'].map(
+      (tag) => `${server.host}/coreos/targets:${tag}`,
+    ) as [string, string, string];
+    expect((await cli(['push', '-b', bundle.path, whole])).code).toBe(0);
+    const argv = ['push', '-b', bundle.path, '--arch', 's390x'];
+    expect((await cli([...argv, other])).code).toBe(0);
+    const lone = `${server.host}/coreos/lone:1`;
+    expect((await cli([...argv, '-p', 'qemu', lone])).code).toBe(0);
+    // A registry that has lost a blob.
+    const recipe = bundle.recipes.artifacts.find(({ platform }) => platform === 'qemu')?.recipe;
+    if (recipe?.kind !== 'delta') throw new Error('qemu has a delta');
+    const { sha256 } = recipe.delta;
+    const links = `data/docker/registry/v2/repositories/coreos/lone/_layers/sha256/${sha256}`;
+    await rm(join(folder.path, 'registry', links), { recursive: true });
+    broken = lone;
+  });
+
+  test('a good bundle stays until the new one is complete', async () => {
+    const target = join(folder.path, 'stays');
+    expect((await cli(['pull', whole, '-o', target, '-p', 'metal'])).code).toBe(0);
+    const before = await snapshot(folder.path);
+    const failed = await cli(['pull', broken, '-o', target, '--force']);
+    expect(failed.code, failed.stderr).toBe(7);
+    expect(await snapshot(folder.path)).toEqual(before);
+    expect((await cli(['pull', whole, '-o', target])).code).toBe(0);
+    const replaced = await cli(['pull', other, '-o', target, '--force', '--json']);
+    expect(replaced.code, replaced.stderr).toBe(0);
+    // What both have is taken over.
+    expect(JSON.parse(replaced.stdout.toString())).toMatchObject({ blobs: 0 });
+    expect((await openBundle(target)).recipes.map((one) => one.architecture)).toEqual(['s390x']);
+    expect(Object.keys(await snapshot(target))).not.toContainEqual(expect.stringContaining('old'));
+    expect(await readdir(folder.path)).not.toContainEqual(expect.stringMatching(/^\.iso-/));
+  });
+
+  test('files that are not part of a bundle are never removed', async () => {
+    const target = join(folder.path, 'mixed');
+    expect((await cli(['pull', whole, '-o', target])).code).toBe(0);
+    for (const place of ['notes.txt', 'blobs/notes.txt', 'blobs/sha256/notes.txt']) {
+      await writeFile(join(target, place), 'mine');
+      const before = await snapshot(target);
+      for (const argv of [
+        ['pull', other, '-o', target, '--force'],
+        ['pull', whole, '-o', target],
+        ['pull', whole, '-o', target, '--force'],
+      ]) {
+        const { code, stderr } = await cli(argv);
+        expect(code, stderr).toBe(2);
+        expect(stderr).toContain(place);
+        expect(await snapshot(target)).toEqual(before);
+      }
+      await rm(join(target, place));
+    }
+    const precious = join(folder.path, 'precious');
+    await mkdir(precious);
+    await writeFile(join(precious, 'thesis.txt'), 'x');
+    for (const force of [[], ['--force']]) {
+      for (const path of [precious, join(precious, 'thesis.txt')]) {
+        const refused = await cli(['pull', whole, '-o', path, ...force]);
+        expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('not a bundle') });
+      }
+    }
+    expect(await readdir(precious)).toEqual(['thesis.txt']);
+  });
+
+  test.each([
+    ['a blob', (path: string) => join(path, 'blobs/sha256', bundle.recipes.iso.sha256)],
+    ['its part', (path: string) => join(path, 'blobs/sha256', `${bundle.recipes.iso.sha256}.part`)],
+    ['the folder of blobs', (path: string) => join(path, 'blobs/sha256')],
+    ['the folder of folders', (path: string) => join(path, 'blobs')],
+  ])('links out of a carried bundle: %s', async (name, at) => {
+    const target = join(folder.path, `linked-${name.replaceAll(' ', '-')}`);
+    expect((await cli(['pull', whole, '-o', target])).code).toBe(0);
+    await rm(join(target, 'blobs/sha256', bundle.recipes.iso.sha256));
+    const isFolder = name.includes('folder');
+    const victim = join(folder.path, `victim-${name.replaceAll(' ', '-')}`);
+    if (isFolder) await rename(at(target), victim);
+    else await writeFile(victim, 'precious');
+    await symlink(victim, at(target));
+    const before = isFolder ? await readdir(victim, { recursive: true }) : await readFile(victim);
+    await cli(['pull', whole, '-o', target]);
+    const after = isFolder ? await readdir(victim, { recursive: true }) : await readFile(victim);
+    expect(after).toEqual(before);
+  });
+
+  test('a link to a folder stays a link', async () => {
+    const real = join(folder.path, 'real');
+    const target = join(folder.path, 'link');
+    expect((await cli(['pull', whole, '-o', real])).code).toBe(0);
+    await symlink(real, target);
+    const { code, stderr } = await cli(['pull', other, '-o', target, '--force']);
+    expect(code, stderr).toBe(0);
+    expect(await readlink(target)).toBe(real);
+    expect((await openBundle(real)).recipes).toHaveLength(1);
+  });
+
+  test('a pull of something else leaves nothing behind', async () => {
+    const target = join(folder.path, 'nothing');
+    const { code } = await cli(['pull', `${server.host}/other/image:1`, '-o', target]);
+    expect(code).toBe(3);
+    expect(await readdir(folder.path)).not.toContain('nothing');
+  });
 });

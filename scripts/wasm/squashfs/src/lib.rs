@@ -34,6 +34,7 @@ struct Shared<T>(UnsafeCell<T>);
 unsafe impl<T> Sync for Shared<T> {}
 
 static PATH: Shared<[u8; MAX_PATH]> = Shared(UnsafeCell::new([0; MAX_PATH]));
+static LENGTH: Shared<usize> = Shared(UnsafeCell::new(0));
 static ANSWER: Shared<Answer> = Shared(UnsafeCell::new(Answer {
     size: 0.0,
     start: 0.0,
@@ -103,7 +104,32 @@ pub extern "C" fn find(length: usize) -> i32 {
     let Ok(node) = nodes.binary_search_by(|node| node.fullpath.as_path().cmp(path)) else {
         return 0;
     };
-    match &nodes[node].inner {
+    describe(node)
+}
+
+/// As `find`, of the node of a number; its path comes to `path`, and `length` has its bytes. -1 behind the last.
+#[unsafe(no_mangle)]
+pub extern "C" fn node(index: usize) -> i32 {
+    let Some(node) = image().root.nodes.get(index) else {
+        return -1;
+    };
+    let bytes = node.fullpath.as_os_str().as_bytes();
+    let length = bytes.len().min(MAX_PATH);
+    unsafe {
+        (&mut *PATH.0.get())[..length].copy_from_slice(&bytes[..length]);
+        *LENGTH.0.get() = length;
+    }
+    describe(index)
+}
+
+/// Bytes of the path that `node` has told.
+#[unsafe(no_mangle)]
+pub extern "C" fn length() -> usize {
+    unsafe { *LENGTH.0.get() }
+}
+
+fn describe(node: usize) -> i32 {
+    match &image().root.nodes[node].inner {
         InnerNode::File(file) => {
             // Not file_len() and frag_index(): those are of 32 bits here.
             let (size, fragment) = match file {

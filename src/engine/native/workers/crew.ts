@@ -22,7 +22,7 @@ const ENTRY = new URL(
 export function createCrew(): Crew {
   const workers: Worker[] = [];
   const failure = Promise.withResolvers<never>();
-  failure.promise.catch(() => {}); // whoever waits for it hears of it
+  failure.promise.catch(() => {}); // it is rethrown when awaited
   return {
     failed: failure.promise,
     start(role, onReply) {

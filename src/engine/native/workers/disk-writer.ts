@@ -3,12 +3,12 @@ import { osError } from '../../../core/io/os-error.ts';
 import { HOLE_BLOCK, zeroRuns } from '../../../core/io/zero.ts';
 
 export interface DiskWriter {
-  /** Writes what is not zero: the disk is all holes before. Throws IoError. */
+  /** Writes only nonzero data, because the disk starts as one hole. Throws IoError. */
   write(bytes: Uint8Array, position: number): void;
   close(): void;
 }
 
-/** Opens a disk that exists, for writing here and there, blocking. */
+/** Opens an existing disk for blocking writes at any offset. */
 export function openDiskWriter(path: string): DiskWriter {
   let fd: number;
   try {

@@ -1,11 +1,12 @@
-import { openSync, readSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { osError } from '../../../core/io/os-error.ts';
-import { shortRead } from '../../../core/io/short-read.ts';
+import { readFully } from '../../../core/io/read-fully.ts';
 
-/** Reads of a file, blocking: a thread of its own has nothing else to do meanwhile. */
+/** Blocking reads of a file, for a thread with nothing else to do. */
 export interface FileReader {
   /** Fills `buffer`. Throws IoError, or FormatError `SHORT_READ`. */
   read(buffer: Uint8Array, position: number): void;
+  close(): void;
 }
 
 export function openFileReader(path: string): FileReader {
@@ -16,17 +17,7 @@ export function openFileReader(path: string): FileReader {
     throw osError(error, 'open', path);
   }
   return {
-    read(buffer, position) {
-      for (let done = 0; done < buffer.length; ) {
-        let bytes: number;
-        try {
-          bytes = readSync(fd, buffer, done, buffer.length - done, position + done);
-        } catch (error) {
-          throw osError(error, 'read', path);
-        }
-        if (bytes === 0) throw shortRead(path, position + done, position, buffer.length);
-        done += bytes;
-      }
-    },
+    read: (buffer, position) => readFully(fd, path, buffer, position),
+    close: () => closeSync(fd),
   };
 }

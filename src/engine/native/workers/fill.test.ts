@@ -46,6 +46,25 @@ test.each([['-0'], ['-9']])('what xz %s has packed goes where it belongs', async
   expect(fill(await xz(level)).equals(expected)).toBe(true);
 });
 
+test('the stream is all there is: what ends early or goes on is refused', async () => {
+  const packed = await xz('-0');
+  const padded = Buffer.concat([packed, Buffer.alloc(300_000)]);
+  expect(fill(padded).equals(expected)).toBe(true);
+  const short = await execa('xz', ['-c'], { input: unmapped.subarray(1), encoding: 'buffer' });
+  const empty = await execa('xz', ['-c'], { input: '', encoding: 'buffer' });
+  const bad = [
+    packed.subarray(0, -1),
+    Buffer.concat([packed, Buffer.from('x')]),
+    Buffer.concat([padded, Buffer.from('x')]),
+    Buffer.concat([packed, packed]),
+    Buffer.concat([packed, Buffer.from(empty.stdout)]),
+    Buffer.from(short.stdout),
+  ];
+  for (const stream of bad) {
+    expect(() => fill(stream)).toThrow(expect.objectContaining({ code: 'OSMET_STREAM' }));
+  }
+});
+
 test('10,000 mutations of the stream: the ranges of the disk and no more, or a RehydrateError', async () => {
   const packed = await xz('-0', '--check=crc32');
   const rejected = await survive(packed, 10_000, async (bytes) => {

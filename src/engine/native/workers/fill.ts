@@ -1,4 +1,5 @@
 import { FormatError, RehydrateError } from '../../../core/errors.ts';
+import { isZero } from '../../../core/io/zero.ts';
 import { decodeXz } from '../../../formats/xz/stream.ts';
 import { type DiskWriter, openDiskWriter } from './disk-writer.ts';
 import { type FileReader, openFileReader } from './file-reader.ts';
@@ -42,7 +43,7 @@ export function fillRanges(
   let index = 0;
   let position = ranges[0] ?? 0;
   let told = 0;
-  /** Goes on by `length` bytes of the stream, range by range. */
+  /** Consumes `length` bytes of the stream, range by range. */
   const advance = (length: number, each: (at: number, from: number, to: number) => void) => {
     for (let done = 0; done < length; ) {
       const rangeEnd = ranges[index + 1];
@@ -69,7 +70,11 @@ export function fillRanges(
       zeros: (length) => advance(length, () => {}),
     });
     if (ranges[index] !== undefined) {
-      throw new Error(`the stream ends at ${position} of the disk, where more should follow`);
+      throw new Error(`the stream ends at ${position} of the disk, too early`);
+    }
+    // As xz has it, zeros may fill up the file; another stream would be more of the disk.
+    for (let left = end - read + buffer.length - at; left > 0; left -= CHUNK) {
+      if (!isZero(take(Math.min(left, CHUNK)))) throw new Error('there are bytes behind its end');
     }
   } catch (error) {
     if (error instanceof RehydrateError && error.kind !== 'format') throw error;

@@ -7,7 +7,7 @@ const CHUNK = 1 << 20;
 const STRIDE = 64 << 20;
 
 /**
- * The thread's work: hashes on to each `upTo` it is told of, from the page cache. Calls `hashed` now
+ * The thread's work: hashes up to each `upTo` it receives, from the page cache. Calls `hashed` now
  * and then, and with the digest at the end.
  */
 export function startHashing(

@@ -1,10 +1,10 @@
 import type { Failure } from '../../../core/threads/failure.ts';
 import type { PlannedUnit } from '../plan.ts';
 
-/** What a thread is for; it starts with this. Files are opened by each thread for itself. */
+/** The role of a thread, its initial data. Each thread opens its own files. */
 export type Role = UnpackRole | FillRole | HashRole;
 
-/** Unpacks units of the root image and writes what the disks take of them. */
+/** Unpacks units of the root image and writes the pieces that the disks need. */
 export interface UnpackRole {
   readonly role: 'unpack';
   readonly iso: string;
@@ -16,9 +16,9 @@ export interface UnpackRole {
 export interface FillRole {
   readonly role: 'fill';
   readonly iso: string;
-  /** Of the osmet file, for messages. */
+  /** Name of the osmet file, for messages. */
   readonly name: string;
-  /** Where the stream lies in the ISO, bytes. */
+  /** The byte range of the stream in the ISO. */
   readonly start: number;
   readonly end: number;
   readonly output: string;
@@ -26,7 +26,7 @@ export interface FillRole {
   readonly ranges: Float64Array;
 }
 
-/** Hashes a disk from its start, following behind those who write it. */
+/** Hashes a disk from its start, following behind the threads that write it. */
 export interface HashRole {
   readonly role: 'hash';
   readonly output: string;
@@ -40,16 +40,16 @@ export interface UnpackRequest {
   readonly units: readonly PlannedUnit[];
 }
 
-/** To a thread of role `hash`: everything in front of `upTo` is as it will be. */
+/** To a thread of role `hash`: everything before `upTo` is final. */
 export interface HashRequest {
   readonly upTo: number;
-  /** Start and end of each region that is no hole, between the last `upTo` and this one. */
+  /** Start and end of each data region between the last `upTo` and this one. */
   readonly data: Float64Array;
 }
 
 export type Reply =
   | { readonly kind: 'unpacked'; readonly id: number }
-  /** Everything unmapped in front of `upTo` of the disk is written. */
+  /** Everything unmapped before `upTo` of the disk is written. */
   | { readonly kind: 'filled'; readonly upTo: number }
   | { readonly kind: 'hashed'; readonly upTo: number; readonly sha256: string | undefined }
   | { readonly kind: 'failed'; readonly failure: Failure };

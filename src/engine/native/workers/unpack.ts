@@ -5,7 +5,7 @@ import { type DiskWriter, openDiskWriter } from './disk-writer.ts';
 import { type FileReader, openFileReader } from './file-reader.ts';
 import type { UnpackRole } from './messages.ts';
 
-/** The thread's work: returns what it does with each request. */
+/** The thread's work: returns the handler for requests. */
 export function startUnpacking({
   iso,
   outputs,
@@ -31,7 +31,11 @@ export function unpackUnits(
     const bytes = unpack(unit, stored.subarray(at, at + unit.stored), iso);
     for (const { unitOffset, length, disk, diskOffset } of unit.copies) {
       if (unitOffset + length > bytes.length) {
-        throw badUnit(unit, iso, `it has ${bytes.length} bytes, ${unitOffset + length} are wanted`);
+        throw badUnit(
+          unit,
+          iso,
+          `it has ${bytes.length} bytes instead of at least ${unitOffset + length}`,
+        );
       }
       writers[disk]?.write(bytes.subarray(unitOffset, unitOffset + length), diskOffset);
     }

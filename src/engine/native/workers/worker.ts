@@ -5,7 +5,7 @@ import { startHashing } from './hash.ts';
 import type { HashRequest, Reply, Role, UnpackRequest } from './messages.ts';
 import { startUnpacking } from './unpack.ts';
 
-/** The entry of a thread of the native engine. */
+/** The entry point of a thread of the native engine. */
 const port = parentPort;
 if (port === null) throw new TypeError('worker.ts runs in a worker thread only');
 const send = (reply: Reply) => port.postMessage(reply);

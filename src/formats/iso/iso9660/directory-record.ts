@@ -3,16 +3,16 @@ import { FormatError } from '../../../core/errors.ts';
 /** The only logical block size that CoreOS ISOs (and coreos-installer) use; also the sector size. */
 export const SECTOR_SIZE = 2048;
 
-/** A directory record, ECMA-119 9.1. Positions are in logical blocks, as on the disc. */
+/** A directory record, ECMA-119 9.1. Positions are in logical blocks, as in the image. */
 export interface DirectoryRecord {
-  /** Bytes that the record takes in its directory. */
+  /** Size of the record in its directory in bytes. */
   readonly recordLength: number;
   /** First logical block of the data, behind any extended attribute record. */
   readonly block: number;
   /** Bytes of data in this extent. */
   readonly dataLength: number;
   readonly isDirectory: boolean;
-  /** The file goes on in the next record of the directory (files of 4 GiB and more). */
+  /** The file continues in the next record of the directory (files of 4 GiB and more). */
   readonly multiExtent: boolean;
   /** A companion (resource fork) of the file of the same name, not the file itself. */
   readonly associated: boolean;

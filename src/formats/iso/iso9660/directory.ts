@@ -24,11 +24,11 @@ export interface IsoEntry {
   readonly kind: 'file' | 'directory' | 'symlink' | 'other';
   /** Byte ranges of the image, in file order. */
   readonly extents: readonly { readonly offset: number; readonly length: number }[];
-  /** Why the bytes of the extents are not the bytes of the file, if so. */
+  /** Why the bytes of the extents are not the bytes of the file, if they are not. */
   readonly encoded: 'zisofs' | 'interleaved' | undefined;
 }
 
-/** 4 MiB of records is some 30,000 names; CoreOS ISOs have a dozen a directory. */
+/** Limit of the records of a directory; CoreOS ISOs have far fewer. */
 const MAX_DIRECTORY_BYTES = 4 << 20;
 const MAX_CONTINUATIONS = 8;
 const MAX_CONTINUATION_BYTES = 8 << 10;
@@ -39,7 +39,7 @@ const KINDS: ReadonlyMap<number, IsoEntry['kind']> = new Map([
   [0o120000, 'symlink'],
 ]);
 
-/** Reads `length` bytes at `offset`; a range outside of the image is an error that says so. */
+/** Reads `length` bytes at `offset`; a range outside the image is an error. */
 export async function readIso(
   source: Source,
   offset: number,
@@ -48,7 +48,7 @@ export async function readIso(
 ): Promise<Uint8Array> {
   if (offset + length > source.size) {
     throw new FormatError(
-      `${what} lies outside of the ISO: ${length} bytes at ${offset}, but the file has ${source.size}`,
+      `${what} lies outside the ISO: ${length} bytes at ${offset}, but the file has ${source.size}`,
       {
         code: 'ISO_OUT_OF_BOUNDS',
         context: { file: source.name, offset, length, size: source.size },
@@ -108,11 +108,11 @@ export async function readDirectory(
 async function ownLength(source: Source, offset: number): Promise<number> {
   const sector = await readIso(source, offset, SECTOR_SIZE, 'a relocated directory');
   const self = decodeDirectoryRecord(sector, 0, SECTOR_SIZE, offset);
-  if (self?.isDirectory !== true) throw badDirectory(offset, 'no directory is here');
+  if (self?.isDirectory !== true) throw badDirectory(offset, 'there is no directory');
   return self.dataLength;
 }
 
-/** One entry from the records of a file; `undefined` for what is to be hidden (RE). */
+/** One entry from the records of a file; `undefined` if it is hidden (RE). */
 async function decodeEntry(
   source: Source,
   sections: readonly DirectoryRecord[],
@@ -142,7 +142,7 @@ async function decodeEntry(
     rockRidge.mode === undefined ? 'file' : (KINDS.get(rockRidge.mode & MODE_TYPE) ?? 'other');
   return {
     ...common,
-    // The record's own flag decides what is a directory: it is what the extent is read as.
+    // The record's own flag decides whether it is a directory, because it decides how the extent is read.
     kind: first.isDirectory ? 'directory' : kind === 'directory' ? 'other' : kind,
     extents: sections.map((s) => ({ offset: s.block * SECTOR_SIZE, length: s.dataLength })),
     encoded: rockRidge.compressed

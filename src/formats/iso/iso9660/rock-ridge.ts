@@ -1,6 +1,6 @@
 import { FormatError } from '../../../core/errors.ts';
 
-/** What the Rock Ridge (IEEE P1282) entries of one directory record say, as far as we care. */
+/** The Rock Ridge (IEEE P1282) entries of one directory record that are used here. */
 export interface RockRidge {
   /** Bytes of the alternate name (NM), joined over continuations; empty if there is none. */
   readonly name: readonly Uint8Array[];
@@ -8,7 +8,7 @@ export interface RockRidge {
   readonly mode: number | undefined;
   /** Block of the real directory that this placeholder stands for (CL: relocated deep directory). */
   readonly childBlock: number | undefined;
-  /** The entry is a relocated directory, to be seen only where its placeholder is (RE). */
+  /** The entry is a relocated directory, visible only at its placeholder (RE). */
   readonly relocated: boolean;
   /** The data is zisofs-compressed (ZF). */
   readonly compressed: boolean;
@@ -42,7 +42,7 @@ function* entries(
 ): Generator<{ signature: string; at: number; end: number }> {
   for (let at = 0; at + 4 <= area.length; ) {
     const length = area[at + 2] ?? 0;
-    // Padding, or a foreign system use field: nothing of SUSP follows.
+    // Padding, or a foreign system use field: no SUSP entries follow.
     if (area[at] === 0 || length < 4) return;
     if (at + length > area.length) {
       throw new FormatError(`Rock Ridge entry at offset ${where + at} leaves its area`, {

@@ -8,7 +8,7 @@ export const FIRST_DESCRIPTOR_OFFSET = 16 * SECTOR_SIZE;
 export interface PrimaryVolumeDescriptor {
   readonly type: 'primary';
   readonly systemId: string;
-  /** What `coreos.liveiso=` and `/dev/disk/by-label` name. */
+  /** The label in `coreos.liveiso=` and `/dev/disk/by-label`. */
   readonly volumeId: string;
   /** Size of the volume, bytes; the file may be longer (isohybrid partition tables, padding). */
   readonly volumeSize: number;
@@ -36,7 +36,7 @@ export function decodeVolumeDescriptor(sector: Uint8Array, offset: number): Volu
     throw new FormatError(`not an ISO 9660 image: no volume descriptor at offset ${offset}`, {
       code: 'ISO_NOT_ISO9660',
       context: { offset },
-      hint: 'give the CoreOS live ISO, uncompressed, as released',
+      hint: 'use the CoreOS live ISO, uncompressed, as released',
     });
   }
   const id = view.getUint8(0);

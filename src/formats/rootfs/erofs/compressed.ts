@@ -150,7 +150,7 @@ export function* extentPieces(
   const { offset, stored } = source;
   if (source.kind === 'compressed') {
     const { codec, partial } = source;
-    // Data ends where its cluster does, or else it begins there and its end is where it has enough.
+    // Data either ends at the end of its cluster, or begins at its start and ends when it is complete.
     const unit = zeroPadding
       ? { length, exact: !partial, codec, partial, padding: blockSize }
       : { length, exact: !partial, codec, partial: true };
@@ -158,7 +158,7 @@ export function* extentPieces(
     yield { start: logical, length, unit: { ...where, ...unit }, unitOffset: 0 };
     return;
   }
-  // Interlaced data lies where it would in an uncompressed block, and goes on at the block's start.
+  // Interlaced data starts at its offset in an uncompressed block, and wraps around to the block's start.
   const shift = interlaced ? logical % blockSize : 0;
   const first = Math.min(length, Math.min(blockSize, stored) - shift);
   const whole = { logical, length: Math.max(length, shift + first), offset };

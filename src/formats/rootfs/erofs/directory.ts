@@ -9,10 +9,10 @@ export function readDirectoryBlock(
   entries: Map<string, number>,
 ): void {
   if (block.length < ENTRY_SIZE) throw badErofs('a directory is too short', offset);
-  // The first name begins where the entries end.
+  // The first name begins at the end of the entries.
   const count = block.readUInt16LE(8) / ENTRY_SIZE;
   if (!Number.isInteger(count) || count === 0 || count * ENTRY_SIZE > block.length) {
-    throw badErofs('a directory block without sense', offset);
+    throw badErofs('a malformed directory block', offset);
   }
   const nameOffset = (index: number) =>
     index < count ? block.readUInt16LE(index * ENTRY_SIZE + 8) : block.length;

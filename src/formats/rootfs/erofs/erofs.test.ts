@@ -40,7 +40,7 @@ describe.each([
   test('a part of a file is that part', () =>
     expectParts(image, 'ostree/repo/objects/ab/tail.file'));
 
-  test('what is no regular file is not found', () => {
+  test('only regular files are found', () => {
     expect(root.find('ostree/repo/objects/ff/link.file')).toBeUndefined();
     expect(root.find('ostree/repo/objects/ff')).toBeUndefined();
     expect(root.find('ostree/repo/objects/ff/none.file')).toBeUndefined();
@@ -49,7 +49,7 @@ describe.each([
   });
 });
 
-test('what it does not know is told apart from damage', () => {
+test('unsupported features are distinguished from damage', () => {
   const image = golden('rootfs/erofs-plain');
   const edited = (at: number, value: number) => {
     const copy = Buffer.from(image);
@@ -73,7 +73,7 @@ describe.each(['plain', 'chunks', 'lz4', 'lzma', 'deflate', 'zstd'])('tiny-erofs
     expect(file && sha256Of(readRootFile(iso, file))).toBe(sha256);
   });
 
-  test('10,000 mutations: what is in it, or a RehydrateError', async () => {
+  test('10,000 mutations: the contents, or a RehydrateError', async () => {
     expect(readEnds(image, tinyPaths)).toBeGreaterThan(4);
     const unpack = unpackChanged(image, tinyPaths);
     const decode = async (bytes: Uint8Array) => readEnds(bytes, tinyPaths, unpack);

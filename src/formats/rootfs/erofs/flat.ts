@@ -2,14 +2,14 @@ import type { Piece } from '../root-files.ts';
 import type { ImageReader, Inode } from './inode.ts';
 import { badErofs, type Superblock, unsupported } from './superblock.ts';
 
-/** Stored bytes are handed on in units of this size. */
+/** Stored bytes are returned in units of this size. */
 const UNIT = 1 << 20;
 const CHUNK_BITS = 0x1f;
 const CHUNK_INDEXES = 0x20;
 const CHUNK_KNOWN = CHUNK_BITS | CHUNK_INDEXES;
 const HOLE = 0xffffffff;
 
-/** Pieces of data that is stored as it is; `start` is where the image lies in the ISO. */
+/** Pieces of uncompressed data; `start` is where the image lies in the ISO. */
 export function* storedPieces(
   image: ImageReader,
   start: number,
@@ -19,7 +19,7 @@ export function* storedPieces(
 ): Generator<Piece> {
   const { logical, length, offset } = range;
   if (offset + length > image.length) throw badErofs('data is out of bounds', offset);
-  // Units begin where the data does, whatever part is asked for: they are told apart by that.
+  // Units begin at the start of the data, whichever part is requested, because their offset identifies them.
   const first = Math.max(0, Math.floor((from - logical) / UNIT));
   for (let at = first * UNIT; at < length && logical + at < to; at += UNIT) {
     const stored = Math.min(UNIT, length - at);
@@ -31,7 +31,7 @@ export function* storedPieces(
   }
 }
 
-/** Data in blocks that follow each other; the last part may lie behind the inode. */
+/** Data in consecutive blocks; the last part may follow the inode. */
 export function* flatPieces(
   image: ImageReader,
   start: number,

@@ -14,13 +14,19 @@ import {
   type Superblock,
 } from './superblock.ts';
 
-/** As in squashfs/directory.ts. Bytes. */
+/** Limit of a directory in bytes. */
 const MAX_LISTING = 32 << 20;
+/** Limit of all directories together in bytes. */
+const MAX_LISTINGS = 256 << 20;
+/** The same limit as for squashfs. */
+const MAX_NAMES = 480_000;
+/** Linux' PATH_MAX. */
+const MAX_PATH = 4096;
 
 /**
- * Opens an erofs in place inside an ISO, for finding where the bytes of its files are.
+ * Opens an erofs in place inside an ISO, to locate the bytes of its files.
  *
- * Our own reader: no binding to erofs-utils exists, and its library knows no file at an offset.
+ * Our own reader: no binding to erofs-utils exists, and its library cannot read an image at an offset.
  *
  * @throws FormatError `EROFS_BAD` (what and where), UnsupportedError `EROFS_FEATURE`.
  */
@@ -44,6 +50,12 @@ export function openErofs(source: Source, extent: IsoExtent): RootFiles {
     const nid = path === '' ? superblock.rootNid : nidOf(path);
     const inode = nid === undefined ? undefined : readInode(image, superblock, nid);
     if (inode?.kind !== 'directory') return undefined;
+    const entries = readFolder(inode);
+    folder = { path, entries };
+    return entries;
+  }
+
+  function readFolder(inode: Inode): ReadonlyMap<string, number> {
     if (inode.size > MAX_LISTING)
       throw badErofs(`a directory of ${inode.size} bytes`, inode.offset);
     const listing = Buffer.alloc(inode.size);
@@ -60,7 +72,6 @@ export function openErofs(source: Source, extent: IsoExtent): RootFiles {
       const block = listing.subarray(at, at + superblock.blockSize);
       readDirectoryBlock(block, inode.offset, entries);
     }
-    folder = { path, entries };
     return entries;
   }
 
@@ -81,6 +92,28 @@ export function openErofs(source: Source, extent: IsoExtent): RootFiles {
       return inode?.kind === 'file' ? file(inode) : undefined;
     },
     hasFolder: (path) => walk(path)?.kind === 'directory',
+    *list() {
+      const pending = [{ path: '', nid: superblock.rootNid }];
+      const seen = new Set<number>();
+      let names = 0;
+      let listings = 0;
+      for (let next = pending.pop(); next; next = pending.pop()) {
+        const inode = readInode(image, superblock, next.nid);
+        if (seen.has(next.nid)) throw badErofs('a directory is its own ancestor', inode.offset);
+        seen.add(next.nid);
+        listings += inode.size;
+        if (listings > MAX_LISTINGS) throw badErofs('more names than any image has', inode.offset);
+        for (const [name, nid] of readFolder(inode)) {
+          if (name === '.' || name === '..') continue;
+          if (++names > MAX_NAMES) throw badErofs('more names than any image has', inode.offset);
+          const path = next.path === '' ? name : `${next.path}/${name}`;
+          if (path.length > MAX_PATH) throw badErofs('a path that is too long', inode.offset);
+          const found = readInode(image, superblock, nid);
+          if (found.kind === 'directory') pending.push({ path, nid });
+          else if (found.kind === 'file') yield { path, key: String(nid), file: file(found) };
+        }
+      }
+    },
   };
 }
 
@@ -88,7 +121,7 @@ function fileReader(image: ImageReader, start: number, superblock: Superblock) {
   let packed: RootFile | undefined;
   const packedFile = (at: number): RootFile => {
     const { packedNid } = superblock;
-    if (packedNid === undefined) throw badErofs('a fragment of nothing', at);
+    if (packedNid === undefined) throw badErofs('a fragment without a packed inode', at);
     packed ??= open(readInode(image, superblock, packedNid), false);
     return packed;
   };
@@ -118,7 +151,7 @@ function fileReader(image: ImageReader, start: number, superblock: Superblock) {
             yield* extentPieces(image, start, superblock, extent, interlaced);
             continue;
           }
-          if (!fragments) throw badErofs('a fragment inside of the fragments', inode.offset);
+          if (!fragments) throw badErofs('a fragment inside the packed inode', inode.offset);
           const shift = source.offset - logical;
           const holder = packedFile(inode.offset);
           if (logical + length + shift > holder.size) {
@@ -138,7 +171,7 @@ function fileReader(image: ImageReader, start: number, superblock: Superblock) {
   return open;
 }
 
-/** The part of a piece that belongs to the file: the rest is another one's. */
+/** The part of a piece that belongs to the file; the rest belongs to another file. */
 function clip({ start, length, unit, unitOffset }: Piece, from: number, to: number): Piece {
   const first = Math.max(start, from);
   const end = Math.min(start + length, to);

@@ -13,7 +13,7 @@ export interface Inode {
   readonly size: number;
   /** The union field: block address, chunk format… */
   readonly field: number;
-  /** Where the inode is, and what comes behind it and its attributes. */
+  /** Offset of the inode, and the offset after it and its attributes. */
   readonly offset: number;
   readonly end: number;
 }

@@ -1,16 +1,16 @@
 import type { ImageReader, Inode } from './inode.ts';
 import { badErofs } from './superblock.ts';
 
-/** One logical cluster of a compressed file, as its index tells. */
+/** An entry of the index of a compressed file: one logical cluster. */
 export interface Lcluster {
   readonly type: 'plain' | 'head1' | 'head2' | 'nonhead';
-  /** Of a head: where in the cluster its extent begins, bytes. */
+  /** For a head: offset of its extent in the cluster in bytes. */
   readonly offset: number;
-  /** Of a head: the block where its compressed data lies. */
+  /** For a head: the block of its compressed data. */
   readonly block: number;
-  /** Of the first cluster behind a head: blocks that the compressed data takes, if it says so. */
+  /** For the first cluster after a head: size of the compressed data in blocks, if recorded. */
   readonly blocks: number | undefined;
-  /** Only a part of what the compressed data holds belongs to the extent. */
+  /** Only a part of the unpacked data belongs to the extent. */
   readonly partial: boolean;
 }
 
@@ -23,13 +23,13 @@ const FULL_SIZE = 8;
 
 export interface Lclusters {
   readonly list: readonly Lcluster[];
-  /** What comes behind the index in the image. */
+  /** Offset after the index in the image. */
   readonly end: number;
 }
 
 /** Indexes of eight bytes each. */
 export function readFullIndex(image: ImageReader, { end }: Inode, count: number): Lclusters {
-  // Behind the header there is room for one more.
+  // After the header there is space for one more.
   const table = align(end, 8) + 16;
   const bytes = image.bytes(table, count * FULL_SIZE);
   const list = Array.from({ length: count }, (_, index): Lcluster => {
@@ -87,7 +87,7 @@ function readPack(
 ): void {
   const bits = ((pack.length - 4) * 8) / entries;
   const base = pack.readUInt32LE(pack.length - 4);
-  // Blocks that the pack's clusters in front of the next head take.
+  // Blocks of the pack's clusters before the next head.
   let blocks = big ? 0 : 1;
   let afterHead = false;
   for (let i = 0; i < entries; i++) {
@@ -104,7 +104,7 @@ function readPack(
     const counted = (low & BLOCK_COUNT) !== 0;
     const own = counted ? low & ~BLOCK_COUNT : undefined;
     if (own !== undefined) {
-      if (!big) throw badErofs('a block count where there are none', offset);
+      if (!big) throw badErofs('an unexpected block count', offset);
       blocks += own - (afterHead ? 1 : 0);
     }
     list.push({ type, offset: 0, block: 0, blocks: own, partial: false });

@@ -1,12 +1,12 @@
 import { FormatError, UnsupportedError } from '../../../core/errors.ts';
 
-/** What reading files needs of the superblock; Linux fs/erofs/erofs_fs.h. */
+/** The fields of the superblock that are needed to read files; Linux fs/erofs/erofs_fs.h. */
 export interface Superblock {
   /** Bytes. */
   readonly blockSize: number;
   readonly blockBits: number;
   readonly rootNid: number;
-  /** Where inode 0 would lie in the image, bytes. */
+  /** Offset of inode 0 in the image in bytes. */
   readonly inodes: number;
   /** The inode that holds the tails of others; undefined if there is none. */
   readonly packedNid: number | undefined;

@@ -2,7 +2,7 @@ import type { Codec } from '../decompress.ts';
 import type { Unit } from '../root-files.ts';
 import { badSquashfs } from './bad.ts';
 
-/** What telling blocks apart needs of an image. */
+/** The layout of an image that is needed to locate blocks. */
 export interface Layout {
   readonly codec: Codec;
   /** Bytes. */
@@ -13,16 +13,16 @@ export interface Layout {
   readonly start: number;
 }
 
-/** Set in a size field if the block is stored as it is. */
+/** Set in a size field if the block is stored uncompressed. */
 const AS_IS = 1 << 24;
 const SIZE_MASK = AS_IS - 1;
 /** Everything above is not defined. */
 const FIELD_MASK = AS_IS | SIZE_MASK;
 
-/** Stored bytes that a size field tells. */
+/** Stored size from a size field. */
 export const storedSize = (field: number): number => field & SIZE_MASK;
 
-/** The block at `offset` of the image; undefined if its size says: all zeros. */
+/** The block at `offset` of the image; undefined if its size marks it as all zeros. */
 export function dataUnit(
   { codec, blockSize, bytesUsed, start }: Layout,
   offset: number,

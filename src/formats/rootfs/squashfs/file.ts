@@ -6,13 +6,13 @@ import type { FileNode, Tables } from './tables.ts';
 /** 128 GiB in blocks of the usual size. */
 const MAX_BLOCKS = 1 << 20;
 
-/** A file of the image: where its blocks are, one behind the other, and its tail. */
+/** A file of the image: its consecutive blocks and its tail. */
 export function rootFile(layout: Layout, tables: Tables, node: FileNode): RootFile {
   const { blockSize } = layout;
   const { size, fragment, blocks } = node;
   if (size > MAX_FILE_SIZE) throw badSquashfs(`a file of ${size} bytes`, node.start);
   if (blocks > MAX_BLOCKS) throw badSquashfs(`a file of ${blocks} blocks`, node.start);
-  // Block sizes are a list without index: what was read of it is kept for the next question.
+  // Block sizes are a list without index, so the part that was read is kept for the next lookup.
   const sizes: number[] = [];
   const offsets: number[] = [];
   let next = node.start;
@@ -57,6 +57,6 @@ export function rootFile(layout: Layout, tables: Tables, node: FileNode): RootFi
 function fragmentUnit(layout: Layout, tables: Tables, index: number): Unit {
   const found = tables.fragment(index);
   const unit = found && dataUnit(layout, found.offset, found.field);
-  if (unit === undefined) throw badSquashfs(`fragment ${index} is not there`, 0);
+  if (unit === undefined) throw badSquashfs(`fragment ${index} does not exist`, 0);
   return { ...unit, length: layout.blockSize, exact: false };
 }

@@ -9,7 +9,7 @@ import type { Layout } from './block.ts';
 import { rootFile } from './file.ts';
 import { openTables } from './tables.ts';
 
-/** Compressors by name; lzma and lzo are not what CoreOS has ever used. */
+/** Compressors by name; CoreOS has never used lzma and lzo. */
 const CODECS: Readonly<Record<string, Codec | undefined>> = {
   gzip: 'zlib',
   xz: 'xz',
@@ -17,14 +17,14 @@ const CODECS: Readonly<Record<string, Codec | undefined>> = {
   zstd: 'zstd',
 };
 
-/** So many, each with a hard link in a deployment, are what the tables' memory has room for. */
+/** The most inodes, each with a hard link in a deployment, that fit in the memory for the tables. */
 const MAX_INODES = 240_000;
 
 /**
- * Opens a squashfs in place inside an ISO, for finding where the bytes of its files are. Its tables are read
- * by the crate backhand; here is what becomes of them.
+ * Opens a squashfs in place inside an ISO, to locate the bytes of its files. The crate backhand reads its
+ * tables.
  *
- * @throws FormatError `SQUASHFS_BAD` (what and where), UnsupportedError `SQUASHFS_*`.
+ * @throws FormatError `SQUASHFS_BAD`, UnsupportedError `SQUASHFS_*`.
  */
 export function openSquashfs(
   source: Source,
@@ -47,7 +47,7 @@ export function openSquashfs(
     });
   }
   if (bytesUsed > extent.length) {
-    throw badSquashfs(`it wants ${bytesUsed} bytes, ${extent.length} are there`, 40);
+    throw badSquashfs(`it needs ${bytesUsed} bytes, but has ${extent.length}`, 40);
   }
   if (inodes > MAX_INODES) {
     throw new UnsupportedError(`squashfs with ${inodes} inodes`, {
@@ -65,5 +65,13 @@ export function openSquashfs(
       return typeof node === 'object' ? rootFile(layout, tables, node) : undefined;
     },
     hasFolder: (path) => tables.find(path) === 'folder',
+    *list() {
+      for (const { path, node } of tables.files()) {
+        // Hard links share all of it, and so do files that mksquashfs found to be equal.
+        const { index = -1, offset = 0 } = node.fragment ?? {};
+        const key = `${node.start}:${index}:${offset}:${node.size}`;
+        yield { path, key, file: rootFile(layout, tables, node) };
+      }
+    },
   };
 }

@@ -3,9 +3,9 @@ import * as v from 'valibot';
 import { WebAssembly } from '../../../core/wasm/api.ts';
 import { wasi } from '../../../core/wasm/wasi.ts';
 
-/** What the module asks of us. Addresses are offsets into its memory. */
+/** The module's imports. Addresses are offsets into its memory. */
 export interface SquashfsImports {
-  /** Fills `to` from `offset` of the image. What it throws comes out of the export that was called. */
+  /** Fills `to` from `offset` of the image. Its errors are thrown by the export that was called. */
   read(to: Uint8Array, offset: number): void;
   /** Unpacks a metadata block, to at most `limit` bytes. */
   unpack(stored: Uint8Array, limit: number): Uint8Array;
@@ -19,6 +19,8 @@ export interface SquashfsExports {
   answer_at(): number;
   open(length: number): number;
   find(length: number): number;
+  node(index: number): number;
+  length(): number;
   block(node: number, index: number): number;
   fragment(index: number): number;
 }
@@ -32,11 +34,13 @@ const exportsSchema = v.object({
   answer_at: exported,
   open: exported,
   find: exported,
+  node: exported,
+  length: exported,
   block: exported,
   fragment: exported,
 });
 
-/** Compiled once per thread, in some milliseconds. */
+/** Compiled once per thread. */
 let compiled: object | undefined;
 
 /** A fresh instance, for one image. Its memory grows to 256 MiB at most, then it traps. */
@@ -61,7 +65,7 @@ export function instantiate({ read, unpack }: SquashfsImports): SquashfsExports 
 }
 
 function exportsOf({ exports }: { readonly exports: unknown }) {
-  if (!isSquashfs(exports)) throw new TypeError('squashfs.wasm is not ours');
+  if (!isSquashfs(exports)) throw new TypeError('squashfs.wasm has unexpected exports');
   return exports;
 }
 

@@ -43,14 +43,14 @@ describe.each([
     expect(file && sha256Of(readRootFile(iso, file))).toBe(sha256);
   });
 
-  test('a part of a file is that part, and there is nothing behind it', () => {
+  test('a part of a file is exactly that part', () => {
     expectParts(image, 'ostree/repo/objects/ab/tail.file');
     const file = root.find('ostree/repo/objects/ab/tail.file');
     const end = file?.size ?? 0;
     expect([...(file?.pieces(end, end + 4096) ?? [0])]).toEqual([]);
   });
 
-  test('what is no regular file is not found', () => {
+  test('only regular files are found', () => {
     expect(root.find('ostree/repo/objects/ff/link.file')).toBeUndefined();
     expect(root.find('ostree/repo/objects/ff')).toBeUndefined();
     expect(root.find('ostree/repo/objects/ff/none.file')).toBeUndefined();
@@ -76,7 +76,7 @@ test('holes cost nothing', () => {
   expect(pieces.reduce((sum, { length }) => sum + length, 0)).toBeLessThan(200_000);
 });
 
-test('what it does not know is told apart from damage', () => {
+test('unsupported features are distinguished from damage', () => {
   const image = golden('rootfs/squashfs-gzip');
   const edited = (at: number, value: number) => {
     const copy = Buffer.from(image);

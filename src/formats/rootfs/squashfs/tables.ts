@@ -6,36 +6,39 @@ import { type Codec, decompress } from '../decompress.ts';
 import { badSquashfs } from './bad.ts';
 import { instantiate, type SquashfsExports } from './module.ts';
 
-/** A regular file, as its inode tells. */
+/** A regular file, from its inode. */
 export interface FileNode {
   /** Bytes. */
   readonly size: number;
   /** Offset of its first data block in the image. */
   readonly start: number;
-  /** Data blocks; the tail is none of them if it lies in a fragment block. */
+  /** Number of data blocks, without a tail in a fragment block. */
   readonly blocks: number;
-  /** Where its tail lies; undefined if the tail is a block of its own. */
+  /** Location of its tail; undefined if the tail is a data block. */
   readonly fragment: { readonly index: number; readonly offset: number } | undefined;
   /** The size field of a data block. */
   block(index: number): number;
 }
 
-/** The tables of an image. Their values are the image's: checked by whoever uses them. */
+/** The tables of an image. Their values are untrusted: the code that uses them checks them. */
 export interface Tables {
-  /** What is at an absolute path without leading slash. */
+  /** The node at an absolute path without leading slash. */
   find(path: string): FileNode | 'folder' | undefined;
+  /** All regular files, with their paths without leading slash. */
+  files(): Generator<{ readonly path: string; readonly node: FileNode }>;
   /** Offset in the image and size field of a fragment block; undefined if there is none. */
   fragment(index: number): { readonly offset: number; readonly field: number } | undefined;
 }
 
+const END = -1;
 const FILE = 1;
 const FOLDER = 2;
 const NO_FRAGMENT = 0xffffffff;
 /** A metadata block unpacks to this many bytes; only the last of a table to fewer. */
 const METADATA_SIZE = 8192;
-/** There are fewer tables. */
+/** More than the number of tables. */
 const MAX_SHORT = 8;
-/** 64 MiB unpacked: as many names as the module has memory for have less. */
+/** 64 MiB unpacked, more than the names that fit in the module's memory. */
 const MAX_METADATA = 8192;
 /** Doubles of the answer: size, start, blocks, fragment, offset in it, number of the node. */
 const ANSWER = 6;
@@ -43,13 +46,13 @@ const ANSWER = 6;
 /**
  * Reads the tables of the squashfs at `extent`, whose metadata is compressed by `codec`.
  *
- * @throws FormatError `SQUASHFS_BAD`; the offset in it is where it was reading.
+ * @throws FormatError `SQUASHFS_BAD`; its offset is the last read position.
  */
 export function openTables(source: Source, extent: IsoExtent, codec: Codec): Tables {
   let at = 0;
   let metadata = 0;
   let short = 0;
-  // Without this, an image of blocks that hold next to nothing takes minutes.
+  // Without this, an image of nearly empty blocks takes minutes.
   function count({ length }: Uint8Array): void {
     if (length < METADATA_SIZE) short++;
     if (++metadata > MAX_METADATA || short > MAX_SHORT) {
@@ -75,7 +78,7 @@ export function openTables(source: Source, extent: IsoExtent, codec: Codec): Tab
   ) {
     throw badSquashfs('its tables are out of order', at);
   }
-  // The memory does not grow any more, so that one view of each will do.
+  // The memory does not grow any more, so one view of each is enough.
   const { buffer } = wasm.memory;
   const path = Buffer.from(buffer, wasm.path(), wasm.max_path());
   const answer = new Float64Array(buffer, wasm.answer_at(), ANSWER);
@@ -88,6 +91,15 @@ export function openTables(source: Source, extent: IsoExtent, codec: Codec): Tab
         () => at,
       );
       return kind === FILE ? fileNode(wasm, answer) : kind === FOLDER ? 'folder' : undefined;
+    },
+    *files() {
+      for (let index = 0; ; index++) {
+        const kind = wasm.node(index);
+        if (kind === END) return;
+        if (kind !== FILE) continue;
+        const name = path.toString('latin1', 0, wasm.length());
+        yield { path: name.replace(/^\/+/, ''), node: fileNode(wasm, answer) };
+      }
     },
     fragment(index) {
       const field = wasm.fragment(index);
@@ -105,7 +117,7 @@ function unpackMetadata(codec: Codec, stored: Uint8Array, limit: number, at: num
   }
 }
 
-/** A bound that the module has overstepped, be it an index, the stack or its memory, is the image's fault. */
+/** If the module exceeds a bound (an index, the stack or its memory), the image is at fault. */
 function trapped<T>(run: () => T, at: () => number): T {
   try {
     return run();

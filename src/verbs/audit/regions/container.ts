@@ -11,7 +11,10 @@ import type { Source } from '../../../core/io/source.ts';
 import type { DiskGuide } from './disk.ts';
 import { bytesAt } from './region.ts';
 
-/** What is at an offset of a file, outermost container first: `member disk.vmdk › grain › boot ext4: superblock`. */
+/**
+ * Describes the byte at an offset of a file, outermost container first: `member disk.vmdk › grain › boot
+ * ext4: superblock`.
+ */
 export type Describe = (offset: number) => string;
 
 const IN = ' › ';
@@ -19,13 +22,13 @@ const MAX_DEPTH = 4;
 
 export interface FileGuideOptions {
   readonly signal?: AbortSignal | undefined;
-  /** Which offset of the disk an offset of the file is known to stand for, by other means than tables. */
+  /** Maps an offset of the file to an offset of the disk where that is known without the container's tables. */
   readonly onDisk?: ((offset: number) => number | undefined) | undefined;
 }
 
 /**
- * Reads the tables of a container, whatever its name says. `guide` tells of the disk inside. A file
- * that makes no sense, as a wrong one may, is described as far as it does.
+ * Reads the tables of a container, which is recognized by its contents, not its name. `guide` describes the
+ * disk inside. A malformed file is described as far as possible.
  */
 export async function openFileGuide(
   file: Source,
@@ -45,7 +48,7 @@ export async function openFileGuide(
   } catch (error) {
     throwIfAborted(signal);
     if (!(error instanceof RehydrateError)) throw error;
-    return (offset) => `byte ${offset} of a ${container} whose tables make no sense`;
+    return (offset) => `byte ${offset} of a ${container} with unreadable tables`;
   }
   const flat = flatGuide(file, container, guide);
   if (container === 'raw' || container === 'vhd') return flat;
@@ -55,7 +58,7 @@ export async function openFileGuide(
   };
 }
 
-/** Files whose disk, if they have one, lies in them as it is. */
+/** Files that hold their disk, if any, uncompressed and in one piece. */
 function flatGuide(file: Source, container: Container, guide: DiskGuide | undefined): Describe {
   const onDisk = (offset: number, size: number) => guide?.describe(offset, size) ?? 'disk';
   switch (container) {

@@ -4,20 +4,20 @@ import { readGpt } from './gpt.ts';
 import { bytesAt, type Region } from './region.ts';
 import { openXfs } from './xfs.ts';
 
-/** Tells what lies where on a CoreOS disk. */
+/** Describes the regions of a CoreOS disk. */
 export interface DiskGuide {
-  /** `size` is that of the disk in question, which may be larger than the one that was read. */
+  /** `size` is the size of the disk to describe, which may be larger than the one that was read. */
   describe(offset: number, size: number): string;
 }
 
 export interface GuideOptions {
-  /** Whose content is at an offset of the disk: OSTree objects, as an osmet names them. */
+  /** The owner of the content at an offset of the disk: an OSTree object, named by an osmet. */
   readonly objects?: ((offset: number) => string | undefined) | undefined;
 }
 
 /**
- * Reads the structure of a disk: partition table, boot record, file systems. Images of one release
- * share it, so the metal disk explains what differs in any of them. Never throws for odd contents.
+ * Reads the structure of a disk: partition table, boot record, file systems. Images of one release share
+ * it, so the metal disk explains differences in all of them. Never throws because of the contents.
  */
 export async function openDiskGuide(
   disk: Source,
@@ -44,10 +44,10 @@ export async function openDiskGuide(
       if (gpt && offset >= size - sectorSize) return 'GPT: backup header';
       if (gpt && offset >= size - sectorSize - entries) return 'GPT: backup partition entries';
       const region = regions.find(({ start, end }) => offset >= start && offset < end);
-      if (region === undefined) return 'outside of all partitions';
+      if (region === undefined) return 'outside all partitions';
       const inside = region.describe(offset);
       if (inside === '') return region.label;
-      // zipl keeps where the kernel's blocks are in a file of its own.
+      // zipl records the positions of the kernel's blocks in a separate file.
       const isMap = /\/bootmap$/.test(inside);
       return `${region.label}: ${isMap ? `zipl map, ${inside}` : inside}`;
     },
@@ -75,7 +75,7 @@ async function openPartition(
   return { kind: 'FAT', region: { start, end, describe } };
 }
 
-/** Numbers of a hostile file system lead anywhere; then there is merely less to tell. */
+/** A hostile file system may contain any numbers; then there is less to describe. */
 function ignoreRange(error: unknown): undefined {
   if (error instanceof RangeError) return undefined;
   throw error;

@@ -2,8 +2,8 @@ import type { Source } from '../../../core/io/source.ts';
 import { bytesAt, type Region } from './region.ts';
 
 /**
- * ext4 as far as it takes to tell whose a block is: Linux Documentation/filesystems/ext4. Little
- * endian. Nothing is trusted: what makes no sense is left out, and then blocks have no name.
+ * The parts of ext4 that are needed to find the owner of a block: Linux Documentation/filesystems/ext4.
+ * Little endian. Nothing is trusted: invalid entries are skipped, and their blocks have no name.
  */
 interface Superblock {
   readonly blockSize: number;
@@ -25,7 +25,7 @@ const TYPE_MASK = 0xf000;
 const TYPE_DIRECTORY = 0x4000;
 const ROOT = 2;
 const JOURNAL = 8;
-/** Boot file systems have some hundred files. */
+/** Far more than a boot file system has. */
 const MAX_INODES = 1 << 18;
 const MAX_DEPTH = 5;
 const MAX_NAMES = 100_000;
@@ -84,7 +84,7 @@ export async function openExt4(
       if (area) return area.name;
       const owner = files.owners.find((one) => at >= one.start && at < one.end);
       if (owner) return files.nameOf(owner.inode);
-      return 'block of no file';
+      return 'block without a file';
     },
   };
 }
@@ -172,7 +172,7 @@ async function readExtents(
     const at = 12 + i * 12;
     if (isLeaf) {
       const length = node.readUInt16LE(at + 4);
-      const blocks = length > 32768 ? length - 32768 : length; // unwritten ones are marked so
+      const blocks = length > 32768 ? length - 32768 : length; // larger values mark unwritten extents
       const first = node.readUInt16LE(at + 6) * 2 ** 32 + node.readUInt32LE(at + 8);
       found.push({ inode, start: first * blockSize, end: (first + blocks) * blockSize });
     } else {
@@ -186,7 +186,7 @@ async function readExtents(
   return found;
 }
 
-/** Path of each inode that a folder names. Folders are read as lists, which indexed ones are, too. */
+/** Path of each inode that a folder names. Folders are read as lists; indexed folders are lists too. */
 async function readNames(
   disk: Source,
   start: number,

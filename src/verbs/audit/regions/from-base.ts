@@ -4,9 +4,9 @@ import { createDeltaDecoder } from '../../../formats/delta/librsync.ts';
 import { unzstd } from '../../../formats/delta/zstd-frame.ts';
 
 /**
- * Which offset of the base some offsets of a target stand for: where a copy takes them from; new bytes
- * stand for what they replace, which is what follows the copy before them. For targets that are no
- * container that is taken apart, this finds the disk in them. Offsets ascend.
+ * Maps offsets of a target to offsets of the base: copied bytes to their source, and new bytes to the bytes
+ * that they replace, which follow the source of the previous copy. This finds the disk in containers that
+ * no codec takes apart. Offsets ascend.
  */
 export async function offsetsInBase(
   { recipe, name: file }: RecipeArtifact,
@@ -20,7 +20,7 @@ export async function offsetsInBase(
   const decoder = createDeltaDecoder(name);
   let position = 0;
   let next = 0;
-  /** Of the base, minus the offset in the target, as the last copy had it. */
+  /** Offset in the base minus offset in the target, for the last copy. */
   let shift: number | undefined;
   const upTo = (end: number) => {
     for (let at = offsets[next]; at !== undefined && at < end; at = offsets[++next]) {

@@ -1,6 +1,6 @@
 import type { Source } from '../../../core/io/source.ts';
 
-/** A part of a disk that can tell what lies at an offset in it. */
+/** A part of a disk that can describe the offsets in it. */
 export interface Region {
   /** Bytes of the disk. */
   readonly start: number;
@@ -9,7 +9,7 @@ export interface Region {
   describe(offset: number): string;
 }
 
-/** A few bytes of a source; as many as there are, zero-padded. */
+/** A few bytes of a source, zero-padded if it ends earlier. */
 export async function bytesAt(source: Source, position: number, length: number): Promise<Buffer> {
   const bytes = Buffer.alloc(length);
   const there = Math.max(0, Math.min(length, source.size - position));

@@ -71,7 +71,7 @@ async function fileOfBlock(boot: string, block: number): Promise<string> {
   return ((await ask(`ncheck ${inode}`)).split('\t')[1] ?? '').replace(/^\/+/, '/');
 }
 
-test('a disk’s regions are told as mke2fs, mkfs.xfs, sgdisk and debugfs know them', async () => {
+test('the regions of a disk agree with mke2fs, mkfs.xfs, sgdisk and debugfs', async () => {
   await using source = await openSource(disk);
   const guide = await openDiskGuide(source);
   const at = (offset: number) => guide.describe(offset, SIZE);
@@ -80,7 +80,7 @@ test('a disk’s regions are told as mke2fs, mkfs.xfs, sgdisk and debugfs know t
   expect(at(1024)).toBe('GPT: primary partition entries');
   expect(at(SIZE - 1)).toBe('GPT: backup header');
   expect(at(SIZE - 513)).toBe('GPT: backup partition entries');
-  expect(at(MiB)).toBe('outside of all partitions');
+  expect(at(MiB)).toBe('outside all partitions');
   expect(at(BOOT + 1024 + 56)).toBe('boot ext4: superblock');
   expect(at(ROOT)).toBe('root XFS: superblock');
   expect(at(ROOT + 512)).toBe('root XFS: AGF (free space header)');
@@ -109,7 +109,7 @@ test('a disk’s regions are told as mke2fs, mkfs.xfs, sgdisk and debugfs know t
   expect([...kinds].join('\n')).toContain('block bitmap of group N');
 });
 
-test('inside of containers: where a byte of the disk lies is found again', async () => {
+test('inside containers: the position of a byte of the disk is found', async () => {
   await using source = await openSource(disk);
   const guide = await openDiskGuide(source);
   const convert = async (name: string, ...options: string[]) => {
@@ -164,7 +164,7 @@ test('inside of containers: where a byte of the disk lies is found again', async
   }
 });
 
-test('nonsense is told as such, and never ends the audit', async () => {
+test('malformed files are described as such, and never end the audit', async () => {
   const path = join(folder.path, 'x');
   for (const magic of ['QFI\xfb\0\0\0\x03', 'KDMV', '', 'EFI PART']) {
     const bytes = noise(70_000, magic);
@@ -186,7 +186,7 @@ test('nonsense is told as such, and never ends the audit', async () => {
   }
 });
 
-test('a container that is not taken apart: its delta tells where the disk is in it', async () => {
+test('a container that is not taken apart: its delta locates the disk in it', async () => {
   await using bundleFolder = await temporaryFolder();
   const { path, recipes, metal, targets } = await writeSyntheticBundle(bundleFolder.path);
   const bundle = await openBundle(path);

@@ -11,14 +11,7 @@ const HEADERS = [
   'AGFL (free list)',
 ] as const;
 
-/** Bytes of the disk that hold a file's content, and whose. */
-export interface NamedExtent {
-  readonly start: number;
-  readonly end: number;
-  readonly name: string;
-}
-
-/** Undefined if there is no XFS at `start`. `files` tells whose data is where. */
+/** Undefined if there is no XFS at `start`. `files` names the owner of data. */
 export async function openXfs(
   disk: Source,
   start: number,

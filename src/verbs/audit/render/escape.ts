@@ -1,17 +1,4 @@
-const ENTITIES: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
-};
-
-/** Text for XML and HTML, in elements and in quoted attributes. What XML 1.0 forbids becomes `?`. */
-export function escapeMarkup(text: string): string {
-  return text
-    .replace(/[&<>"']/g, (char) => ENTITIES[char] ?? '')
-    .replace(/[^\t\n\r\u{20}-\u{d7ff}\u{e000}-\u{fffd}\u{10000}-\u{10ffff}]/gu, '?');
-}
+import { escapeMarkup } from '../../../core/text/printable.ts';
 
 /** Markup that is safe to put into other markup. */
 export interface Markup {
@@ -33,5 +20,5 @@ function part(value: Part): string {
   return 'markup' in value ? value.markup : value.map((one) => one.markup).join('');
 }
 
-/** Text from here, as it is. */
+/** Trusted text, not escaped. */
 export const raw = (text: string): Markup => ({ markup: text });

@@ -2,12 +2,13 @@ import { createHash } from 'node:crypto';
 import { formatBytes } from '../../../core/text/bytes.ts';
 import type { AuditedArchitecture, AuditedArtifact, AuditReport } from '../report.ts';
 import { STATUSES } from '../report.ts';
+import { WORST_FIRST } from '../verdict.ts';
 import { type Markup, markup, raw } from './escape.ts';
 import { detailsOf } from './junit.ts';
 import { SCRIPT, STYLE } from './page-style.ts';
 import { compositionChart, mapLegend, mapStrip, timeChart } from './plots.ts';
 
-/** One page that needs nothing else; its policy lets it load nothing and run its own script only. */
+/** One self-contained page; its policy forbids loading anything and running any other script. */
 export function renderHtml(report: AuditReport): string {
   const { verdict, architectures } = report;
   const hash = createHash('sha256').update(SCRIPT).digest('base64');
@@ -39,7 +40,7 @@ function facts({ counts, bundle, request, tools, started, finished }: AuditRepor
   const rows: readonly (readonly [string, string])[] = [
     ['artifacts', told],
     ['bundle', `${bundle.path}, sha256:${bundle.index}`],
-    ['engine asked for', request.engine],
+    ['requested engine', request.engine],
     ...(shard ? [['shard', `${shard.index} of ${shard.of}`] as const] : []),
     ['time', `${started} to ${finished}`],
     [
@@ -52,7 +53,7 @@ function facts({ counts, bundle, request, tools, started, finished }: AuditRepor
   return markup`<dl>${rows.map(([name, text]) => markup`<dt>${name}</dt><dd>${text}</dd>`)}</dl>`;
 }
 
-/** What a reader looks for first: what is not GOOD, worst first, and where it is told of. */
+/** A list of the artifacts that are not GOOD, worst first, with links to their details. */
 function wrongOnes({ architectures }: AuditReport): Markup {
   const wrong = architectures.flatMap(({ architecture, artifacts }) =>
     artifacts
@@ -68,11 +69,10 @@ function wrongOnes({ architectures }: AuditReport): Markup {
   return items.length > 0 ? markup`<ul>${items}</ul>` : markup``;
 }
 
-const WORST_FIRST = ['BAD', 'FAIL', 'UNCOVERED', 'GOOD'];
 const rank = ({ status }: AuditedArtifact) => WORST_FIRST.indexOf(status);
 const anchor = (architecture: string, { label }: AuditedArtifact) => `${architecture}/${label}`;
 
-/** Shown by the script, which it is for. */
+/** Hidden until the script shows it, because it does nothing without the script. */
 function filters({ counts }: AuditReport): Markup {
   const boxes = STATUSES.filter((status) => counts[status] > 0).map(
     (status) =>
@@ -85,7 +85,7 @@ function section(arch: AuditedArchitecture): Markup {
   const { architecture, release, iso, engine, artifacts, seconds } = arch;
   const disks = engine
     ? `${engine.engine}: ${engine.detail}`
-    : 'none were needed, or none were made';
+    : 'no disk was needed, or none was made';
   const wrong = artifacts.filter(({ status }) => status !== 'GOOD');
   return markup`<section id="${architecture}">
 <h2>${architecture}, ${release}</h2>

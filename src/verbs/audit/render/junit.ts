@@ -36,7 +36,7 @@ function caseOf(architecture: string, artifact: AuditedArtifact): Markup {
 `;
 }
 
-/** What is known of an artifact that is not GOOD, in lines. */
+/** The details of an artifact that is not GOOD, in lines. */
 export function detailsOf({ error, sha256, found, difference, diffoscope }: AuditedArtifact) {
   const lines = [error?.message ?? '', ...(error?.causes ?? []).map((cause) => `cause: ${cause}`)];
   if (sha256) lines.push(`promised: ${sha256}`);

@@ -10,10 +10,10 @@ export function renderMarkdown(report: AuditReport): string {
   const lines = [
     `# Audit: ${verdict}`,
     '',
-    told.map((status) => `**${counts[status]} ${status}**`).join(', ') || 'nothing was asked for',
+    told.map((status) => `**${counts[status]} ${status}**`).join(', ') || 'nothing was requested',
     '',
     `- bundle: \`sha256:${bundle.index}\``,
-    `- engine asked for: ${request.engine}`,
+    `- requested engine: ${request.engine}`,
     ...(request.shard ? [`- shard: ${request.shard.index}/${request.shard.of}`] : []),
     `- started: ${started}`,
     `- tools: ${cell(
@@ -45,5 +45,5 @@ function rowOf({ status, label, size, madeFrom, sha256, seconds }: AuditedArtifa
   return `| ${cells.map(cell).join(' | ')} |`;
 }
 
-/** One line that ends no cell and starts no HTML. */
+/** Escapes a line so that it neither ends a table cell nor starts HTML. */
 const cell = (text: string) => text.replace(/[|<>\\]/g, '\\$&').replace(/\s+/g, ' ');

@@ -5,8 +5,8 @@ import { type Markup, markup } from './escape.ts';
 
 const WORDS: Readonly<Record<Origin, string>> = {
   iso: 'ISO',
-  metal: 'metal disk (out of the ISO)',
-  metal4k: 'metal4k disk (out of the ISO)',
+  metal: 'metal disk (from the ISO)',
+  metal4k: 'metal4k disk (from the ISO)',
   delta: 'delta',
   zeros: 'zeros',
 };
@@ -20,10 +20,10 @@ export function mapLegend(): Markup {
 
 const HEIGHT = 14;
 
-/** In few words, below a strip: what is too small to be seen on it is told there. */
+/** The caption below a strip, which also covers parts that are too small to be seen. */
 const SHORT: Readonly<Record<Origin, string>> = { ...WORDS, metal: 'metal', metal4k: 'metal4k' };
 
-/** A strip, start of the file on the left. Anything of the delta shows, however small. */
+/** A strip with the start of the file on the left. Bytes of the delta always show, however few. */
 export function mapStrip({ cells, totals, size, of }: OriginMap): Markup {
   const runs = [...cells.matchAll(/(.)\1*/g)].map((run) => {
     const origin = ORIGINS.find((one) => LETTERS[one] === run[1]) ?? 'zeros';
@@ -62,7 +62,7 @@ export function barChart(name: string, bars: readonly Bar[]): Markup {
   return markup`<svg class="bars" viewBox="0 0 ${LABEL + WIDTH + 130} ${height}" role="img" aria-label="${name}">${rows}</svg>`;
 }
 
-/** What a mirror carries, beside what it would have to carry otherwise. */
+/** The size that a mirror carries, next to the size of all images. */
 export function compositionChart({ composition, artifacts }: AuditedArchitecture): Markup {
   const images = artifacts.reduce((sum, { size = 0 }) => sum + size, 0);
   const bar = (label: string, value: number, kind: string) => ({
@@ -73,7 +73,7 @@ export function compositionChart({ composition, artifacts }: AuditedArchitecture
     bar('ISO', composition.iso, 'iso'),
     bar('deltas', composition.deltas, 'delta'),
     bar('codec recipes', composition.recipes, 'recipe'),
-    bar('images made of them', images, 'zeros'),
+    bar('images made from these', images, 'zeros'),
   ]);
 }
 

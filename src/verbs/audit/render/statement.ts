@@ -1,12 +1,13 @@
 import { createPrivateKey, type KeyObject, sign } from 'node:crypto';
 import { UsageError } from '../../../core/errors.ts';
+import type { Sha256 } from '../../../core/io/digest.ts';
 import type { AuditReport } from '../report.ts';
 
 /** in-toto Attestation Framework v1, "Statement"; SLSA v1.1 "Verification Summary Attestation". */
 const STATEMENT_TYPE = 'https://in-toto.io/Statement/v1';
 const PREDICATE_TYPE = 'https://slsa.dev/verification_summary/v1';
-const PAYLOAD_TYPE = 'application/vnd.in-toto+json';
-/** A package URL: who verified is a program, which its `version` member tells more of. */
+export const PAYLOAD_TYPE = 'application/vnd.in-toto+json';
+/** A package URL, since the verifier is a program; its `version` member has the details. */
 const VERIFIER = 'pkg:npm/iso-rehydrate';
 
 export interface Statement {
@@ -19,11 +20,21 @@ export interface Statement {
   readonly predicate: Readonly<Record<string, unknown>>;
 }
 
+export interface StatementOptions {
+  /** Hash of the audit.json that the statement is made from. */
+  readonly report: Sha256;
+  /** Hashes of the shards' signed statements, if their reports were merged. */
+  readonly inputs?: readonly Sha256[] | undefined;
+}
+
 /**
- * The audit for machines: its subjects are the bundle's index and every artifact that is GOOD. It has
- * PASSED if all that was asked for is. No build was verified, hence no SLSA build level.
+ * The audit for machines. Its subjects are the bundle's index and every GOOD artifact. It has PASSED if
+ * every requested artifact is GOOD. No build was verified, hence no SLSA build level.
  */
-export function statementOf(report: AuditReport): Statement {
+export function statementOf(
+  report: AuditReport,
+  { report: sha256, inputs = [] }: StatementOptions,
+): Statement {
   const { architectures, bundle, verdict, finished, tools, counts, request } = report;
   const good = architectures.flatMap(({ architecture, artifacts }) =>
     artifacts.flatMap(({ status, name, sha256 }) =>
@@ -42,11 +53,11 @@ export function statementOf(report: AuditReport): Statement {
       timeVerified: finished.replace(/\.\d+Z$/, 'Z'),
       resourceUri: `oci:sha256:${bundle.index}`,
       policy: { uri: `${VERIFIER}#audit` },
-      inputAttestations: [],
+      inputAttestations: inputs.map((input) => ({ digest: { sha256: input } })),
       verificationResult: verdict === 'GOOD' ? 'PASSED' : 'FAILED',
       verifiedLevels: [],
       slsaVersion: '1.1',
-      'iso-rehydrate': { verdict, counts, request },
+      'iso-rehydrate': { verdict, counts, request, report: { sha256 } },
     },
   };
 }
@@ -66,11 +77,10 @@ export function preAuthentication(payload: Uint8Array): Buffer {
   return Buffer.concat([Buffer.from(head), payload]);
 }
 
-/** Signs with an unencrypted private key in PEM: Ed25519, ECDSA or RSA (the latter with SHA-256). */
-export function signStatement(statement: Statement, pem: string | Buffer): Envelope {
-  let key: KeyObject;
+/** Throws UsageError `SIGN_KEY` unless `pem` is an unencrypted private key in PEM. */
+export function signingKeyOf(pem: string | Buffer): KeyObject {
   try {
-    key = createPrivateKey(pem);
+    return createPrivateKey(pem);
   } catch (cause) {
     throw new UsageError('the signing key cannot be used', {
       code: 'SIGN_KEY',
@@ -78,6 +88,11 @@ export function signStatement(statement: Statement, pem: string | Buffer): Envel
       cause,
     });
   }
+}
+
+/** Signs with Ed25519, ECDSA or RSA (the latter with SHA-256). */
+export function signStatement(statement: Statement, pem: string | Buffer): Envelope {
+  const key = signingKeyOf(pem);
   const payload = Buffer.from(JSON.stringify(statement));
   const algorithm = key.asymmetricKeyType === 'ed25519' ? null : 'sha256';
   const sig = sign(algorithm, preAuthentication(payload), key).toString('base64');

@@ -1,0 +1,304 @@
+import { createHash } from 'node:crypto';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { cli } from '../../test/support/cli.ts';
+import { registryServer } from '../../test/support/registry-server.ts';
+import { openBundle } from '../bundle/read.ts';
+
+const ARCHES = [
+  { arch: 'x86_64', oci: 'amd64', kernel: 'images/pxeboot/vmlinuz', mark: 'HdrS', at: 0x202 },
+  { arch: 's390x', oci: 's390x', kernel: 'images/pxeboot/kernel.img', mark: 'S390EP', at: 0x10008 },
+] as const;
+
+let work = '';
+const at = (...names: string[]) => join(work, ...names);
+const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+
+function noise(seed: number, length: number): Buffer {
+  const bytes = Buffer.alloc(length);
+  let state = seed + 1;
+  for (let i = 0; i < length; i++) {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0;
+    bytes[i] = state >>> 24;
+  }
+  return bytes;
+}
+
+/** What each image of the release unpacks to. */
+const promised = new Map<string, string>();
+
+/**
+ * A release without osmets: ISOs as image-builder lays generic ones out, a disk with the same files in an ext4, and
+ * platform images of it by qemu-img. And the files as a container image, for both architectures in one index.
+ */
+beforeAll(async () => {
+  work = await mkdtemp(join(tmpdir(), 'files-road-'));
+  await mkdir(at('release'));
+  const architectures: Record<string, unknown> = {};
+  for (const one of ARCHES) architectures[one.arch] = { artifacts: await release(one) };
+  await writeFile(at('stream.json'), JSON.stringify({ stream: 'test', architectures }));
+}, 600_000);
+afterAll(() => rm(work, { recursive: true, force: true }));
+
+async function release({ arch, oci, kernel, mark, at: offset }: (typeof ARCHES)[number]) {
+  const tree = at(arch, 'tree');
+  await mkdir(join(tree, 'usr/lib/modules'), { recursive: true });
+  for (let i = 0; i < 40; i++) {
+    await writeFile(join(tree, `usr/lib/f${i}`), noise(i * 100 + arch.length, 100 + i * i * 50));
+  }
+  await writeFile(join(tree, 'usr/lib/modules/vmlinuz'), noise(5000 + arch.length, 1 << 20));
+  const disk = at(arch, 'disk.raw');
+  await execa('truncate', ['-s', '24M', disk]);
+  await execa('mkfs.ext4', ['-q', '-d', tree, disk]);
+  const iso = at(arch, 'iso');
+  await mkdir(join(iso, 'LiveOS'), { recursive: true });
+  await mkdir(join(iso, 'images/pxeboot'), { recursive: true });
+  await execa('mksquashfs', [tree, join(iso, 'LiveOS/squashfs.img'), '-quiet', '-no-progress']);
+  const kernelBytes = noise(1, 0x11000);
+  kernelBytes.write(mark, offset, 'latin1');
+  await writeFile(join(iso, kernel), kernelBytes);
+  await execa('xorriso', [
+    '-as',
+    'mkisofs',
+    '-quiet',
+    '-R',
+    '-o',
+    at('release', `${arch}.iso`),
+    iso,
+  ]);
+
+  const artifacts: Record<string, { release: string; formats: Record<string, unknown> }> = {};
+  const add = async (platform: string, format: string, role: string, file: string) => {
+    const bytes = await readFile(at('release', file));
+    const name = file.replace(/\.xz$/, '');
+    const plain = file.endsWith('.xz') ? await readFile(at(arch, name)) : bytes;
+    promised.set(name, sha256(plain));
+    artifacts[platform] ??= { release: '1', formats: {} };
+    const uncompressed = plain === bytes ? {} : { 'uncompressed-sha256': sha256(plain) };
+    const location = `https://example.com/${file}`;
+    artifacts[platform].formats[format] = {
+      [role]: { location, sha256: sha256(bytes), ...uncompressed },
+    };
+  };
+  const pack = async (name: string, from: string) => {
+    await execa('cp', [from, at(arch, name)]).catch(() => {});
+    await writeFile(at('release', `${name}.xz`), await xz(from));
+  };
+  await execa('cp', [disk, at(arch, `${arch}-metal.raw`)]);
+  await writeFile(at('release', `${arch}-metal.raw.xz`), await xz(disk));
+  const qemu = at(arch, `${arch}-qemu.qcow2`);
+  await execa('qemu-img', ['convert', '-O', 'qcow2', disk, qemu]);
+  await pack(`${arch}-qemu.qcow2`, qemu);
+  await writeFile(at('release', `${arch}-kernel`), kernelBytes);
+  await add('metal', 'raw.xz', 'disk', `${arch}-metal.raw.xz`);
+  await add('metal', 'iso', 'disk', `${arch}.iso`);
+  await add('qemu', 'qcow2.xz', 'disk', `${arch}-qemu.qcow2.xz`);
+  await container(arch, oci, tree);
+  return artifacts;
+}
+
+async function xz(path: string): Promise<Buffer> {
+  const { stdout } = await execa('xz', ['-0', '-c', path], {
+    encoding: 'buffer',
+    maxBuffer: 2 ** 28,
+  });
+  return Buffer.from(stdout);
+}
+
+/** Two layers; a file of the first is deleted in the second one. */
+async function container(arch: string, oci: string, tree: string): Promise<void> {
+  const folder = at(arch, 'docker');
+  await mkdir(join(folder, 'top/usr/lib'), { recursive: true });
+  await execa('tar', ['-C', tree, '-cf', join(folder, 'a.tar'), 'usr']);
+  await writeFile(join(folder, 'top/usr/lib/.wh.f30'), '');
+  await writeFile(join(folder, 'top/usr/lib/f31'), noise(31, 700)); // changed, as by an update
+  await execa('tar', ['-C', join(folder, 'top'), '-cf', join(folder, 'b.tar'), 'usr']);
+  const diffs: string[] = [];
+  for (const name of ['a.tar', 'b.tar'])
+    diffs.push(`sha256:${sha256(await readFile(join(folder, name)))}`);
+  const config = { architecture: oci, os: 'linux', rootfs: { type: 'layers', diff_ids: diffs } };
+  await writeFile(join(folder, 'config.json'), JSON.stringify(config));
+  const images = [
+    { Config: 'config.json', RepoTags: ['localhost/os:1'], Layers: ['a.tar', 'b.tar'] },
+  ];
+  await writeFile(join(folder, 'manifest.json'), JSON.stringify(images));
+  const archive = at(`${arch}.tar`);
+  await execa('tar', [
+    '-C',
+    folder,
+    '-cf',
+    archive,
+    'manifest.json',
+    'config.json',
+    'a.tar',
+    'b.tar',
+  ]);
+}
+
+const base = () => ['--cache-dir', at('cache'), '--quiet'];
+
+async function dehydrate(bundle: string, ...options: string[]) {
+  const made = await cli([
+    ...['dehydrate', '--stream', at('stream.json'), '--artifacts', at('release')],
+    ...['-o', at(bundle), '--arch', 'all', ...base(), ...options],
+  ]);
+  expect(made.stderr).toBe('');
+  expect(made.code).toBe(0);
+  return made.stdout.toString();
+}
+
+async function rehydrate(bundle: string, out: string, ...options: string[]) {
+  await rm(at('cache', 'metal'), { recursive: true, force: true });
+  await mkdir(at(out), { recursive: true });
+  return cli([
+    ...['rehydrate', '--bundle', at(bundle), '--platform', 'all'],
+    ...(options.includes('--arch') ? [] : ['--arch', 'all']),
+    ...['-o', at(out), ...base(), ...options],
+  ]);
+}
+
+async function expectImages(out: string, names: readonly string[]) {
+  expect((await readdir(at(out))).sort()).toEqual([...names].sort());
+  for (const name of names) {
+    expect(sha256(await readFile(at(out, name))), name).toBe(promised.get(name));
+  }
+}
+
+describe('ISOs without osmet, of two architectures', () => {
+  test('every image comes from the ISO', async () => {
+    await dehydrate('plain');
+    const { recipes } = await openBundle(at('plain'));
+    for (const { schemaVersion, files, bases } of recipes) {
+      expect(schemaVersion).toBe(3); // which an older program refuses
+      expect(files).toMatchObject({ iso: true, containers: [], count: 41, lacking: { count: 0 } });
+      expect(bases.metal?.delta?.size).toBeLessThan(20_000);
+    }
+    const made = await rehydrate('plain', 'out-iso');
+    expect(made.stderr).toBe('');
+    await expectImages('out-iso', [...promised.keys()]);
+  }, 300_000);
+
+  test('the same release gives the same bundle', async () => {
+    await dehydrate('again');
+    expect((await openBundle(at('again'))).digest).toBe((await openBundle(at('plain'))).digest);
+  }, 300_000);
+
+  test('the error for a missing installer in the ISO says so', async () => {
+    const made = await rehydrate('plain', 'out-qemu', '--engine', 'qemu');
+    expect(made.code).toBe(5);
+    expect(made.stderr).toContain('the ISO has no osmet');
+    expect(made.stderr).toContain('leave --engine out');
+    const first = await cli([
+      ...['dehydrate', '--stream', at('stream.json'), '--artifacts', at('release')],
+      ...['-o', at('never'), '--engine', 'both', '--arch', 'x86_64', ...base()],
+    ]);
+    expect(first.code).toBe(5);
+    expect(first.stderr).toContain('--base files');
+    const osmet = await cli([
+      ...['dehydrate', '--stream', at('stream.json'), '--artifacts', at('release')],
+      ...['-o', at('never'), '--base', 'osmet', '--arch', 'x86_64', ...base()],
+    ]);
+    expect(osmet.code).toBe(5);
+  }, 60_000);
+});
+
+describe('with a container image beside the ISO', () => {
+  test('from archives, a registry and folders, with no ISO on the machine', async () => {
+    await using server = await registryServer(at('registry'));
+    const names: string[] = [];
+    for (const { arch } of ARCHES) {
+      const image = `docker://${server.host}/os/${arch}:1`;
+      await execa('skopeo', [
+        ...['copy', '--quiet', '--insecure-policy', '--dest-tls-verify=false'],
+        ...[`docker-archive:${at(`${arch}.tar`)}`, image],
+      ]);
+      names.push(image);
+    }
+    await index(server.host);
+    const image = `${server.host}/os/all:1`;
+    const text = await dehydrate('both', '--iso-external', '--container', image);
+    expect(text).toContain(`disks made from 39 files`);
+    expect(text).toContain('2 files (');
+    expect(text).toContain('  usr/lib/f31: ');
+    const { recipes } = await openBundle(at('both'));
+    for (const { files } of recipes) {
+      expect(files).toMatchObject({ iso: true, containers: [image], count: 39 });
+      expect(files?.lacking).toMatchObject({
+        count: 2,
+        largest: [{ path: 'usr/lib/f31' }, { path: 'usr/lib/f30' }],
+      });
+    }
+    const made = await rehydrate('both', 'out-registry', '--container', image);
+    expect(made.code).toBe(0);
+    const disks = [...promised.keys()].filter((name) => !name.endsWith('.iso'));
+    await expectImages('out-registry', disks);
+
+    for (const { arch } of ARCHES) {
+      for (const container of [at(`${arch}.tar`), at(arch, 'tree')]) {
+        const out = `out-${arch}-${container.endsWith('.tar') ? 'archive' : 'folder'}`;
+        const one = await rehydrate('both', out, '--container', container, '--arch', arch);
+        expect(one.stderr).toBe('');
+        await expectImages(
+          out,
+          disks.filter((name) => name.startsWith(arch)),
+        );
+      }
+    }
+    const wrong = await rehydrate(
+      'both',
+      'out-none',
+      '--container',
+      at('release'),
+      '--arch',
+      's390x',
+    );
+    expect(wrong.code).toBe(5);
+    expect(wrong.stderr).toContain('lacks 39 of the 39 files');
+    const audited = await cli([
+      ...['audit', '--bundle', at('both'), '--report', at('audit'), '--container', image],
+      ...['--platform', 'qemu', ...base()],
+    ]);
+    expect(audited.code).toBe(0);
+  }, 560_000);
+
+  test('a container is refused where nothing needs it, or it is none', async () => {
+    const made = await rehydrate(
+      'plain',
+      'out-x',
+      '--container',
+      'no such thing',
+      '--arch',
+      'x86_64',
+    );
+    expect(made.code).toBe(2);
+    expect(made.stderr).toContain('neither a file or folder nor a registry reference');
+  }, 60_000);
+});
+
+/** An index over the images of both architectures. */
+async function index(host: string): Promise<void> {
+  const manifests: unknown[] = [];
+  const repository = `http://${host}/v2/os/all`;
+  for (const { arch, oci } of ARCHES) {
+    const target = `docker://${host}/os/all:${arch}`;
+    await execa('skopeo', [
+      ...['copy', '--quiet', '--insecure-policy', '--dest-tls-verify=false', '--format', 'oci'],
+      ...[`docker-archive:${at(`${arch}.tar`)}`, target],
+    ]);
+    const accept = 'application/vnd.oci.image.manifest.v1+json';
+    const answer = await fetch(`${repository}/manifests/${arch}`, { headers: { accept } });
+    const bytes = Buffer.from(await answer.arrayBuffer());
+    const platform = { architecture: oci, os: 'linux' };
+    const digest = `sha256:${sha256(bytes)}`;
+    manifests.push({ mediaType: accept, digest, size: bytes.length, platform });
+  }
+  const mediaType = 'application/vnd.oci.image.index.v1+json';
+  const put = await fetch(`${repository}/manifests/1`, {
+    ...{ method: 'PUT', headers: { 'content-type': mediaType } },
+    body: JSON.stringify({ schemaVersion: 2, mediaType, manifests }),
+  });
+  expect(put.status).toBe(201);
+}

@@ -1,0 +1,70 @@
+import { constants } from 'node:fs';
+import { type FileHandle, lstat, open, rm } from 'node:fs/promises';
+import { geteuid } from 'node:process';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { throwIfAborted } from '../errors.ts';
+import { lockFile } from './libc.ts';
+import { errnoOf, osError } from './os-error.ts';
+
+/** A file that is still coming, held by this process alone until it is disposed of. */
+export interface Part extends AsyncDisposable {
+  readonly path: string;
+  readonly handle: FileHandle;
+  /** Another process had it before: what it was for may be there now. */
+  readonly waited: boolean;
+}
+
+/** Milliseconds between two looks at a part that another process holds. */
+const LOOK = 200;
+const FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+/**
+ * Opens a part that an earlier run has left, or a new one. Its name is known beforehand, and its folder may come
+ * from somebody else: a link there would lead the bytes elsewhere, and another's file could be changed after it was
+ * proved. So what is not a file of our own is dropped. Waits while another process has the part.
+ */
+export async function openPart(path: string, signal?: AbortSignal): Promise<Part> {
+  let waited = false;
+  try {
+    for (;;) {
+      throwIfAborted(signal);
+      const handle = await openOwn(path);
+      if (handle === undefined) continue;
+      try {
+        // Whoever had it may have renamed or removed it before we got the lock.
+        if (lockFile(handle.fd) && (await isStill(path, handle))) {
+          return { path, handle, waited, [Symbol.asyncDispose]: () => handle.close() };
+        }
+      } catch (error) {
+        await handle.close();
+        throw error;
+      }
+      await handle.close();
+      waited = true;
+      await sleep(LOOK, undefined, signal ? { signal } : {}).catch(() => {});
+    }
+  } catch (error) {
+    throw osError(error, 'write', path);
+  }
+}
+
+/** Undefined if something else was in its place, which is gone now. */
+async function openOwn(path: string): Promise<FileHandle | undefined> {
+  try {
+    const handle = await open(path, FLAGS, 0o644);
+    const { nlink, uid } = await handle.stat();
+    const isFile = (await handle.stat()).isFile();
+    if (isFile && nlink <= 1 && uid === geteuid?.()) return handle;
+    await handle.close();
+  } catch (error) {
+    if (errnoOf(error) !== 'ELOOP') throw error;
+  }
+  await rm(path, { force: true });
+  return undefined;
+}
+
+async function isStill(path: string, handle: FileHandle): Promise<boolean> {
+  const ours = await handle.stat();
+  const found = await lstat(path).catch(() => undefined);
+  return found?.ino === ours.ino && found.dev === ours.dev;
+}
