@@ -78,11 +78,11 @@ if [ "$want" != program ]; then
   qemu_packages+=(qemu-system-x86 qemu-utils)
 fi
 if [ "$want" = --tests ]; then
-  # Foreign architectures, other programs to compare with, a browser, a registry, a builder of containers.
+  # Foreign architectures, other programs to compare with, a browser, a registry, a builder of containers, a compiler.
   packages+=(
     unzip pigz libarchive-tools fdisk kmod busybox-static isolinux syslinux-common gpg arch-test binfmt-support
     squashfs-tools-ng rdiff xdelta3 rsync python3 procps git openssl
-    curl chromium docker-registry skopeo buildah
+    curl chromium docker-registry skopeo buildah gcc libc6-dev
   )
   qemu_packages+=(qemu-system-arm qemu-system-ppc qemu-system-s390x qemu-user-static)
 fi

@@ -123,7 +123,7 @@ function dehydrate(arches: readonly Arch[], work: string, engine: string): strin
   return [
     ...[...cli, 'dehydrate', '--stream', join(options.fixture, 'stream.json')],
     ...['--artifacts', options.fixture, '--arch', arches.join(','), '--engine', engine],
-    ...['--cache-dir', join(work, 'cache'), '--output', join(work, 'bundle'), '--quiet', '--json'],
+    ...['--cache-dir', join(work, 'cache'), '--output', join(work, 'bundle'), '--json'],
   ];
 }
 

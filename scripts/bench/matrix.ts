@@ -51,7 +51,7 @@ async function makeAll(arch: Arch, { cli, bundle, cache, work }: MatrixInputs) {
   const { stdout } = await measure([
     ...cli,
     ...['--bundle', bundle, '--arch', arch, '--platform', 'all', '--format', 'all'],
-    ...['--engine', 'native', '--cache-dir', cache, '--output', `${out}/`, '--quiet', '--json'],
+    ...['--engine', 'native', '--cache-dir', cache, '--output', `${out}/`, '--json'],
   ]);
   await rm(out, { recursive: true });
   return stdout.split('\n').map((line) => v.parse(Result, JSON.parse(line)));

@@ -1,4 +1,5 @@
 import { UnsupportedError, UsageError } from '../core/errors.ts';
+import { suggestion } from '../core/text/suggest.ts';
 import { nameMatches, plainFormat, shortName } from '../release/stream/artifacts.ts';
 import type { MissingArtifact, RecipeArtifact, Recipes } from './recipes.ts';
 
@@ -118,18 +119,27 @@ function absentError(
 ): UnsupportedError {
   const context = { architecture: recipes.architecture };
   if (ofPlatform.length > 0 && formats !== undefined) {
-    const there = [...new Set(ofPlatform.map(({ format }) => plainFormat(format)))].join(', ');
+    const there = [...new Set(ofPlatform.map(({ format }) => plainFormat(format)))];
     return new UnsupportedError(`${name} has no format ${formats.join(', ')} in the bundle`, {
       code: 'FORMAT_ABSENT',
       context,
-      hint: `choose with --format from: ${there}`,
+      hint: `${suggestion(formats[0] ?? '', there)}choose with --format from: ${there.join(', ')}`,
     });
   }
   return new UnsupportedError(`the bundle has no ${name} for ${recipes.architecture}`, {
     code: 'PLATFORM_ABSENT',
     context,
-    hint: `choose with --platform from: ${listOf(recipes)}`,
+    hint: `${suggestion(name, namesOf(recipes))}choose with --platform from: ${listOf(recipes)}`,
   });
+}
+
+/** Everything that a platform or an artifact may be called. */
+export function namesOf({ artifacts }: Recipes): ReadonlySet<string> {
+  return new Set([
+    ...artifacts.map(({ platform }) => platform),
+    ...artifacts.map((artifact) => shortName(artifact, artifacts)),
+    'all',
+  ]);
 }
 
 /** Names that `--platform` takes. */

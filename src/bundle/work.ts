@@ -2,10 +2,11 @@ import type { Arch } from '../core/arch.ts';
 import { UnsupportedError } from '../core/errors.ts';
 import type { BlobRef } from '../core/io/digest.ts';
 import type { Progress } from '../core/progress/progress.ts';
+import { suggestion } from '../core/text/suggest.ts';
 import { type Bundle, recipesFor } from './read.ts';
 import type { MissingArtifact, RecipeArtifact, Recipes } from './recipes.ts';
 import { baseOf, blobsOf, blobsOfBase } from './recipes.ts';
-import { listOf, type Selected, type Selection, selectArtifacts } from './select.ts';
+import { listOf, namesOf, type Selected, type Selection, selectArtifacts } from './select.ts';
 import { type Shard, takeShard, type Weighted } from './shard.ts';
 
 /** What a user asks for, of which architectures, and which part of it. */
@@ -93,11 +94,12 @@ function refuseAbsent(
     const errors = selected.flatMap(({ absent }) => absent.get(name) ?? []);
     const [first] = errors;
     if (first === undefined || errors.length < selected.length) continue;
+    const names = new Set(selected.flatMap(({ recipes }) => [...namesOf(recipes)]));
     const choices = selected.map(({ recipes }) => `${recipes.architecture}: ${listOf(recipes)}`);
     throw new UnsupportedError(errors.map(({ message }) => message).join('; '), {
       code: first.code,
       context: { architectures: selected.map(({ recipes }) => recipes.architecture).join(', ') },
-      hint: `choose with --platform from: ${choices.join('; ')}`,
+      hint: `${suggestion(name, names)}choose with --platform from: ${choices.join('; ')}`,
     });
   }
 }

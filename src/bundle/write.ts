@@ -57,16 +57,21 @@ export async function createBundleWriter(
   throwIfAborted(signal);
   const absolute = await resolveTarget(target);
   await refuseTaken(absolute, force);
-  let path: string;
   let scratch: Scratch;
   try {
     await makeFolder(dirname(absolute));
     await reclaimScratch(besideTarget(absolute));
     scratch = await makeScratch(besideTarget(absolute));
-    path = scratch.path;
+  } catch (error) {
+    throw osError(error, 'create', absolute);
+  }
+  const { path } = scratch;
+  const remove = () => scratch[Symbol.asyncDispose]();
+  try {
     await chmod(path, 0o755);
     await makeFolder(join(path, 'blobs', 'sha256'));
   } catch (error) {
+    await remove();
     throw osError(error, 'create', absolute);
   }
   const incoming = () => join(path, 'blobs', `incoming-${randomBytes(6).toString('hex')}`);
@@ -98,11 +103,17 @@ export async function createBundleWriter(
       const sink = fileSink(handle, scratch);
       const result = await body(sink);
       await sink.finish();
-      return { source: await openSource(scratch), result };
+      const source = await openSource(scratch);
+      try {
+        await rm(scratch);
+      } catch (error) {
+        await source.close();
+        throw error;
+      }
+      return { source, result };
     } catch (error) {
-      throw osError(error, 'write', scratch);
-    } finally {
       await rm(scratch, { force: true });
+      throw osError(error, 'write', scratch);
     }
   }
 
@@ -160,8 +171,6 @@ export async function createBundleWriter(
         if (!(await isSameBundle(path, absolute))) throw error;
       }
     },
-    async [Symbol.asyncDispose]() {
-      await scratch[Symbol.asyncDispose]();
-    },
+    [Symbol.asyncDispose]: remove,
   };
 }

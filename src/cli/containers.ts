@@ -1,24 +1,9 @@
-import type { Command } from 'commander';
 import { createHttp } from '../core/http/client.ts';
 import type { Containers } from '../engine/files/sources/open-container.ts';
 import { openRegistry } from '../registry/client.ts';
 import { findCredentials } from '../registry/credentials.ts';
 import type { CliIo } from './io.ts';
-import { collect } from './options.ts';
-
-/** Options of the commands that take files from container images. */
-export interface ContainerOptions {
-  readonly container?: string[];
-  readonly plainHttp?: true;
-  readonly authfile?: string;
-}
-
-export function addContainerOptions(command: Command, what: string): Command {
-  return command
-    .option('--container <name>', what, collect)
-    .option('--plain-http', 'with --container: HTTP instead of HTTPS')
-    .option('--authfile <file>', 'with --container: login, as skopeo, podman and docker write it');
-}
+import type { ContainerOptions } from './option-groups.ts';
 
 /** Undefined if none is named. */
 export function containersOf(

@@ -6,7 +6,7 @@ import { makeScratch, reclaimScratch } from '../core/io/scratch.ts';
 import { type MetalCache, openMetalCache } from '../engine/cache/metal-cache.ts';
 import type { MetalEngine } from '../engine/engine.ts';
 import type { CliIo } from './io.ts';
-import type { EngineOptions } from './options.ts';
+import type { EngineOptions } from './option-groups.ts';
 import { version } from './version.ts';
 
 type Environment = CliIo['env'];
@@ -27,7 +27,10 @@ export function logFolder(env: Environment): string {
 }
 
 /** The bundle that a command works on. */
-export function bundleOf({ bundle }: { readonly bundle?: string }, { env }: CliIo): string {
+export function bundleOf(
+  { bundle }: { readonly bundle?: string | undefined },
+  { env }: CliIo,
+): string {
   return bundle ?? (env.ISO_REHYDRATE_BUNDLE || 'bundle');
 }
 
@@ -39,9 +42,12 @@ export function toolsOf({ versions, hostArch }: CliIo): Record<string, string> {
 }
 
 export function engineFor(options: EngineOptions, io: CliIo): MetalEngine {
-  const { engine, engineNamed, accel, timeoutScale } = options;
+  const { engine = 'qemu', accel, timeoutScale } = options;
   const logDir = options.logDir ?? logFolder(io.env);
-  return { ...io.createEngine({ engine, accel, logDir, timeoutScale }), named: engineNamed };
+  return {
+    ...io.createEngine({ engine, accel, logDir, timeoutScale }),
+    named: options.engine !== undefined,
+  };
 }
 
 /**

@@ -1,4 +1,4 @@
-import { CommanderError } from 'commander';
+import { CommanderError } from '@commander-js/extra-typings';
 import { ERROR_CODES, type ErrorCode } from '../core/error-codes.ts';
 import {
   CancelledError,
@@ -6,6 +6,7 @@ import {
   KINDS_WORST_FIRST,
   RehydrateError,
 } from '../core/errors.ts';
+import { ours } from '../core/foreign-error.ts';
 
 interface ExitCode {
   readonly code: number;
@@ -85,7 +86,8 @@ export function exitCodesOf(code: ErrorCode): readonly number[] {
   return ERROR_CODES[code].kinds.map(exitCodeOfKind).sort((a, b) => a - b);
 }
 
-export function exitCodeOf(error: unknown): number {
+export function exitCodeOf(thrown: unknown): number {
+  const error = ours(thrown);
   if (error instanceof CancelledError) {
     if (error.code === 'PIPE_CLOSED') return PIPE_CLOSED;
     for (let cause: unknown = error; cause instanceof RehydrateError; cause = cause.cause) {

@@ -6,6 +6,8 @@ import type { MetalEngine } from '../engine/engine.ts';
 export interface CliIo {
   readonly stdout: Writable;
   readonly stderr: Writable;
+  /** Where bytes on stdout are useless. */
+  readonly stdoutIs?: 'terminal' | 'closed' | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Node's `os.arch()` spelling or CoreOS's. */
   readonly hostArch: string;

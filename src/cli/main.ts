@@ -1,8 +1,11 @@
+import { constants, fstatSync, readFileSync, statSync } from 'node:fs';
 import process from 'node:process';
 import { CancelledError } from '../core/errors.ts';
 import { exitNow } from '../core/io/libc.ts';
+import { osError } from '../core/io/os-error.ts';
 import { createEngine } from '../engine/choose.ts';
 import { exitCodeOf } from './exit-code.ts';
+import type { CliIo } from './io.ts';
 import { renderError } from './render-error.ts';
 import { runCommand } from './run.ts';
 
@@ -24,13 +27,19 @@ export async function runMain(): Promise<void> {
       controller.abort(cancelled);
     });
   }
-  // The reader of a pipe may go away (`| head`): stop.
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      const code = error.code === 'EPIPE' ? 'PIPE_CLOSED' : 'OUTPUT_FAILED';
-      controller.abort(new CancelledError('the output failed', { code, cause: error }));
-    });
-  }
+  // The reader of a pipe may leave (`| head`), or the disk behind `>` be full: stop.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    const code = error.code === 'EPIPE' ? 'PIPE_CLOSED' : 'OUTPUT_FAILED';
+    const cause = osError(error, 'write to', 'standard output');
+    controller.abort(new CancelledError('the output failed', { code, cause }));
+  });
+  // Progress and notes are worth less than the work: if nobody can read them, it goes on.
+  process.stderr.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') return;
+    controller.abort(
+      new CancelledError('the output failed', { code: 'PIPE_CLOSED', cause: error }),
+    );
+  });
   process.on('uncaughtException', (error) => {
     process.stderr.write(renderError(error, { debug: true }));
     process.exit(1);
@@ -39,6 +48,7 @@ export async function runMain(): Promise<void> {
   process.exitCode = await runCommand(process.argv.slice(2), {
     stdout: process.stdout,
     stderr: process.stderr,
+    stdoutIs: standardOutput(),
     env: process.env,
     hostArch: process.arch,
     versions: process.versions,
@@ -49,6 +59,24 @@ export async function runMain(): Promise<void> {
   });
   setTimeout(() => leave(Number(process.exitCode ?? 0)), LINGER_MS).unref();
 }
+
+/**
+ * Node opens /dev/null for reading and writing in the place of a closed standard output (`>&-`), where
+ * images would vanish with exit code 0. A shell's `>/dev/null` is for writing only.
+ */
+function standardOutput(): CliIo['stdoutIs'] {
+  if (process.stdout.isTTY) return 'terminal';
+  try {
+    const { rdev } = fstatSync(1);
+    if (rdev !== statSync('/dev/null').rdev) return undefined;
+    const flags = /^flags:\s*([0-7]+)$/m.exec(readFileSync('/proc/self/fdinfo/1', 'utf8'))?.[1];
+    return (Number.parseInt(flags ?? '0', 8) & 3) === O_RDWR ? 'closed' : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const { O_RDWR } = constants;
 
 /** Exits without waiting for reads that never end. Exit handlers, which end children, still run. */
 function leave(code: number): never {

@@ -1,78 +1,18 @@
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { InvalidArgumentError } from '@commander-js/extra-typings';
 import type { Shard } from '../bundle/shard.ts';
-import { type Arch, parseArch } from '../core/arch.ts';
+import { ARCHITECTURES, type Arch, parseArch } from '../core/arch.ts';
 import { UsageError } from '../core/errors.ts';
-import { ENGINES, type EngineChoice } from '../engine/choose.ts';
-import { defaultJobs } from './jobs.ts';
-
-/** Options that every command has. */
-export interface OutputOptions {
-  readonly json?: true;
-  readonly quiet?: true;
-  readonly debug?: true;
-}
-
-/** Options of the commands that run the engine. */
-export interface EngineOptions extends OutputOptions {
-  readonly engine: EngineChoice;
-  /** Whether the engine was chosen, and is not the default. */
-  readonly engineNamed?: boolean;
-  readonly accel: 'auto' | 'kvm' | 'tcg';
-  readonly timeoutScale?: number;
-  readonly logDir?: string;
-  readonly cacheDir?: string;
-  readonly cacheSize: number;
-  /** False for --no-cache. */
-  readonly cache: boolean;
-  readonly jobs: number;
-}
-
-export function addOutputOptions(command: Command): Command {
-  return command
-    .option('--json', 'results as JSON on stdout, progress as JSON lines on stderr')
-    .option('-q, --quiet', 'no progress')
-    .option('--debug', 'show stack traces of errors');
-}
-
-interface SelectionUse {
-  /** Selects the whole bundle by default; otherwise nothing, for this host's architecture. */
-  readonly everything: boolean;
-  /** Leaves out the options of commands that make something. */
-  readonly plain?: boolean;
-  /** Leaves out --bundle too. */
-  readonly elsewhere?: boolean;
-}
-
-/** The bundle that a command works on, and which part of it. */
-export function addSelectionOptions(
-  command: Command,
-  { everything, plain = false, elsewhere = false }: SelectionUse,
-): Command {
-  const arches = everything ? '`all`, the default' : "`all` (default: this host's)";
-  const platforms = everything ? '`all`, the default' : '`all`';
-  command
-    .option('-p, --platform <names>', `platforms, comma separated, or ${platforms}`, parseList)
-    .option('-f, --format <names>', 'formats: raw, 4k.raw, iso, pxe, qcow2… or `all`', parseList)
-    .option('-a, --arch <names>', `architectures, or ${arches}`, parseArches);
-  if (elsewhere) return command;
-  command.option('-b, --bundle <dir>', 'bundle (default: $ISO_REHYDRATE_BUNDLE, else ./bundle)');
-  if (plain) return command;
-  return command
-    .option('--shard <i/n>', 'do only the i-th of n equal parts', parseShard)
-    .option(
-      '--iso <file>',
-      'use this copy of the ISO, not the bundle’s (repeat per arch)',
-      collect,
-    );
-}
+import { didYouMean } from '../core/text/suggest.ts';
 
 /** An option that may be given several times. */
 export const collect = (text: string, previous: readonly string[] = []) => [...previous, text];
 
+const MAX_SHARDS = 4096;
+
 /** `2/4`: the second of four. */
 export function parseShard(text: string): Shard {
   const [, index = 0, of = 0] = (/^(\d{1,4})\/(\d{1,4})$/.exec(text.trim()) ?? []).map(Number);
-  if (index < 1 || index > of || of > 4096) {
+  if (index < 1 || index > of || of > MAX_SHARDS) {
     throw new InvalidArgumentError(
       'Give a part and the number of parts, such as 2/4; 1/4 is the first.',
     );
@@ -81,42 +21,23 @@ export function parseShard(text: string): Shard {
 }
 
 export function parseShards(text: string): number {
-  return parseShard(`1/${text}`).of;
+  const shards = Number(text);
+  if (!/^\d+$/.test(text) || shards < 1 || shards > MAX_SHARDS) {
+    throw new InvalidArgumentError(`Give a number from 1 to ${MAX_SHARDS}.`);
+  }
+  return shards;
 }
 
-export function addEngineOptions(command: Command): Command {
-  command
-    .addOption(
-      new Option(
-        '--engine <kind>',
-        '`qemu` boots the ISO; `native` reads it directly; `both` compares them',
-      )
-        .choices(ENGINES)
-        .default('qemu'),
-    )
-    .addOption(
-      new Option('--accel <kind>', 'virtual machine accelerator')
-        .choices(['auto', 'kvm', 'tcg'])
-        .default('auto'),
-    )
-    .option('-j, --jobs <n>', 'architectures to work on at a time', parseJobs, defaultJobs())
-    .option(
-      '--timeout-scale <factor>',
-      'multiply all time limits of the virtual machine',
-      parseFactor,
-    )
-    .option('--log-dir <dir>', 'folder for console logs of failed virtual machines')
-    .option('--cache-dir <dir>', 'folder for regenerated disks')
-    .option('--cache-size <size>', 'maximum size of the cache', parseSize, 20 * 2 ** 30)
-    .option('--no-cache', 'disable the cache')
-    .hook('preAction', (self) => {
-      self.setOptionValue('engineNamed', self.getOptionValueSource('engine') === 'cli');
-    });
-  // The default of --cache-size reads better as text than as a number of bytes.
-  const cacheSize = command.options.find(({ long }) => long === '--cache-size');
-  cacheSize?.default(20 * 2 ** 30, '20GiB');
-  return addOutputOptions(command);
-}
+/** One of a few words. */
+export const oneOf =
+  <const T extends string>(choices: readonly T[]) =>
+  (text: string): T => {
+    const found = choices.find((choice) => choice === text);
+    if (found !== undefined) return found;
+    const meant = didYouMean(text, choices);
+    const hint = meant === undefined ? '' : `Did you mean ${meant}? `;
+    throw new InvalidArgumentError(`${hint}Choose from ${choices.join(', ')}.`);
+  };
 
 const UNITS: Readonly<Record<string, number>> = {
   '': 1,
@@ -173,6 +94,8 @@ function parseArchOption(text: string): Arch {
     return parseArch(text);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    throw new InvalidArgumentError(`${error.message}: ${error.hint}, or \`all\`.`);
+    const meant = didYouMean(text, [...ARCHITECTURES, 'all']);
+    const hint = meant === undefined ? '' : ` Did you mean ${meant}?`;
+    throw new InvalidArgumentError(`${error.message}: ${error.hint}, or \`all\`.${hint}`);
   }
 }

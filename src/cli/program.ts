@@ -1,4 +1,6 @@
-import { Command } from 'commander';
+import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings';
+import { UsageError } from '../core/errors.ts';
+import { didYouMean } from '../core/text/suggest.ts';
 import { addAudit } from './commands/audit.ts';
 import { addDehydrate } from './commands/dehydrate.ts';
 import { addEstimate } from './commands/estimate.ts';
@@ -10,6 +12,7 @@ import { addServe } from './commands/serve.ts';
 import { addStream } from './commands/stream.ts';
 import { EXIT_CODE_HELP } from './exit-code.ts';
 import type { CliIo } from './io.ts';
+import { refuseUnusedOptions } from './unused-options.ts';
 import { version } from './version.ts';
 
 /** The grammar of the command line. Prints what is wrong and throws CommanderError instead of exiting. */
@@ -27,7 +30,8 @@ export function createProgram(io: CliIo): Command {
       writeErr: (text) => io.stderr.write(text),
       getOutHelpWidth: () => 90,
       getErrHelpWidth: () => 90,
-    });
+    })
+    .hook('preAction', (_, command) => refuseUnusedOptions(command as CommandUnknownOpts));
   // Set before the commands are added, because they inherit it.
   addRehydrate(program, io);
   addDehydrate(program, io);
@@ -42,6 +46,21 @@ export function createProgram(io: CliIo): Command {
   return program;
 }
 
+/**
+ * Throws UsageError `COMMAND_UNKNOWN` for a first word that looks like a command. The parser itself would
+ * take it for an argument of the default command.
+ */
+export function refuseMistypedCommand(program: Command, [word = '-']: readonly string[]): void {
+  const names = [...program.commands.map((command) => command.name()), 'help'];
+  if (word.startsWith('-') || names.includes(word)) return;
+  const meant = didYouMean(word, names);
+  if (meant === undefined) return;
+  throw new UsageError(`there is no command '${word}'`, {
+    code: 'COMMAND_UNKNOWN',
+    hint: `did you mean ${meant}? See --help`,
+  });
+}
+
 const EXAMPLES = `Examples:
   iso-rehydrate --arch s390x --platform ibmcloud        from ./bundle into this folder
   iso-rehydrate -p qemu,aws -b /srv/bundle -o images/   several at once, one boot
@@ -50,6 +69,6 @@ const EXAMPLES = `Examples:
   iso-rehydrate -p all -o images/ | sha256sum -c -      everything, checked twice
   iso-rehydrate dehydrate --stream stream.json --artifacts release/ -o bundle
   iso-rehydrate inspect bundle
-  iso-rehydrate audit --bundle bundle --report audit    is it what was released?
-  iso-rehydrate serve --bundle bundle                   images by HTTP, made on demand
+  iso-rehydrate audit --bundle bundle --report audit    prove that every image comes out
+  iso-rehydrate serve --bundle bundle                   serve images over HTTP, made on demand
   iso-rehydrate pull registry.example.com/coreos/bundle:stable --platform qemu`;

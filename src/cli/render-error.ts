@@ -1,5 +1,6 @@
 import { RehydrateError } from '../core/errors.ts';
 import { partsOf } from '../core/failures.ts';
+import { ours } from '../core/foreign-error.ts';
 import { printable } from '../core/text/printable.ts';
 
 export interface RenderErrorOptions {
@@ -17,7 +18,8 @@ export function renderError(error: unknown, options: RenderErrorOptions): string
   return renderOne(error, options) + parts.join('');
 }
 
-function renderOne(error: unknown, { debug }: RenderErrorOptions): string {
+function renderOne(thrown: unknown, { debug }: RenderErrorOptions): string {
+  const error = ours(thrown);
   const lines: string[] = [];
   if (error instanceof RehydrateError) {
     const [what = '', ...details] = error.message.split('\n');
@@ -39,16 +41,21 @@ function renderOne(error: unknown, { debug }: RenderErrorOptions): string {
 }
 
 /** The same for machines: one JSON object. */
-export function errorEvent(error: unknown): Record<string, unknown> {
-  const parts = partsOf(error).map(errorEvent);
+export function errorEvent(
+  thrown: unknown,
+  options: RenderErrorOptions = { debug: false },
+): Record<string, unknown> {
+  const error = ours(thrown);
+  const stack = options.debug && error instanceof Error ? { stack: error.stack } : {};
+  const parts = partsOf(error).map((part) => errorEvent(part, options));
   const failures = parts.length > 0 ? { failures: parts } : {};
   if (!(error instanceof RehydrateError)) {
     const event = { kind: 'internal', code: 'INTERNAL', message: messageOf(error) };
-    return { type: 'error', ...event, ...failures };
+    return { type: 'error', ...event, ...failures, ...stack };
   }
   const { kind, code, message, context, hint } = error;
   const known = parts.length > 0 ? failures : { causes: causes(error.cause) };
-  return { type: 'error', kind, code, message, context, hint, ...known };
+  return { type: 'error', kind, code, message, context, hint, ...known, ...stack };
 }
 
 /** Messages of the causes, outermost first, without those that only repeat earlier ones. */

@@ -1,11 +1,11 @@
-import { CommanderError } from 'commander';
+import type { Writable } from 'node:stream';
+import { CommanderError } from '@commander-js/extra-typings';
 import { CancelledError, RehydrateError, UsageError } from '../core/errors.ts';
-import { systemError } from '../core/io/os-error.ts';
 import { limitSizes } from '../core/plausible.ts';
 import { exitCodeOf, PIPE_CLOSED } from './exit-code.ts';
 import type { CliIo } from './io.ts';
 import { parseSize } from './options.ts';
-import { createProgram } from './program.ts';
+import { createProgram, refuseMistypedCommand } from './program.ts';
 import { errorEvent, renderError } from './render-error.ts';
 
 /**
@@ -13,21 +13,46 @@ import { errorEvent, renderError } from './render-error.ts';
  * Never throws, never touches the process.
  */
 export async function runCommand(argv: readonly string[], io: CliIo): Promise<number> {
+  const failure = await failureOf(argv, io);
+  if (failure === undefined) return 0;
+  if (failure instanceof CommanderError) return exitCodeOf(failure); // it has said what it had to say
+  if (isClosedPipe(failure, io)) return PIPE_CLOSED; // the reader has what it needs, as with `| head`
+  // Whether the options could be parsed or not, these two words mean the same.
+  const debug = argv.includes('--debug');
+  const text = argv.includes('--json')
+    ? `${JSON.stringify(errorEvent(failure, { debug }))}\n`
+    : renderError(failure, { debug });
+  io.stderr.write(text);
+  return exitCodeOf(failure);
+}
+
+/** What became of the command, and of its output: a result that did not arrive is none. */
+async function failureOf(argv: readonly string[], io: CliIo): Promise<unknown> {
+  let failure: unknown;
   try {
     limitSizes(maxSizeOf(io));
-    await createProgram(io).parseAsync([...argv], { from: 'user' });
-    return 0;
-  } catch (thrown) {
-    const error = systemError(thrown);
-    if (error instanceof CommanderError) return exitCodeOf(error); // commander has printed it
-    if (isClosedPipe(error, io)) return PIPE_CLOSED; // the reader has read enough, as with `| head`
-    // Looked up in the arguments, because the options may be what failed to parse.
-    const text = argv.includes('--json')
-      ? `${JSON.stringify(errorEvent(error))}\n`
-      : renderError(error, { debug: argv.includes('--debug') });
-    io.stderr.write(text);
-    return exitCodeOf(error);
+    const program = createProgram(io);
+    refuseMistypedCommand(program, argv);
+    await program.parseAsync([...argv], { from: 'user' });
+  } catch (error) {
+    failure = error;
   }
+  await flushed(io.stdout);
+  // The run was stopped over its output: why that failed says more than that it was stopped.
+  const reason: unknown = io.signal.reason;
+  if (reason instanceof CancelledError && reason.code === 'OUTPUT_FAILED') return reason.cause;
+  return failure;
+}
+
+/** Resolves once all that was written is out, or cannot come out any more. */
+async function flushed(stream: Writable): Promise<void> {
+  if (stream.destroyed || stream.writableEnded || stream.errored) return;
+  await new Promise<void>((resolve) => {
+    stream.once('error', () => resolve());
+    stream.write('', () => resolve());
+  });
+  // The stream's own `error` comes after the callback.
+  await new Promise((resolve) => setImmediate(resolve));
 }
 
 /** What a file or a disk may have at most, in bytes. Throws UsageError `SIZE_BAD`. */

@@ -1,6 +1,6 @@
 import type { Arch } from './arch.ts';
 import { type ErrorContext, KINDS_WORST_FIRST, kindError, RehydrateError } from './errors.ts';
-import { systemError } from './io/os-error.ts';
+import { ours } from './foreign-error.ts';
 
 /** An architecture that failed, and why. */
 export interface ArchFailure {
@@ -45,7 +45,7 @@ export function artifactsFailed(failures: readonly ArtifactFailure[]): unknown {
   if (first === undefined) return undefined;
   if (failures.length === 1) {
     const { artifact } = first;
-    const error = systemError(first.error);
+    const error = ours(first.error);
     return error instanceof RehydrateError ? again(error, { context: { artifact } }) : error;
   }
   const parts = failures.map(({ artifact, error }) =>
@@ -84,7 +84,7 @@ function again(
   thrown: unknown,
   { label, context: more }: { readonly label?: string; readonly context: ErrorContext },
 ): Error {
-  const error = systemError(thrown);
+  const error = ours(thrown);
   const text = error instanceof Error ? error.message : String(error);
   const message = label === undefined ? text : `${label}: ${text}`;
   if (error instanceof AggregateError) return new AggregateError(error.errors, message);

@@ -19,7 +19,9 @@ export const noEngine: MetalEngine = {
 /** Runs a command line in this process. */
 export async function cli(
   argv: readonly string[],
-  more: Partial<Pick<CliIo, 'env' | 'signal' | 'isTerminal' | 'createEngine' | 'hostArch'>> & {
+  more: Partial<
+    Pick<CliIo, 'env' | 'signal' | 'isTerminal' | 'createEngine' | 'hostArch' | 'stdoutIs'>
+  > & {
     /** Called with what goes to stdout, as it goes. */
     readonly onStdout?: (text: string) => void;
   } = {},

@@ -1,8 +1,6 @@
 import { join } from 'node:path';
-import type { Command } from 'commander';
+import type { Command } from '@commander-js/extra-typings';
 import { openBundle } from '../../bundle/read.ts';
-import type { Shard } from '../../bundle/shard.ts';
-import type { Arch } from '../../core/arch.ts';
 import { UsageError } from '../../core/errors.ts';
 import { type Sha256, sha256Of } from '../../core/io/digest.ts';
 import { readWhole } from '../../core/io/regular.ts';
@@ -10,30 +8,30 @@ import { printable } from '../../core/text/printable.ts';
 import { audit } from '../../verbs/audit/audit.ts';
 import { mergeReports } from '../../verbs/audit/merge.ts';
 import { checkPlan, checkSigned, publicKey, readPart } from '../../verbs/audit/parts.ts';
+import { signingKeyOf } from '../../verbs/audit/render/statement.ts';
 import type { AuditReport } from '../../verbs/audit/report.ts';
 import { auditFailure } from '../../verbs/audit/verdict.ts';
-import { REPORT_FILES, writeReport } from '../../verbs/audit/write-report.ts';
-import { addContainerOptions, type ContainerOptions, containersOf } from '../containers.ts';
+import { prepareReport, REPORT_FILES, writeReport } from '../../verbs/audit/write-report.ts';
+import { containersOf } from '../containers.ts';
 import { bundleOf, cacheFor, engineFor, existingFolder, toolsOf } from '../environment.ts';
 import type { CliIo } from '../io.ts';
-import { addEngineOptions, addSelectionOptions, collect, type EngineOptions } from '../options.ts';
+import {
+  type OptionsOf,
+  type OutputOptions,
+  withBundle,
+  withCache,
+  withContainers,
+  withEngine,
+  withIso,
+  withJobs,
+  withOutput,
+  withSelection,
+  withShard,
+} from '../option-groups.ts';
+import { collect } from '../options.ts';
 import { progressRenderer } from '../progress/choose.ts';
 
-interface AuditCliOptions extends EngineOptions, ContainerOptions {
-  readonly bundle?: string;
-  readonly arch?: Arch[] | 'all';
-  readonly platform?: string[];
-  readonly format?: string[];
-  readonly shard?: Shard;
-  readonly artifacts?: string;
-  readonly iso?: string[];
-  readonly report: string;
-  readonly merge?: string[];
-  readonly signKey?: string;
-  readonly partKey?: string[];
-}
-
-export function addAudit(program: Command, io: CliIo): void {
+function define(program: Command) {
   const command = program
     .command('audit')
     .description('make every image of a bundle, check each SHA-256, and write a report')
@@ -50,12 +48,14 @@ export function addAudit(program: Command, io: CliIo): void {
       collect,
     )
     .addHelpText('after', HELP);
-  addSelectionOptions(command, { everything: true });
-  addContainerOptions(
-    command,
-    'take files from this container image, OSTree repository or folder, not the ISO',
-  );
-  addEngineOptions(command).action((options: AuditCliOptions) => run(options, io));
+  const selected = withIso(withShard(withBundle(withSelection(command, { everything: true }))));
+  return withOutput(withJobs(withCache(withEngine(withContainers(selected)))));
+}
+
+type AuditCliOptions = OptionsOf<typeof define>;
+
+export function addAudit(program: Command, io: CliIo): void {
+  define(program).action((options) => run(options, io));
 }
 
 const HELP = `
@@ -85,6 +85,7 @@ async function run(options: AuditCliOptions, io: CliIo): Promise<void> {
   // Fail before the work, not after it.
   const signingKey =
     options.signKey === undefined ? undefined : await readKey(options.signKey, io.signal);
+  if (signingKey) signingKeyOf(signingKey);
   const { report, inputs } = options.merge
     ? await merged(options.merge, signingKey, options, io)
     : { report: await audited(options, io) };
@@ -96,6 +97,7 @@ async function run(options: AuditCliOptions, io: CliIo): Promise<void> {
 
 async function audited(options: AuditCliOptions, io: CliIo): Promise<AuditReport> {
   const bundle = await openBundle(bundleOf(options, io), io.signal);
+  await prepareReport(options.report);
   const engine = engineFor(options, io);
   await using cache = await cacheFor(options, io, await existingFolder(options.report));
   using progress = progressRenderer(options, io);
@@ -143,6 +145,7 @@ async function merged(
       hint: 'name the bundle with --bundle, or leave --sign-key out',
     });
   }
+  await prepareReport(options.report);
   const parts = [];
   for (const folder of folders) parts.push(await readPart(folder, signal));
   const report = mergeReports(parts);
@@ -160,7 +163,7 @@ async function merged(
   return { report, inputs };
 }
 
-function linesOf({ architectures }: AuditReport, options: AuditCliOptions): string[] {
+function linesOf({ architectures }: AuditReport, options: OutputOptions): string[] {
   return architectures.flatMap(({ architecture, artifacts }) =>
     artifacts.map((artifact) => line(architecture, artifact, options)),
   );
@@ -168,7 +171,7 @@ function linesOf({ architectures }: AuditReport, options: AuditCliOptions): stri
 
 type Artifact = AuditReport['architectures'][number]['artifacts'][number];
 
-function line(architecture: string, artifact: Artifact, { json }: AuditCliOptions): string {
+function line(architecture: string, artifact: Artifact, { json }: OutputOptions): string {
   if (json) return `${JSON.stringify({ type: 'result', architecture, ...artifact })}\n`;
   const { status, label, sha256, difference, error } = artifact;
   const [why = ''] = (difference?.region ?? error?.message ?? sha256 ?? '').split('\n', 1);

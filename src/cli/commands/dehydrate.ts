@@ -1,44 +1,31 @@
 import { resolve } from 'node:path';
-import { type Command, Option } from 'commander';
-import type { Arch } from '../../core/arch.ts';
+import type { Command } from '@commander-js/extra-typings';
 import { UsageError } from '../../core/errors.ts';
 import { createHttp } from '../../core/http/client.ts';
 import { printable } from '../../core/text/printable.ts';
 import { parseFingerprint } from '../../release/download/signature.ts';
 import { type DehydrateReport, dehydrate } from '../../verbs/dehydrate/dehydrate.ts';
 import { renderArchitecture, reportArchitecture } from '../../verbs/inspect/bundle-report.ts';
-import { addContainerOptions, type ContainerOptions, containersOf } from '../containers.ts';
+import { containersOf } from '../containers.ts';
 import { cacheFor, engineFor, existingFolder } from '../environment.ts';
 import type { CliIo } from '../io.ts';
 import {
-  addEngineOptions,
-  type EngineOptions,
-  parseArches,
-  parseJobs,
-  parseList,
-} from '../options.ts';
+  type OptionsOf,
+  streamOption,
+  withCache,
+  withContainers,
+  withEngine,
+  withJobs,
+  withOutput,
+} from '../option-groups.ts';
+import { oneOf, parseArches, parseJobs, parseList } from '../options.ts';
 import { progressRenderer } from '../progress/choose.ts';
 
-interface DehydrateCliOptions extends EngineOptions, ContainerOptions {
-  readonly stream: string;
-  readonly artifacts: string;
-  readonly arch?: Arch[] | 'all';
-  readonly output: string;
-  readonly isoExternal?: true;
-  readonly base?: 'osmet' | 'files';
-  readonly allowMissing?: string[];
-  readonly download?: true;
-  readonly downloads: number;
-  readonly keyring?: string;
-  readonly acceptKey?: string[];
-  readonly force?: true;
-}
-
-export function addDehydrate(program: Command, io: CliIo): void {
+function define(program: Command) {
   const command = program
     .command('dehydrate')
     .description('make a bundle from a release: its stream JSON, live ISO and images')
-    .requiredOption('--stream <file>', 'CoreOS stream or release JSON')
+    .addOption(streamOption())
     .requiredOption('--artifacts <dir>', 'folder with the released files')
     .requiredOption('-o, --output <dir>', 'where to write the bundle')
     .option(
@@ -47,11 +34,10 @@ export function addDehydrate(program: Command, io: CliIo): void {
       parseArches,
     )
     .option('--iso-external', 'leave the ISO out of the bundle')
-    .addOption(
-      new Option('--base <kind>', 'what to make the metal disk from (default: see below)').choices([
-        'osmet',
-        'files',
-      ]),
+    .option(
+      '--base <kind>',
+      'what to make the metal disk from: osmet or files (default: see below)',
+      oneOf(['osmet', 'files']),
     )
     .option('--allow-missing <names>', 'artifacts that may be missing', parseList)
     .option(
@@ -67,11 +53,14 @@ export function addDehydrate(program: Command, io: CliIo): void {
     )
     .option('--force', 'replace an existing bundle')
     .addHelpText('after', HELP);
-  addContainerOptions(
-    command,
-    'a container image, OSTree repository or folder that shall do instead of the ISO',
-  );
-  addEngineOptions(command).action((options: DehydrateCliOptions) => run(options, io));
+  const where = 'a container image, OSTree repository or folder that shall do instead of the ISO';
+  return withOutput(withJobs(withCache(withEngine(withContainers(command, where)))));
+}
+
+type DehydrateCliOptions = OptionsOf<typeof define>;
+
+export function addDehydrate(program: Command, io: CliIo): void {
+  define(program).action((options) => run(options, io));
 }
 
 const HELP = `

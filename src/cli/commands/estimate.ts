@@ -1,28 +1,28 @@
-import type { Command } from 'commander';
-import type { Arch } from '../../core/arch.ts';
+import type { Command } from '@commander-js/extra-typings';
 import { UnsupportedError } from '../../core/errors.ts';
 import { printable } from '../../core/text/printable.ts';
 import { renderTable } from '../../core/text/table.ts';
 import { readStream } from '../../release/stream/read.ts';
 import { type Estimate, type EstimatedArtifact, estimate } from '../../verbs/estimate/estimate.ts';
 import type { CliIo } from '../io.ts';
-import { addOutputOptions, type OutputOptions, parseArches } from '../options.ts';
+import { type OptionsOf, streamOption, withOutput } from '../option-groups.ts';
+import { parseArches } from '../options.ts';
 
-interface EstimateCliOptions extends OutputOptions {
-  readonly stream: string;
-  readonly artifacts?: string;
-  readonly arch?: Arch[] | 'all';
-}
-
-export function addEstimate(program: Command, io: CliIo): void {
+function define(program: Command) {
   const command = program
     .command('estimate')
     .description('preview what dehydrate would download and cover')
-    .requiredOption('--stream <file>', 'CoreOS stream or release JSON')
+    .addOption(streamOption())
     .option('--artifacts <dir>', 'folder that may already hold released files')
     .option('-a, --arch <names>', 'architectures, or `all`, the default', parseArches)
     .addHelpText('after', HELP);
-  addOutputOptions(command).action((options: EstimateCliOptions) => run(options, io));
+  return withOutput(command);
+}
+
+type EstimateCliOptions = OptionsOf<typeof define>;
+
+export function addEstimate(program: Command, io: CliIo): void {
+  define(program).action((options) => run(options, io));
 }
 
 const HELP = `

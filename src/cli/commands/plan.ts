@@ -1,47 +1,29 @@
-import { type Command, Option } from 'commander';
+import type { Command } from '@commander-js/extra-typings';
 import { openBundle } from '../../bundle/read.ts';
-import type { Arch } from '../../core/arch.ts';
 import { formatBytes } from '../../core/text/bytes.ts';
 import { printable } from '../../core/text/printable.ts';
 import { renderTable } from '../../core/text/table.ts';
-import { ENGINES, type EngineChoice } from '../../engine/choose.ts';
+import { ENGINES } from '../../engine/choose.ts';
 import { planWork, type WorkPlan } from '../../verbs/plan/plan.ts';
 import { bundleOf } from '../environment.ts';
 import type { CliIo } from '../io.ts';
-import {
-  addOutputOptions,
-  addSelectionOptions,
-  type OutputOptions,
-  parseShards,
-} from '../options.ts';
-
-interface PlanCliOptions extends OutputOptions {
-  readonly bundle?: string;
-  readonly arch?: Arch[] | 'all';
-  readonly platform?: string[];
-  readonly format?: string[];
-  readonly engine: EngineChoice;
-  readonly shards: number;
-}
+import { engineOption, withBundle, withOutput, withSelection } from '../option-groups.ts';
+import { parseShards } from '../options.ts';
 
 export function addPlan(program: Command, io: CliIo): void {
   const command = program
     .command('plan')
     .description('show how --shard would split audit or rehydrate into jobs')
     .option('-n, --shards <n>', 'number of jobs', parseShards, 1)
-    .addOption(
-      new Option('--engine <kind>', 'engine that the jobs will use')
-        .choices(ENGINES)
-        .default('qemu'),
-    )
+    .addOption(engineOption(`engine that the jobs will use: ${ENGINES.join(', ')}`))
     .addHelpText('after', HELP);
-  addSelectionOptions(command, { everything: true, plain: true });
-  addOutputOptions(command).action(async (options: PlanCliOptions) => {
+  const selected = withBundle(withSelection(command, { everything: true }));
+  withOutput(selected).action(async (options) => {
     const plan = planWork({
       bundle: await openBundle(bundleOf(options, io), io.signal),
       arches: options.arch ?? 'all',
       selection: { platforms: options.platform ?? ['all'], formats: options.format },
-      engine: options.engine,
+      engine: options.engine ?? 'qemu',
       shards: options.shards,
     });
     io.stdout.write(options.json ? `${JSON.stringify(plan)}\n` : printable(render(plan)));

@@ -1,6 +1,5 @@
-import type { Command } from 'commander';
+import type { Command } from '@commander-js/extra-typings';
 import { openBundle } from '../../bundle/read.ts';
-import type { Arch } from '../../core/arch.ts';
 import { UsageError } from '../../core/errors.ts';
 import { createHttp } from '../../core/http/client.ts';
 import { formatBytes } from '../../core/text/bytes.ts';
@@ -11,40 +10,27 @@ import { pull } from '../../verbs/transfer/pull.ts';
 import { push, type Transfer } from '../../verbs/transfer/push.ts';
 import { bundleOf } from '../environment.ts';
 import type { CliIo } from '../io.ts';
-import { addOutputOptions, addSelectionOptions, type OutputOptions } from '../options.ts';
+import {
+  type OptionsOf,
+  type OutputOptions,
+  withBundle,
+  withOutput,
+  withRegistry,
+  withSelection,
+} from '../option-groups.ts';
 import { progressRenderer } from '../progress/choose.ts';
 
-interface RegistryCliOptions extends OutputOptions {
-  readonly plainHttp?: true;
-  readonly authfile?: string;
-  readonly arch?: Arch[] | 'all';
-  readonly platform?: string[];
-  readonly format?: string[];
-}
-
-interface PushCliOptions extends RegistryCliOptions {
-  readonly bundle?: string;
-}
-
-interface PullCliOptions extends RegistryCliOptions {
-  readonly output: string;
-  readonly withoutIso?: true;
-  readonly force?: true;
-}
-
-export function addPush(program: Command, io: CliIo): void {
+function definePush(program: Command) {
   const command = program
     .command('push')
     .description('push a bundle, or the part that some images need, to an OCI registry')
     .argument('<reference>', 'registry/name:tag')
     .addHelpText('after', PUSH_HELP);
-  addSelectionOptions(command, { everything: true, plain: true });
-  addRegistryOptions(command).action((reference: string, options: PushCliOptions) =>
-    runPush(reference, options, io),
-  );
+  const selected = withBundle(withSelection(command, { everything: true }));
+  return withOutput(withRegistry(selected));
 }
 
-export function addPull(program: Command, io: CliIo): void {
+function definePull(program: Command) {
   const command = program
     .command('pull')
     .description('pull a bundle, or the part that some images need, from an OCI registry')
@@ -53,17 +39,20 @@ export function addPull(program: Command, io: CliIo): void {
     .option('--without-iso', 'skip the ISOs; name your copies with --iso later')
     .option('--force', 'replace an existing bundle')
     .addHelpText('after', PULL_HELP);
-  addSelectionOptions(command, { everything: true, elsewhere: true });
-  addRegistryOptions(command).action((reference: string, options: PullCliOptions) =>
-    runPull(reference, options, io),
-  );
+  return withOutput(withRegistry(withSelection(command, { everything: true })));
 }
 
-function addRegistryOptions(command: Command): Command {
-  command
-    .option('--plain-http', 'use HTTP instead of HTTPS (the default for loopback addresses)')
-    .option('--authfile <file>', 'login file, as written by skopeo, podman and docker');
-  return addOutputOptions(command);
+type PushCliOptions = OptionsOf<typeof definePush>;
+type PullCliOptions = OptionsOf<typeof definePull>;
+/** The options that both have. */
+type RegistryCliOptions = Pick<PushCliOptions, keyof PushCliOptions & keyof PullCliOptions>;
+
+export function addPush(program: Command, io: CliIo): void {
+  definePush(program).action((reference, options) => runPush(reference, options, io));
+}
+
+export function addPull(program: Command, io: CliIo): void {
+  definePull(program).action((reference, options) => runPull(reference, options, io));
 }
 
 const PUSH_HELP = `
@@ -140,7 +129,7 @@ function tell(
   type: 'pushed' | 'pulled',
   { host, name }: Reference,
   made: Transfer,
-  { json, quiet }: RegistryCliOptions,
+  { json, quiet }: OutputOptions,
   io: CliIo,
 ): void {
   const reference = referenceText({ host, name, tag: undefined, digest: made.digest });

@@ -1,50 +1,52 @@
-import type { Command } from 'commander';
+import type { Command } from '@commander-js/extra-typings';
 import { openBundle } from '../../bundle/read.ts';
-import type { Shard } from '../../bundle/shard.ts';
-import { type Arch, parseArch } from '../../core/arch.ts';
-import { UsageError } from '../../core/errors.ts';
+import { parseArch } from '../../core/arch.ts';
+import { IoError, UsageError } from '../../core/errors.ts';
 import type { Rehydrated } from '../../verbs/rehydrate/arch.ts';
 import { failureOf } from '../../verbs/rehydrate/failure.ts';
 import { resolveOutput } from '../../verbs/rehydrate/output.ts';
 import { type RehydrateReport, rehydrate } from '../../verbs/rehydrate/rehydrate.ts';
-import { addContainerOptions, type ContainerOptions, containersOf } from '../containers.ts';
+import { containersOf } from '../containers.ts';
 import { bundleOf, cacheFor, engineFor, existingFolder } from '../environment.ts';
 import type { CliIo } from '../io.ts';
-import { addEngineOptions, addSelectionOptions, type EngineOptions } from '../options.ts';
+import {
+  type OptionsOf,
+  type OutputOptions,
+  withBundle,
+  withCache,
+  withContainers,
+  withEngine,
+  withIso,
+  withJobs,
+  withOutput,
+  withSelection,
+  withShard,
+} from '../option-groups.ts';
 import { progressRenderer } from '../progress/choose.ts';
 import { renderSummary, summaryEvent } from '../summary.ts';
 
-interface RehydrateCliOptions extends EngineOptions, ContainerOptions {
-  readonly bundle?: string;
-  readonly arch?: Arch[] | 'all';
-  readonly platform?: string[];
-  readonly format?: string[];
-  readonly shard?: Shard;
-  readonly output: string;
-  readonly iso?: string[];
-  readonly force?: true;
-}
-
-export function addRehydrate(program: Command, io: CliIo): void {
+function define(program: Command) {
   const command = program
     .command('rehydrate', { isDefault: true })
     .description('make platform images from a bundle (the default command)')
     .option('-o, --output <path>', 'file, folder, or - for stdout (several files: a tar)', '.')
     .option('--force', 'replace existing files with other content')
     .addHelpText('after', HELP);
-  addSelectionOptions(command, { everything: false });
-  addContainerOptions(
-    command,
-    'take files from this container image, OSTree repository or folder, not the ISO',
-  );
-  addEngineOptions(command).action((options: RehydrateCliOptions) => run(options, io));
+  const selected = withIso(withShard(withBundle(withSelection(command, { everything: false }))));
+  return withOutput(withJobs(withCache(withEngine(withContainers(selected)))));
+}
+
+type RehydrateCliOptions = OptionsOf<typeof define>;
+
+export function addRehydrate(program: Command, io: CliIo): void {
+  define(program).action((options) => run(options, io));
 }
 
 const HELP = `
 For a platform with several formats, makes its raw disk (metal) or all of them, unless --format
 or a longer name such as metal/4k.raw or metal/pxe/kernel selects some.
-With --arch all, architectures without a match are reported and skipped; one that
-fails does not stop the others.
+With --arch all, architectures without a match are reported and skipped. An image or an
+architecture that fails does not stop the others.
 Prints a line for \`sha256sum -c\` for each file. Files that already exist are checked
 and kept. Images are not compressed: each file is the released one unpacked, unless
 the stream attests only the compressed file (gcp).`;
@@ -56,9 +58,10 @@ async function run(options: RehydrateCliOptions, io: CliIo): Promise<void> {
       hint: 'name platforms, such as --platform qemu, or --platform all; `inspect` lists them',
     });
   }
-  const { signal } = io;
-  const bundle = await openBundle(bundleOf(options, io), io.signal);
   const toStdout = options.output === '-';
+  if (toStdout) refuseUselessOutput(io);
+  const { signal } = io;
+  const bundle = await openBundle(bundleOf(options, io), signal);
   const beside = toStdout ? undefined : await existingFolder(options.output);
   await using cache = await cacheFor(options, io, beside);
   using progress = progressRenderer(options, io);
@@ -92,7 +95,20 @@ async function run(options: RehydrateCliOptions, io: CliIo): Promise<void> {
   if (failure !== undefined) throw failure;
 }
 
-function summarize(report: RehydrateReport, options: RehydrateCliOptions, io: CliIo): void {
+function refuseUselessOutput({ stdoutIs }: CliIo): void {
+  const hint = 'redirect it to a file or a pipe, or name a file or folder with -o';
+  if (stdoutIs === 'terminal') {
+    throw new UsageError('standard output is a terminal, which cannot show images', {
+      code: 'OUTPUT_TERMINAL',
+      hint,
+    });
+  }
+  if (stdoutIs === 'closed') {
+    throw new IoError('cannot write to standard output: it is closed', { code: 'IO', hint });
+  }
+}
+
+function summarize(report: RehydrateReport, options: OutputOptions, io: CliIo): void {
   if (options.json) io.stderr.write(`${JSON.stringify(summaryEvent(report))}\n`);
   else if (!options.quiet) io.stderr.write(renderSummary(report));
 }

@@ -1,52 +1,52 @@
 import { join } from 'node:path';
-import type { Command } from 'commander';
+import { type Command, Option } from '@commander-js/extra-typings';
 import { openBundle } from '../../bundle/read.ts';
 import { throwIfAborted } from '../../core/errors.ts';
 import { printableLine } from '../../core/text/printable.ts';
 import { parseListen } from '../../verbs/serve/listen.ts';
 import { type RequestLine, serve } from '../../verbs/serve/serve.ts';
-import { addContainerOptions, type ContainerOptions, containersOf } from '../containers.ts';
+import { containersOf } from '../containers.ts';
 import { bundleOf, cacheFolder, cacheFor, engineFor } from '../environment.ts';
 import type { CliIo } from '../io.ts';
-import { addEngineOptions, collect, type EngineOptions, parseSize } from '../options.ts';
+import {
+  type OptionsOf,
+  type OutputOptions,
+  withBundle,
+  withCache,
+  withContainers,
+  withEngine,
+  withIso,
+  withOutput,
+} from '../option-groups.ts';
+import { parseSize } from '../options.ts';
 import { progressRenderer } from '../progress/choose.ts';
 import { renderError } from '../render-error.ts';
 
-interface ServeCliOptions extends EngineOptions, ContainerOptions {
-  readonly bundle?: string;
-  readonly iso?: string[];
-  readonly listen: string;
-  readonly publicUrl?: string;
-  readonly images?: string;
-  readonly imagesSize: number;
-  readonly reserve: number;
-}
-
-export function addServe(program: Command, io: CliIo): void {
+function define(program: Command) {
   const command = program
     .command('serve')
     .description('serve the files of the release over HTTP, making each on first request')
-    .option('-b, --bundle <dir>', 'bundle (default: $ISO_REHYDRATE_BUNDLE, else ./bundle)')
-    .option('--iso <file>', 'use this copy of the ISO, not the bundle’s (repeat per arch)', collect)
     .option('--listen <address>', 'port, or host:port', '127.0.0.1:8080')
     .option('--public-url <url>', 'URL at which clients reach it (default: from their Host header)')
     .option('--images <dir>', 'folder for finished images (default: in the cache folder)')
-    .option('--images-size <size>', 'maximum size of that folder', parseSize, 100 * 2 ** 30)
-    .option('--reserve <size>', 'space to keep free on its disk', parseSize, 2 ** 30)
+    .addOption(
+      new Option('--images-size <size>', 'maximum size of that folder')
+        .argParser(parseSize)
+        .default(100 * 2 ** 30, '100GiB'),
+    )
+    .addOption(
+      new Option('--reserve <size>', 'space to keep free on its disk')
+        .argParser(parseSize)
+        .default(2 ** 30, '1GiB'),
+    )
     .addHelpText('after', HELP);
-  const defaults: Readonly<Record<string, string>> = {
-    '--images-size': '100GiB',
-    '--reserve': '1GiB',
-  };
-  for (const option of command.options) {
-    const text = defaults[option.long ?? ''];
-    if (text !== undefined) option.default(option.defaultValue, text);
-  }
-  addContainerOptions(
-    command,
-    'take files from this container image, OSTree repository or folder, not the ISO',
-  );
-  addEngineOptions(command).action((options: ServeCliOptions) => run(options, io));
+  return withOutput(withCache(withEngine(withContainers(withIso(withBundle(command))))));
+}
+
+type ServeCliOptions = OptionsOf<typeof define>;
+
+export function addServe(program: Command, io: CliIo): void {
+  define(program).action((options) => run(options, io));
 }
 
 const HELP = `
@@ -102,7 +102,7 @@ async function run(options: ServeCliOptions, io: CliIo): Promise<void> {
 }
 
 /** One line for each request, and the error's lines after one that failed. */
-function log({ error, ...line }: RequestLine, { json, quiet, debug }: ServeCliOptions, io: CliIo) {
+function log({ error, ...line }: RequestLine, { json, quiet, debug }: OutputOptions, io: CliIo) {
   if (json) {
     io.stdout.write(`${JSON.stringify({ type: 'request', ...line })}\n`);
   } else if (!quiet) {

@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import type { Command } from '@commander-js/extra-typings';
 import { type Bundle, openBundle, recipesFor } from '../../bundle/read.ts';
 import type { Recipes } from '../../bundle/recipes.ts';
 import type { Arch } from '../../core/arch.ts';
@@ -6,21 +6,16 @@ import { UsageError } from '../../core/errors.ts';
 import { MAX_STREAM_BYTES } from '../../release/stream/read.ts';
 import { bundleOf } from '../environment.ts';
 import type { CliIo } from '../io.ts';
-import { addOutputOptions, type OutputOptions, parseArches } from '../options.ts';
-
-interface StreamCliOptions extends OutputOptions {
-  readonly bundle?: string;
-  readonly arch?: Arch[] | 'all';
-}
+import { withBundle, withOutput } from '../option-groups.ts';
+import { parseArches } from '../options.ts';
 
 export function addStream(program: Command, io: CliIo): void {
   const command = program
     .command('stream')
     .description('print the stream JSON that travels in a bundle, byte for byte')
-    .option('-b, --bundle <dir>', 'bundle (default: $ISO_REHYDRATE_BUNDLE, else ./bundle)')
     .option('-a, --arch <name>', 'which architecture’s, if they differ', parseArches)
     .addHelpText('after', HELP);
-  addOutputOptions(command).action(async (options: StreamCliOptions) => {
+  withOutput(withBundle(command)).action(async (options) => {
     const bundle = await openBundle(bundleOf(options, io), io.signal);
     const { stream } = chooseRecipes(bundle, options.arch ?? 'all');
     io.stdout.write(await bundle.readWholeBlob(stream, MAX_STREAM_BYTES, io.signal));

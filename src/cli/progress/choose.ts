@@ -1,5 +1,5 @@
 import type { CliIo } from '../io.ts';
-import type { OutputOptions } from '../options.ts';
+import type { OutputOptions } from '../option-groups.ts';
 import { jsonLines } from './json-lines.ts';
 import { plainLines } from './plain-lines.ts';
 import type { ProgressRenderer } from './renderer.ts';

@@ -43,6 +43,13 @@ const HINTS: Readonly<Record<string, { code: CodeOf<'io'>; what: string; hint: s
     what: 'read-only file system',
     hint: 'choose another output folder',
   },
+  EBADF: { code: 'IO', what: 'it is closed', hint: 'do not close it' },
+  EBUSY: { code: 'IO', what: 'it is in use', hint: 'end the program that uses it' },
+  ENOMEM: { code: 'IO', what: 'memory ran out', hint: 'use a host with more memory' },
+  ELOOP: { code: 'IO', what: 'too many symbolic links', hint: 'check the path' },
+  ENAMETOOLONG: { code: 'IO', what: 'the path is too long', hint: 'choose a shorter path' },
+  ECONNRESET: { code: 'IO', what: 'the connection broke off', hint: 'try again' },
+  EPIPE: { code: 'IO', what: 'the reader has left', hint: 'try again' },
 };
 
 /** The name of the operating system's error, such as `ENOENT`; undefined for all other errors. */
@@ -69,15 +76,4 @@ export function osError(error: unknown, doing: string, path: string): unknown {
     ...(known ? { hint: known.hint } : {}),
     cause: error,
   });
-}
-
-/**
- * A safety net for errno exceptions that were not wrapped by {@link osError}: they are not bugs either.
- * Node reports the failed call and usually its path. All other errors pass through unchanged.
- */
-export function systemError(error: unknown): unknown {
-  if (error instanceof RehydrateError || errnoOf(error) === undefined) return error;
-  const { syscall, path } = error as NodeJS.ErrnoException;
-  if (syscall === undefined) return error;
-  return osError(error, syscall, path ?? 'a file');
 }

@@ -1,6 +1,6 @@
 import { chmod, type FileHandle, open, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import { IntegrityError } from '../../core/errors.ts';
+import { IntegrityError, IoError } from '../../core/errors.ts';
 import { syncFolder } from '../../core/io/atomic.ts';
 import { copyBuffers, copyRange } from '../../core/io/copy.ts';
 import type { BlobRef } from '../../core/io/digest.ts';
@@ -65,7 +65,7 @@ export async function openMetalCache({ dir, maxBytes }: MetalCacheOptions): Prom
     await makeFolder(disks);
     await reclaimScratch(scratchPrefix);
   } catch (error) {
-    throw osError(error, 'use the cache folder', dir);
+    throw cacheError(error, 'use the cache folder', dir);
   }
 
   const evict = async (sha256: Sha256) => rm(pathOf(sha256), { force: true });
@@ -78,7 +78,7 @@ export async function openMetalCache({ dir, maxBytes }: MetalCacheOptions): Prom
         made ??= makeScratch(scratchPrefix); // before any await, because calls may overlap
         return (await made).path;
       } catch (error) {
-        throw osError(error, 'write to the cache folder', dir);
+        throw cacheError(error, 'write to the cache folder', dir);
       }
     },
     async lookup({ sha256, size }) {
@@ -105,19 +105,34 @@ export async function openMetalCache({ dir, maxBytes }: MetalCacheOptions): Prom
         await rename(path, final);
         await syncFolder(disks);
       } catch (error) {
-        throw osError(error, 'store in the cache', final);
+        throw cacheError(error, 'store in the cache', final);
       }
-      const source = await openSource(final);
-      // What is in the making, here or in other processes, takes room as well.
-      const room = Math.max(0, maxBytes - (await scratchBytes(scratchPrefix)));
-      await trim(disks, room, `${base.sha256}.raw`);
-      return source;
+      const source = await openSource(final); // before it may go for want of room
+      try {
+        // What is in the making, here or in other processes, takes room as well.
+        const room = Math.max(0, maxBytes - (await scratchBytes(scratchPrefix)));
+        await trim(disks, room, `${base.sha256}.raw`);
+        return source;
+      } catch (error) {
+        await source.close();
+        throw cacheError(error, 'make room in the cache', disks);
+      }
     },
     async [Symbol.asyncDispose]() {
       const scratch = await made?.catch(() => undefined);
       await scratch?.[Symbol.asyncDispose]();
     },
   };
+}
+
+/** As {@link osError}: whatever the reason, another folder is a way out. */
+function cacheError(error: unknown, doing: string, path: string): unknown {
+  const cause = error instanceof IoError && error.cause !== undefined ? error.cause : error;
+  const known = osError(cause, doing, path);
+  if (!(known instanceof IoError)) return error;
+  const { code, context } = known;
+  const hint = 'name another cache folder with --cache-dir, or go without one: --no-cache';
+  return new IoError(known.message, { code, context, hint, cause });
 }
 
 /** The one read that proves a regenerated disk before it is used. */

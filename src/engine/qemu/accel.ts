@@ -35,8 +35,8 @@ export function chooseLadder(
       code: 'KVM_UNAVAILABLE',
       context: { guest: facts.guest, host: facts.host },
       hint: foreign
-        ? 'use --accel auto or --accel tcg'
-        : 'give your user access to /dev/kvm (group kvm), or use --accel tcg',
+        ? 'use --accel auto or --accel tcg, or --engine native, which needs no VM'
+        : 'give your user access to /dev/kvm (group kvm), or use --accel tcg, or --engine native, which needs no VM',
     });
   }
   return problem === undefined

@@ -139,7 +139,7 @@ function kvmError(symptom: string, cause: Error & { readonly context?: object })
   return new EngineError(`KVM opens but does not work on this host: ${symptom}\n${cause.message}`, {
     code: 'KVM_FAILED',
     context: { ...cause.context },
-    hint: 'use --accel auto or --accel tcg',
+    hint: 'use --accel auto or --accel tcg, or --engine native, which needs no VM',
     cause,
   });
 }

@@ -21,13 +21,14 @@ export const WANTED_MAJOR = 8;
 export async function findQemu(profile: VmProfile, override?: string): Promise<QemuTool> {
   const binary = override ?? profile.qemu.binary;
   const install = `install ${profile.qemu.debian} (Debian, Ubuntu) or ${profile.qemu.fedora} (Fedora)`;
+  const native = 'or use --engine native, which needs no QEMU';
   // QEMU parses `-sandbox` before it prints its version, so one call answers both questions.
   const sandboxed = await run(binary, ['-sandbox', SANDBOX, '--version']);
   if (sandboxed.missing) {
     throw new ToolError(`QEMU for ${profile.arch} guests (${binary}) is not on this host`, {
       code: 'QEMU_MISSING',
       context: { binary, arch: profile.arch },
-      hint: install,
+      hint: `${install}, ${native}`,
     });
   }
   const answer = sandboxed.ok ? sandboxed : await run(binary, ['--version']);
@@ -37,7 +38,7 @@ export async function findQemu(profile: VmProfile, override?: string): Promise<Q
     throw new ToolError(`${binary} does not report its version`, {
       code: 'QEMU_BROKEN',
       context: { binary, output: answer.output.slice(0, 500) },
-      hint: `see whether '${binary} --version' works, or ${install}`,
+      hint: `see whether '${binary} --version' works, ${install}, ${native}`,
     });
   }
   const major = Number(match[1]);
@@ -45,7 +46,7 @@ export async function findQemu(profile: VmProfile, override?: string): Promise<Q
     throw new ToolError(`QEMU ${version} is too old for ${profile.arch} guests`, {
       code: 'QEMU_TOO_OLD',
       context: { binary, version, minimum: profile.qemu.minimumMajor },
-      hint: `${install} of version ${profile.qemu.minimumMajor} or newer (Debian has it in its backports)`,
+      hint: `${install} of version ${profile.qemu.minimumMajor} or newer (Debian has it in its backports), ${native}`,
     });
   }
   const setpriv = await run('setpriv', ['--pdeathsig', 'KILL', '--', 'true']);

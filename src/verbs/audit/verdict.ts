@@ -1,5 +1,5 @@
 import { type ErrorKind, KINDS_WORST_FIRST, kindError, RehydrateError } from '../../core/errors.ts';
-import { systemError } from '../../core/io/os-error.ts';
+import { ours } from '../../core/foreign-error.ts';
 import { reportable } from '../../core/text/printable.ts';
 import type { AuditedArchitecture, AuditReport, ReportedError, Status } from './report.ts';
 
@@ -20,7 +20,8 @@ export function worstOf(counts: Readonly<Record<Status, number>>): Status {
 }
 
 /** Errors that make an artifact BAD: wrong or malformed bytes. All others make it FAIL. */
-export function statusOf(error: unknown): 'BAD' | 'FAIL' {
+export function statusOf(thrown: unknown): 'BAD' | 'FAIL' {
+  const error = ours(thrown);
   const kind = error instanceof RehydrateError ? error.kind : undefined;
   return kind === 'integrity' || kind === 'format' ? 'BAD' : 'FAIL';
 }
@@ -28,7 +29,7 @@ export function statusOf(error: unknown): 'BAD' | 'FAIL' {
 /**
  * The error for a report; undefined if everything is GOOD. Its kind is `integrity` if anything is BAD,
  * else that of the worst FAIL, else `unsupported`.
- * Undefined kinds are bugs.
+ * Undefined kinds are bugs. The message begins with the cause.
  */
 export function auditFailure(
   { counts, verdict, architectures }: Pick<AuditReport, 'counts' | 'verdict' | 'architectures'>,
@@ -45,9 +46,25 @@ export function auditFailure(
   const told = WORST_FIRST.filter((status) => status !== 'GOOD' && counts[status] > 0);
   const message = told.map((status) => `${counts[status]} ${status}`).join(', ');
   const kind = verdict === 'BAD' ? 'integrity' : worstKind(verdict, architectures);
-  const text = `${message}; ${counts.GOOD} GOOD\n${lines.join('\n')}`;
+  const head = `${causeOf(verdict, architectures)} (${message}; ${counts.GOOD} GOOD)`;
+  const text = `${head}\n${lines.join('\n')}`;
   if (kind === undefined) return new Error(text);
   return kindError(kind, text, { code: CODES[verdict], hint });
+}
+
+/** Why something has the worst status, in one line; many artifacts may share one cause. */
+function causeOf(verdict: Status, architectures: AuditReport['architectures']): string {
+  const worst = architectures.flatMap(({ architecture, artifacts }) =>
+    artifacts
+      .filter(({ status }) => status === verdict)
+      .map(({ label, error }) => ({ name: `${architecture} ${label}`, cause: firstLine(error) })),
+  );
+  const causes = new Set(worst.map(({ cause }) => cause));
+  const [first] = worst;
+  if (first === undefined) return 'the audit did not pass';
+  if (worst.length > 1 && causes.size === 1) return first.cause;
+  const others = causes.size > 1 ? `, and ${causes.size - 1} other reasons` : '';
+  return `${first.name}: ${first.cause}${others}`;
 }
 
 function worstKind(
@@ -66,7 +83,7 @@ const firstLine = (error: ReportedError | undefined) => error?.message.split('\n
 
 /** An error as data, without stack traces; control characters (of consoles) are made harmless. */
 export function reportError(thrown: unknown): ReportedError {
-  const error = systemError(thrown);
+  const error = ours(thrown);
   const isOurs = error instanceof RehydrateError;
   const hint = isOurs ? error.hint : undefined;
   return {

@@ -1,7 +1,10 @@
+import { constants } from 'node:fs';
+import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeAtomically } from '../../core/io/atomic.ts';
 import { type Sha256, sha256Of } from '../../core/io/digest.ts';
 import { makeFolder } from '../../core/io/folders.ts';
+import { osError } from '../../core/io/os-error.ts';
 import { renderHtml } from './render/html.ts';
 import { renderJunit } from './render/junit.ts';
 import { renderMarkdown } from './render/markdown.ts';
@@ -24,6 +27,16 @@ export interface WriteReportOptions {
   /** Hashes of the signed statements that a merged report is based on. */
   readonly inputs?: readonly Sha256[] | undefined;
   readonly signal?: AbortSignal | undefined;
+}
+
+/** Makes the folder of a report before the work. Throws IoError if it cannot be written to. */
+export async function prepareReport(folder: string): Promise<void> {
+  await makeFolder(folder);
+  try {
+    await access(folder, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw osError(error, 'write to', folder);
+  }
 }
 
 /** Writes a report in all its forms, each file whole or not at all. Older ones are replaced. */

@@ -8,6 +8,7 @@ import {
   UsageError,
 } from '../../core/errors.ts';
 import { oneLine } from '../../core/text/printable.ts';
+import { suggestion } from '../../core/text/suggest.ts';
 import {
   type ArtifactId,
   nameMatches,
@@ -32,9 +33,10 @@ export interface Allowance {
 export function allowance(names: readonly string[], artifacts: readonly ArtifactId[]): Allowance {
   const unknown = names.find((name) => !artifacts.some((id) => nameMatches(name, id)));
   if (unknown !== undefined) {
+    const known = artifacts.flatMap((id) => [id.platform, shortName(id, artifacts)]);
     throw new UsageError(`--allow-missing ${unknown} names no artifact of the stream`, {
       code: 'ALLOW_UNKNOWN',
-      hint: `use names such as ${artifacts
+      hint: `${suggestion(unknown, known)}use names such as ${artifacts
         .slice(0, 4)
         .map((id) => shortName(id, artifacts))
         .join(', ')}`,

@@ -7,6 +7,7 @@ import {
   download,
 } from '../../release/download/download.ts';
 import { findReleased } from '../../release/files/released.ts';
+import { requireTool } from '../../release/files/require-tool.ts';
 import {
   idText,
   isoArtifact,
@@ -70,6 +71,8 @@ export async function fetchReleased(
     );
     return listArtifacts(stream, architecture).filter((artifact) => wanted.has(idText(artifact)));
   });
+  if (options.keyring !== undefined) await requireTool('gpgv');
+  if (needed.some(({ compression }) => compression === 'xz')) await requireTool('xz');
   refuse(await download(needed, options), allowed, options);
 }
 

@@ -7,6 +7,7 @@ import { osmetOf } from '../../engine/cache/regenerate.ts';
 import type { MetalEngine } from '../../engine/engine.ts';
 import type { Containers } from '../../engine/files/sources/open-container.ts';
 import { findReleased } from '../../release/files/released.ts';
+import { requireTool } from '../../release/files/require-tool.ts';
 import { isoArtifact, type StreamArtifact, shortName } from '../../release/stream/artifacts.ts';
 import { refuseEngine } from '../make/metals.ts';
 import { fileMissing, refuseOtherRelease } from './checks.ts';
@@ -37,7 +38,7 @@ export interface SurveyOptions {
 
 /**
  * Finds the problems that the folder shows before time is spent on booting. Throws what `findIso` throws,
- * and one error for all artifacts that are missing and must not be.
+ * one error for all artifacts that are missing and must not be, and ToolError `TOOL_MISSING`.
  */
 export async function surveyArch(
   arch: Arch,
@@ -98,16 +99,20 @@ async function foreseeFailures(
   folder: string,
 ): Promise<Failure[]> {
   const failures: Failure[] = [];
+  let needsXz = false;
   for (const artifact of artifacts) {
     const label = shortName(artifact, artifacts);
     try {
       refuseOtherRelease(artifact, iso.release);
       const needsNoFile = artifact.sha256 !== undefined && derivable.has(artifact.sha256);
-      if (!needsNoFile && !(await findReleased(folder, artifact))) throw fileMissing(artifact);
+      const file = await findReleased(folder, artifact);
+      if (file?.compression === 'xz') needsXz = true;
+      if (!needsNoFile && file === undefined) throw fileMissing(artifact);
     } catch (error) {
       if (!concernsArtifact(error, artifact, folder)) throw error;
       failures.push({ artifact, label, error });
     }
   }
+  if (needsXz) await requireTool('xz');
   return failures;
 }

@@ -77,11 +77,10 @@ export function preAuthentication(payload: Uint8Array): Buffer {
   return Buffer.concat([Buffer.from(head), payload]);
 }
 
-/** Signs with an unencrypted private key in PEM: Ed25519, ECDSA or RSA (the latter with SHA-256). */
-export function signStatement(statement: Statement, pem: string | Buffer): Envelope {
-  let key: KeyObject;
+/** Throws UsageError `SIGN_KEY` unless `pem` is an unencrypted private key in PEM. */
+export function signingKeyOf(pem: string | Buffer): KeyObject {
   try {
-    key = createPrivateKey(pem);
+    return createPrivateKey(pem);
   } catch (cause) {
     throw new UsageError('the signing key cannot be used', {
       code: 'SIGN_KEY',
@@ -89,6 +88,11 @@ export function signStatement(statement: Statement, pem: string | Buffer): Envel
       cause,
     });
   }
+}
+
+/** Signs with Ed25519, ECDSA or RSA (the latter with SHA-256). */
+export function signStatement(statement: Statement, pem: string | Buffer): Envelope {
+  const key = signingKeyOf(pem);
   const payload = Buffer.from(JSON.stringify(statement));
   const algorithm = key.asymmetricKeyType === 'ed25519' ? null : 'sha256';
   const sig = sign(algorithm, preAuthentication(payload), key).toString('base64');

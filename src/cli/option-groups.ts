@@ -1,0 +1,121 @@
+import { type Command, Option, type OptionValues } from '@commander-js/extra-typings';
+import { ENGINES } from '../engine/choose.ts';
+import { defaultJobs } from './jobs.ts';
+import {
+  collect,
+  oneOf,
+  parseArches,
+  parseFactor,
+  parseJobs,
+  parseList,
+  parseShard,
+  parseSize,
+} from './options.ts';
+
+/*
+ * Options that several commands share. Each group takes a command and returns it with its options, whose
+ * types the command's action then knows.
+ */
+
+/** The options that the action of a command gets. */
+// biome-ignore lint/suspicious/noExplicitAny: whatever the arguments are
+export type OptionsOf<F extends (...args: any[]) => { opts(): unknown }> = ReturnType<
+  ReturnType<F>['opts']
+>;
+
+/** For every command. */
+export const withOutput = <A extends unknown[], O extends OptionValues>(command: Command<A, O>) =>
+  command
+    .option('--json', 'results as JSON on stdout, progress as JSON lines on stderr')
+    .option('-q, --quiet', 'no progress')
+    .option('--debug', 'show stack traces of errors');
+
+export const withBundle = <A extends unknown[], O extends OptionValues>(command: Command<A, O>) =>
+  command.option('-b, --bundle <dir>', 'bundle (default: $ISO_REHYDRATE_BUNDLE, else ./bundle)');
+
+/** Which images of a bundle: by default `everything`; otherwise none, and of this host's architecture. */
+export const withSelection = <A extends unknown[], O extends OptionValues>(
+  command: Command<A, O>,
+  { everything }: { readonly everything: boolean },
+) => {
+  const platforms = everything ? '`all`, the default' : '`all`';
+  const arches = everything ? '`all`, the default' : "`all` (default: this host's)";
+  return command
+    .option('-p, --platform <names>', `platforms, comma separated, or ${platforms}`, parseList)
+    .option('-f, --format <names>', 'formats: raw, 4k.raw, iso, pxe, qcow2… or `all`', parseList)
+    .option('-a, --arch <names>', `architectures, or ${arches}`, parseArches);
+};
+
+export const withShard = <A extends unknown[], O extends OptionValues>(command: Command<A, O>) =>
+  command.option('--shard <i/n>', 'do only the i-th of n equal parts', parseShard);
+
+export const withIso = <A extends unknown[], O extends OptionValues>(command: Command<A, O>) =>
+  command.option(
+    '--iso <file>',
+    'use this copy of the ISO, not the bundle’s (repeat per arch)',
+    collect,
+  );
+
+/** For commands that may take files from container images; `what` describes --container. */
+export const withContainers = <A extends unknown[], O extends OptionValues>(
+  command: Command<A, O>,
+  what = 'take files from this container image, OSTree repository or folder, not the ISO',
+) =>
+  command
+    .option('--container <name>', what, collect)
+    .option('--plain-http', 'with --container: HTTP instead of HTTPS')
+    .option('--authfile <file>', 'with --container: login, as skopeo, podman and docker write it');
+
+/** Without a default, so that it is known whether the engine was chosen. */
+export const engineOption = (description: string) =>
+  new Option('--engine <kind>', `${description} (default: qemu)`).argParser(oneOf(ENGINES));
+
+/** For commands that regenerate disks from an ISO; they keep them in a cache, so see {@link withCache}. */
+export const withEngine = <A extends unknown[], O extends OptionValues>(command: Command<A, O>) =>
+  command
+    .addOption(
+      engineOption(
+        '`qemu` boots the ISO; `native` reads it directly; `both` compares them; `auto` tries native first',
+      ),
+    )
+    .addOption(
+      new Option('--accel <kind>', 'virtual machine accelerator: auto, kvm or tcg')
+        .argParser(oneOf(['auto', 'kvm', 'tcg']))
+        .default('auto' as const, 'auto'),
+    )
+    .option(
+      '--timeout-scale <factor>',
+      'multiply all time limits of the virtual machine',
+      parseFactor,
+    )
+    .option('--log-dir <dir>', 'folder for console logs of failed virtual machines');
+
+export const withCache = <A extends unknown[], O extends OptionValues>(command: Command<A, O>) =>
+  command
+    .option('--cache-dir <dir>', 'folder for regenerated disks')
+    .addOption(
+      new Option('--cache-size <size>', 'maximum size of the cache')
+        .argParser(parseSize)
+        .default(20 * 2 ** 30, '20GiB'),
+    )
+    .option('--no-cache', 'disable the cache');
+
+export const withJobs = <A extends unknown[], O extends OptionValues>(command: Command<A, O>) =>
+  command.option('-j, --jobs <n>', 'architectures to work on at a time', parseJobs, defaultJobs());
+
+/** For commands that talk to a registry. */
+export const withRegistry = <A extends unknown[], O extends OptionValues>(command: Command<A, O>) =>
+  command
+    .option('--plain-http', 'use HTTP instead of HTTPS (the default for loopback addresses)')
+    .option('--authfile <file>', 'login file, as written by skopeo, podman and docker');
+
+export const streamOption = () =>
+  new Option('--stream <file>', 'CoreOS stream or release JSON').makeOptionMandatory();
+
+type None = Record<never, never>;
+
+/** What the groups give, for code that several commands use. */
+export type OutputOptions = ReturnType<ReturnType<typeof withOutput<[], None>>['opts']>;
+export type EngineOptions = ReturnType<ReturnType<typeof withEngine<[], None>>['opts']> &
+  ReturnType<ReturnType<typeof withCache<[], None>>['opts']>;
+export type ContainerOptions = ReturnType<ReturnType<typeof withContainers<[], None>>['opts']>;

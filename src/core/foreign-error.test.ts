@@ -1,0 +1,49 @@
+import { open, readFile } from 'node:fs/promises';
+import { inflateSync, zstdDecompressSync } from 'node:zlib';
+import { expect, test } from 'vitest';
+import { FormatError, IoError } from './errors.ts';
+import { ours } from './foreign-error.ts';
+
+const thrown = async (body: () => unknown): Promise<unknown> => {
+  try {
+    await body();
+  } catch (error) {
+    return error;
+  }
+  throw new Error('it should have thrown');
+};
+
+const named = (code: string, more: object = {}) =>
+  Object.assign(new Error(`${code}: as Node says it`), { code, ...more });
+
+test.each([
+  ['a file that is not there', () => readFile('/gone/x'), 'cannot open /gone/x'],
+  ['too many files', () => Promise.reject(named('EMFILE', { syscall: 'open' })), 'too many open'],
+  ['a read-only disk', () => Promise.reject(named('EROFS', { syscall: 'mkdir' })), 'read-only'],
+  ['a bad sector', () => open('/proc/self/mem').then((handle) => handle.read()), 'input/output'],
+  ['a cut connection', () => Promise.reject(named('ECONNRESET')), 'the connection broke off'],
+  [
+    "fetch's wrapping",
+    () => Promise.reject(new TypeError('terminated', { cause: named('UND_ERR_SOCKET') })),
+    'a connection failed',
+  ],
+])('%s is of the kind io', async (_what, body, text) => {
+  const error = ours(await thrown(body));
+  expect(error).toBeInstanceOf(IoError);
+  expect(error).toMatchObject({ message: expect.stringContaining(text) });
+});
+
+test.each([
+  ['JSON', () => JSON.parse('{"a')],
+  ['zlib', () => inflateSync(Buffer.from('x'))],
+  ['zstd', () => zstdDecompressSync(Buffer.from('xxxxxxxx'))],
+])('malformed data (%s) is of the kind format', async (_what, body) => {
+  expect(ours(await thrown(body))).toBeInstanceOf(FormatError);
+});
+
+test('a bug stays one', () => {
+  const bug = new TypeError('undefined is not a function');
+  expect(ours(bug)).toBe(bug);
+  expect(ours(new Error('outer', { cause: bug }))).toBeInstanceOf(Error);
+  expect(ours('text')).toBe('text');
+});

@@ -1,0 +1,93 @@
+import { readdirSync, readlinkSync } from 'node:fs';
+import process from 'node:process';
+import { PassThrough } from 'node:stream';
+import koffi from 'koffi';
+import { KINDS, type Point, type Run, type RunRequest } from './messages.ts';
+
+/**
+ * Runs command lines in this process, each with one fault: a process for each would spend its time on starting. Needs
+ * the library of faults.c preloaded.
+ */
+// What is shipped, and what starts faster: each run starts threads, which would strip types first.
+const load = (path: string) => import(new URL(`../../dist/src/${path}`, import.meta.url).href);
+const { runCommand } = (await load('cli/run.js')) as typeof import('../../src/cli/run.ts');
+const { createEngine } = (await load(
+  'engine/choose.js',
+)) as typeof import('../../src/engine/choose.ts');
+
+const self = koffi.load(null);
+const setRoot = self.func('void faults_root(const char *path)');
+const arm = self.func('void faults_arm(int kind, int nth, int error, int sticky)');
+const count = self.func('int faults_count(int kind)');
+const hits = self.func('int faults_hits()');
+const hit = self.func('const char *faults_hit()');
+
+let escaped: unknown;
+process.on('uncaughtException', (error) => {
+  escaped ??= error;
+});
+
+process.on('message', (request: RunRequest) => {
+  void run(request).then((result) => process.send?.(result));
+});
+process.on('disconnect', () => process.exit());
+
+async function run({ argv, env, root, point }: RunRequest): Promise<Run> {
+  Object.assign(process.env, env);
+  escaped = undefined;
+  const stdout = collect();
+  const stderr = collect();
+  setRoot(root);
+  armAt(point);
+  const code = await runCommand(argv, {
+    stdout: stdout.stream,
+    stderr: stderr.stream,
+    env: { ...process.env, ...env },
+    hostArch: process.arch,
+    versions: process.versions,
+    isTerminal: false,
+    columns: () => 80,
+    signal: new AbortController().signal,
+    createEngine,
+  });
+  // What nobody awaits shows now.
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  const result: Run = {
+    code: escaped === undefined ? code : 1,
+    stdout: stdout.text(),
+    stderr: stderr.text() + (escaped === undefined ? '' : `escaped: ${textOf(escaped)}`),
+    counts: Object.fromEntries(KINDS.map((kind, index) => [kind, Number(count(index))])),
+    steps: Number(count(-1)),
+    hits: Number(hits()),
+    hit: String(hit()),
+    open: [],
+  };
+  arm(-1, 0, 0, 0);
+  return { ...result, open: openBelow(root) };
+}
+
+function armAt(point: Point | undefined): void {
+  if (point === undefined) arm(-1, 0, 0, 0);
+  else arm(KINDS.indexOf(point.kind), point.nth, point.errno, point.sticky ? 1 : 0);
+}
+
+const textOf = (error: unknown) => (error instanceof Error ? error.stack : String(error));
+
+/** Files that are still open below a folder: each is a leak. */
+function openBelow(root: string): string[] {
+  return readdirSync('/proc/self/fd').flatMap((fd) => {
+    try {
+      const path = readlinkSync(`/proc/self/fd/${fd}`);
+      return path.startsWith(root) ? [path] : [];
+    } catch {
+      return []; // the one of this listing
+    }
+  });
+}
+
+function collect() {
+  const stream = new PassThrough();
+  const chunks: Buffer[] = [];
+  stream.on('data', (chunk: Buffer) => chunks.push(chunk));
+  return { stream, text: () => Buffer.concat(chunks).toString('latin1') };
+}
