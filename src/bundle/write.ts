@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { chmod, copyFile, mkdtemp, open, rename, rm } from 'node:fs/promises';
+import { chmod, copyFile, open, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { throwIfAborted } from '../core/errors.ts';
 import { syncFolder, writeAtomically } from '../core/io/atomic.ts';
@@ -9,6 +9,7 @@ import { type BlobRef, hashingHere } from '../core/io/digest.ts';
 import { makeFolder } from '../core/io/folders.ts';
 import { hashFile } from '../core/io/hash-file.ts';
 import { osError } from '../core/io/os-error.ts';
+import { makeScratch, reclaimScratch, type Scratch } from '../core/io/scratch.ts';
 import { fileSink, hashingSink, type Sink } from '../core/io/sink.ts';
 import { openSource, type Source } from '../core/io/source.ts';
 import { encodeIndex, encodeLayout, type OciIndex } from '../formats/oci/oci.ts';
@@ -56,14 +57,16 @@ export async function createBundleWriter(
   throwIfAborted(signal);
   const absolute = await resolveTarget(target);
   await refuseTaken(absolute, force);
-  let path: string;
+  let scratch: Scratch;
   try {
     await makeFolder(dirname(absolute));
-    path = await mkdtemp(besideTarget(absolute));
+    await reclaimScratch(besideTarget(absolute));
+    scratch = await makeScratch(besideTarget(absolute));
   } catch (error) {
     throw osError(error, 'create', absolute);
   }
-  const remove = () => rm(path, { recursive: true, force: true });
+  const { path } = scratch;
+  const remove = () => scratch[Symbol.asyncDispose]();
   try {
     await chmod(path, 0o755);
     await makeFolder(join(path, 'blobs', 'sha256'));

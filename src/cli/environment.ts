@@ -1,7 +1,8 @@
-import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { homedir, release, tmpdir, type } from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
 import { osError } from '../core/io/os-error.ts';
+import { makeScratch, reclaimScratch } from '../core/io/scratch.ts';
 import { type MetalCache, openMetalCache } from '../engine/cache/metal-cache.ts';
 import type { MetalEngine } from '../engine/engine.ts';
 import type { CliIo } from './io.ts';
@@ -62,16 +63,19 @@ export async function cacheFor(
     const dir = options.cacheDir ?? cacheFolder(io.env);
     return openMetalCache({ dir, maxBytes: options.cacheSize });
   }
-  let dir: string;
-  try {
-    dir = await mkdtemp(join(beside, '.iso-rehydrate-'));
-  } catch (error) {
+  const prefix = join(beside, '.iso-rehydrate-cache-');
+  await reclaimScratch(prefix);
+  const scratch = await makeScratch(prefix).catch((error: unknown) => {
     throw osError(error, 'write to', beside);
-  }
-  const remove = () => rm(dir, { recursive: true, force: true });
+  });
+  const remove = () => scratch[Symbol.asyncDispose]();
   try {
-    const cache = await openMetalCache({ dir, maxBytes: Number.POSITIVE_INFINITY });
-    return { ...cache, [Symbol.asyncDispose]: remove };
+    const cache = await openMetalCache({ dir: scratch.path, maxBytes: Number.POSITIVE_INFINITY });
+    const dispose = async () => {
+      await cache[Symbol.asyncDispose]();
+      await remove();
+    };
+    return { ...cache, [Symbol.asyncDispose]: dispose };
   } catch (error) {
     await remove();
     throw error;

@@ -20,6 +20,7 @@ const ALLOWED: Readonly<Record<string, string>> = {
   'src/codec/deflate/memo.ts': 'a new file',
   'src/codec/deflate/module.ts': 'the package itself',
   'src/core/io/part.ts': 'opened without waiting, and asked what it is',
+  'src/core/io/scratch.ts': 'opened without waiting, and asked what it is',
   'src/engine/cache/metal-cache.ts': 'a disk that an engine has just made',
   'src/engine/files/copy-within.ts': 'a base of our own',
   'src/engine/files/lay-out.ts': 'a new file',

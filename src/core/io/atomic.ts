@@ -4,7 +4,10 @@ import { type FileHandle, link, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { throwIfAborted } from '../errors.ts';
 import { checkRoom } from '../plausible.ts';
+import { isStill } from './identity.ts';
+import { tryLock } from './libc.ts';
 import { osError } from './os-error.ts';
+import { reclaimFiles } from './scratch.ts';
 import { fileSink, type Sink } from './sink.ts';
 
 export interface AtomicOptions {
@@ -34,24 +37,13 @@ export async function writeAtomically<T>(
 ): Promise<T> {
   throwIfAborted(signal);
   if (allocates > 0) await checkRoom(dirname(path), allocates, basename(path));
-  const temporary = temporaryBeside(path);
-  let handle: FileHandle;
+  const { temporary, handle } = await openTemporary(path);
   try {
-    handle = await open(temporary, 'wx', 0o644);
-  } catch (error) {
-    throw osError(error, 'create', path);
-  }
-  try {
-    let result: T;
-    try {
-      if (size > 0) await handle.truncate(size);
-      const sink = fileSink(handle, path);
-      result = await body(sink);
-      await sink.finish();
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
+    if (size > 0) await handle.truncate(size);
+    const sink = fileSink(handle, path);
+    const result = await body(sink);
+    await sink.finish();
+    await handle.sync();
     throwIfAborted(signal);
     if (overwrite) {
       await rename(temporary, path);
@@ -64,6 +56,35 @@ export async function writeAtomically<T>(
   } catch (error) {
     await rm(temporary, { force: true });
     throw osError(error, 'write', path);
+  } finally {
+    await handle.close(); // and with it the lock, which it needs as long as it has this name
+  }
+}
+
+const TEMPORARY = /^\.iso-rehydrate-[0-9a-f]{12}\.part$/;
+/** Folders in which this process has looked for what others have left. */
+const tidied = new Set<string>();
+
+/** Removes what killed processes have left of files that were being written; once for each folder. */
+export async function tidyFolder(folder: string): Promise<void> {
+  if (!tidied.has(folder)) await reclaimFiles(folder, TEMPORARY);
+  tidied.add(folder);
+}
+
+/** A new file that is locked, so that no other run takes it for one that a killed process has left. */
+async function openTemporary(path: string): Promise<{ temporary: string; handle: FileHandle }> {
+  await tidyFolder(dirname(path));
+  try {
+    for (;;) {
+      const temporary = temporaryBeside(path);
+      const handle = await open(temporary, 'wx', 0o644);
+      if (tryLock(handle.fd) !== 'busy' && (await isStill(temporary, handle))) {
+        return { temporary, handle };
+      }
+      await handle.close();
+    }
+  } catch (error) {
+    throw osError(error, 'create', path);
   }
 }
 

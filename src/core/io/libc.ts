@@ -59,9 +59,10 @@ export function punchHole(fd: number, offset: number, length: number): boolean {
 }
 
 /**
- * Takes an exclusive flock(2) on an open file, without waiting: false if somebody else has it. It ends when the file
- * is closed, so with the process at the latest. File systems without locks let everybody have it.
+ * Takes an exclusive flock(2) on an open file or folder, without waiting. It ends when that is closed, so with the
+ * process at the latest. `unsupported` where the file system has no locks.
  */
-export function lockFile(fd: number): boolean {
-  return flock(fd, LOCK_EX | LOCK_NB) === 0 || koffi.errno() !== EWOULDBLOCK;
+export function tryLock(fd: number): 'locked' | 'busy' | 'unsupported' {
+  if (flock(fd, LOCK_EX | LOCK_NB) === 0) return 'locked';
+  return koffi.errno() === EWOULDBLOCK ? 'busy' : 'unsupported';
 }

@@ -1,9 +1,10 @@
 import { constants } from 'node:fs';
-import { type FileHandle, lstat, open, rm } from 'node:fs/promises';
+import { type FileHandle, open, rm } from 'node:fs/promises';
 import { geteuid } from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { throwIfAborted } from '../errors.ts';
-import { lockFile } from './libc.ts';
+import { isStill } from './identity.ts';
+import { tryLock } from './libc.ts';
 import { errnoOf, osError } from './os-error.ts';
 
 /** A file that is still coming, held by this process alone until it is disposed of. */
@@ -32,7 +33,7 @@ export async function openPart(path: string, signal?: AbortSignal): Promise<Part
       if (handle === undefined) continue;
       try {
         // Whoever had it may have renamed or removed it before we got the lock.
-        if (lockFile(handle.fd) && (await isStill(path, handle))) {
+        if (tryLock(handle.fd) !== 'busy' && (await isStill(path, handle))) {
           return { path, handle, waited, [Symbol.asyncDispose]: () => handle.close() };
         }
       } catch (error) {
@@ -61,10 +62,4 @@ async function openOwn(path: string): Promise<FileHandle | undefined> {
   }
   await rm(path, { force: true });
   return undefined;
-}
-
-async function isStill(path: string, handle: FileHandle): Promise<boolean> {
-  const ours = await handle.stat();
-  const found = await lstat(path).catch(() => undefined);
-  return found?.ino === ours.ino && found.dev === ours.dev;
 }

@@ -1,30 +1,6 @@
 import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
-export const SCRATCH_PREFIX = 'work-';
-/** A running engine writes all the time; a scratch folder this old has lost its process. */
-const STALE_MS = 6 * 3600 * 1000;
-
-/** Removes what killed processes left in the cache folder. */
-export async function removeStaleScratch(dir: string, now = Date.now()): Promise<void> {
-  for (const name of await readdir(dir)) {
-    if (!name.startsWith(SCRATCH_PREFIX)) continue;
-    const path = join(dir, name);
-    if (now - (await newestChange(path)) > STALE_MS) {
-      await rm(path, { recursive: true, force: true });
-    }
-  }
-}
-
-async function newestChange(dir: string): Promise<number> {
-  const names = await readdir(dir).catch(() => []);
-  const stats = await Promise.all([
-    stat(dir).catch(() => undefined),
-    ...names.map((name) => stat(join(dir, name)).catch(() => undefined)),
-  ]);
-  return Math.max(0, ...stats.map((found) => found?.mtimeMs ?? 0));
-}
-
 export interface KeptFile {
   readonly name: string;
   readonly path: string;

@@ -1,5 +1,5 @@
 import { mkdir, open, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { noise, sha256Of, temporaryFolder } from '../../../test/support/synthetic-bundle.ts';
 import { hashFile } from '../../core/io/hash-file.ts';
@@ -100,23 +100,27 @@ test('a cache without room still serves the disk at hand', async () => {
   expect(buffer.equals(bytes)).toBe(true);
 });
 
-test('scratch folders go on dispose, and those of dead processes after a while', async () => {
+test('scratch of killed processes is removed at once, that of running ones stays and counts', async () => {
   await using folder = await temporaryFolder();
-  const stale = join(folder.path, 'work-stale');
-  const fresh = join(folder.path, 'work-fresh');
-  for (const path of [stale, fresh]) {
-    await mkdir(path, { recursive: true });
-    await writeFile(join(path, 'metal.raw'), 'x');
-  }
-  const old = Date.now() / 1000 - 24 * 3600;
-  await utimes(join(stale, 'metal.raw'), old, old);
-  await utimes(stale, old, old);
-  {
-    await using cache = await openMetalCache({ dir: folder.path, maxBytes: 0 });
-    await cache.scratch();
-    expect((await readdir(folder.path)).length).toBe(3);
-  }
-  expect((await readdir(folder.path)).sort()).toEqual(['metal', 'work-fresh']);
+  const lost = join(folder.path, 'work-abc123');
+  await mkdir(lost);
+  await writeFile(join(lost, 'metal.raw'), 'x');
+  await writeFile(join(folder.path, 'work-notes.txt'), 'not ours');
+  await mkdir(join(folder.path, 'work-by-hand'));
+  await using running = await openMetalCache({ dir: folder.path, maxBytes: 1 << 20 });
+  const held = await running.scratch();
+  await writeFile(join(held, 'other.raw'), noise(900_000, 'other'));
+  await using cache = await openMetalCache({ dir: folder.path, maxBytes: 1 << 20 });
+  const kept = ['metal', basename(held), 'work-by-hand', 'work-notes.txt'].sort();
+  expect((await readdir(folder.path)).sort()).toEqual(kept);
+
+  const bytes = noise(400_000, 'disk');
+  const path = join(await cache.scratch(), 'metal.raw');
+  await writeFile(path, bytes);
+  const base = { sha256: sha256Of(bytes), size: bytes.length };
+  await (await cache.admit(path, base)).close();
+  // Together with what is in the making it is too much.
+  expect(await readdir(join(folder.path, 'metal'))).toEqual([]);
 });
 
 test('a folder that cannot be used is an IoError', async () => {

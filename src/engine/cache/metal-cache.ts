@@ -1,4 +1,4 @@
-import { chmod, type FileHandle, mkdtemp, open, rename, rm, stat, utimes } from 'node:fs/promises';
+import { chmod, type FileHandle, open, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { IntegrityError, IoError } from '../../core/errors.ts';
 import { syncFolder } from '../../core/io/atomic.ts';
@@ -7,10 +7,11 @@ import type { BlobRef } from '../../core/io/digest.ts';
 import { hashingHere, type Sha256 } from '../../core/io/digest.ts';
 import { makeFolder } from '../../core/io/folders.ts';
 import { osError } from '../../core/io/os-error.ts';
+import { makeScratch, reclaimScratch, type Scratch, scratchBytes } from '../../core/io/scratch.ts';
 import { hashingSink } from '../../core/io/sink.ts';
 import { openSource, type Source } from '../../core/io/source.ts';
 import { holeDigger } from './dig-holes.ts';
-import { removeStaleScratch, SCRATCH_PREFIX, trim } from './housekeeping.ts';
+import { trim } from './housekeeping.ts';
 
 /**
  * Regenerated metal disks, by content: `<dir>/metal/<sha256>.raw`.
@@ -58,10 +59,11 @@ const SEAL = new Date(Date.UTC(2000, 0, 1));
 export async function openMetalCache({ dir, maxBytes }: MetalCacheOptions): Promise<MetalCache> {
   const disks = join(dir, 'metal');
   const pathOf = (sha256: Sha256) => join(disks, `${sha256}.raw`);
-  let scratchDir: Promise<string> | undefined;
+  const scratchPrefix = join(dir, 'work-');
+  let made: Promise<Scratch> | undefined;
   try {
     await makeFolder(disks);
-    await removeStaleScratch(dir);
+    await reclaimScratch(scratchPrefix);
   } catch (error) {
     throw cacheError(error, 'use the cache folder', dir);
   }
@@ -73,8 +75,8 @@ export async function openMetalCache({ dir, maxBytes }: MetalCacheOptions): Prom
     evict,
     async scratch() {
       try {
-        scratchDir ??= mkdtemp(join(dir, SCRATCH_PREFIX)); // before any await, because calls may overlap
-        return await scratchDir;
+        made ??= makeScratch(scratchPrefix); // before any await, because calls may overlap
+        return (await made).path;
       } catch (error) {
         throw cacheError(error, 'write to the cache folder', dir);
       }
@@ -105,18 +107,20 @@ export async function openMetalCache({ dir, maxBytes }: MetalCacheOptions): Prom
       } catch (error) {
         throw cacheError(error, 'store in the cache', final);
       }
-      const source = await openSource(final); // before trimming, which removes the file if nothing fits
+      const source = await openSource(final); // before it may go for want of room
       try {
-        await trim(disks, maxBytes, `${base.sha256}.raw`);
+        // What is in the making, here or in other processes, takes room as well.
+        const room = Math.max(0, maxBytes - (await scratchBytes(scratchPrefix)));
+        await trim(disks, room, `${base.sha256}.raw`);
+        return source;
       } catch (error) {
         await source.close();
-        throw error;
+        throw cacheError(error, 'make room in the cache', disks);
       }
-      return source;
     },
     async [Symbol.asyncDispose]() {
-      const made = await scratchDir?.catch(() => undefined);
-      if (made !== undefined) await rm(made, { recursive: true, force: true });
+      const scratch = await made?.catch(() => undefined);
+      await scratch?.[Symbol.asyncDispose]();
     },
   };
 }

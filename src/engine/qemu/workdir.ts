@@ -1,11 +1,11 @@
 import { createWriteStream } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { cancelled, FormatError } from '../../core/errors.ts';
 import { osError } from '../../core/io/os-error.ts';
 import { openRegular } from '../../core/io/regular.ts';
+import { makeScratch, reclaimScratch } from '../../core/io/scratch.ts';
 import type { IsoExtent, LiveIso } from '../../formats/iso/live-iso.ts';
 
 /** A private folder for the temporary files of one regeneration. Removed on dispose. */
@@ -15,8 +15,9 @@ export interface Workdir extends AsyncDisposable {
   readonly initrd: string;
 }
 
+const PREFIX = 'iso-rehydrate-vm-';
 /** A Unix socket's address holds 107 bytes, and ours have at most this many after the folder. */
-const MAX_FOLDER = 107 - 'iso-rehydrate-XXXXXX/qmp-kvm.sock/'.length;
+const MAX_FOLDER = 107 - `${PREFIX}XXXXXX/qmp-kvm.sock/`.length;
 
 /**
  * Makes the folder and copies kernel and initrd out of the ISO, because QEMU needs them as files. The ISO
@@ -24,10 +25,12 @@ const MAX_FOLDER = 107 - 'iso-rehydrate-XXXXXX/qmp-kvm.sock/'.length;
  */
 export async function createWorkdir(iso: LiveIso, signal?: AbortSignal): Promise<Workdir> {
   const parent = Buffer.byteLength(tmpdir()) <= MAX_FOLDER ? tmpdir() : '/tmp';
-  const path = await mkdtemp(join(parent, 'iso-rehydrate-')).catch((error: unknown) => {
+  await reclaimScratch(join(parent, PREFIX));
+  const scratch = await makeScratch(join(parent, PREFIX)).catch((error: unknown) => {
     throw osError(error, 'make a temporary folder in', parent);
   });
-  const remove = () => rm(path, { recursive: true, force: true });
+  const { path } = scratch;
+  const remove = () => scratch[Symbol.asyncDispose]();
   try {
     const kernel = join(path, 'kernel');
     const initrd = join(path, 'initrd');

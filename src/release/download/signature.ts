@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { execa } from 'execa';
@@ -12,6 +12,7 @@ import {
 } from '../../core/errors.ts';
 import type { Http } from '../../core/http/client.ts';
 import { fetchSmall } from '../../core/http/fetch-small.ts';
+import { makeScratch, reclaimScratch } from '../../core/io/scratch.ts';
 import { type FoundSignature, parseGpgvStatus } from './gpgv-status.ts';
 
 /** Detached signatures are some hundred bytes for each key. */
@@ -41,41 +42,40 @@ export async function checkSignature(options: SignatureOptions): Promise<void> {
     ...{ http, signal, limit: MAX_SIGNATURE, what: 'a signature' },
     hint: 'check the location of the signature in the stream JSON',
   });
-  const folder = await mkdtemp(join(tmpdir(), 'iso-rehydrate-gpgv-'));
-  try {
-    const [file, keyring] = [join(folder, 'signature'), join(folder, 'keys')];
-    await writeFile(file, signature, { flag: 'wx' });
-    await writeFile(keyring, keys, { flag: 'wx' });
-    const argv = ['--status-fd', '1', '--keyring', keyring, '--', file, resolve(path)];
-    const result = await execa('gpgv', argv, {
-      reject: false,
-      stdin: 'ignore',
-      env: { GNUPGHOME: folder, LC_ALL: 'C' },
-      ...(signal ? { cancelSignal: signal } : {}),
-    });
-    throwIfAborted(signal);
-    if (result.code === 'ENOENT') {
-      throw toolMissing(
-        'gpgv',
-        'install it (Debian: gpgv, Fedora: gnupg2), or leave --keyring out',
-        result,
-      );
-    }
-    const found = parseGpgvStatus(result.stdout);
-    const said = result.stderr.trim().slice(0, 2000);
-    const isEnded = result.exitCode === 0 || found.length > 0 || /NODATA/.test(result.stdout);
-    if (!isEnded) {
-      throw new ToolError(`gpgv failed: ${result.shortMessage?.split('\n')[0]}`, {
-        code: 'TOOL_FAILED',
-        context: { file: path, signature: signatureUrl },
-        hint: 'run gpgv by hand to see why, or leave --keyring out',
-        cause: new Error(said),
-      });
-    }
-    judge(found, result.exitCode, { acceptKeys, path, signatureUrl, said });
-  } finally {
-    await rm(folder, { recursive: true, force: true });
+  const prefix = join(tmpdir(), 'iso-rehydrate-gpgv-');
+  await reclaimScratch(prefix);
+  await using scratch = await makeScratch(prefix);
+  const { path: folder } = scratch;
+  const [file, keyring] = [join(folder, 'signature'), join(folder, 'keys')];
+  await writeFile(file, signature, { flag: 'wx' });
+  await writeFile(keyring, keys, { flag: 'wx' });
+  const argv = ['--status-fd', '1', '--keyring', keyring, '--', file, resolve(path)];
+  const result = await execa('gpgv', argv, {
+    reject: false,
+    stdin: 'ignore',
+    env: { GNUPGHOME: folder, LC_ALL: 'C' },
+    ...(signal ? { cancelSignal: signal } : {}),
+  });
+  throwIfAborted(signal);
+  if (result.code === 'ENOENT') {
+    throw toolMissing(
+      'gpgv',
+      'install it (Debian: gpgv, Fedora: gnupg2), or leave --keyring out',
+      result,
+    );
   }
+  const found = parseGpgvStatus(result.stdout);
+  const said = result.stderr.trim().slice(0, 2000);
+  const isEnded = result.exitCode === 0 || found.length > 0 || /NODATA/.test(result.stdout);
+  if (!isEnded) {
+    throw new ToolError(`gpgv failed: ${result.shortMessage?.split('\n')[0]}`, {
+      code: 'TOOL_FAILED',
+      context: { file: path, signature: signatureUrl },
+      hint: 'run gpgv by hand to see why, or leave --keyring out',
+      cause: new Error(said),
+    });
+  }
+  judge(found, result.exitCode, { acceptKeys, path, signatureUrl, said });
 }
 
 interface JudgeOptions {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Bundle } from '../../bundle/read.ts';
 import type { RecipeArtifact, Recipes } from '../../bundle/recipes.ts';
 import { IoError, RehydrateError, throwIfAborted } from '../../core/errors.ts';
+import { tidyFolder } from '../../core/io/atomic.ts';
 import { createHasher, type Sha256 } from '../../core/io/digest.ts';
 import { makeFolder } from '../../core/io/folders.ts';
 import { errnoOf, isAbsent, osError } from '../../core/io/os-error.ts';
@@ -62,6 +63,7 @@ export async function openImageStore(options: ImageStoreOptions): Promise<ImageS
   } catch (error) {
     throw osError(error, 'write to', folder);
   }
+  await tidyFolder(folder);
   const making = new Map<string, Promise<void>>();
   // What each image looked like when its bytes were proved.
   const proved = new Map<string, string>();

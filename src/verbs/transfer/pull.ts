@@ -1,4 +1,4 @@
-import { chmod, link, lstat, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, link, lstat, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { blobPath } from '../../bundle/blobs.ts';
 import {
@@ -22,6 +22,7 @@ import { makeFolder } from '../../core/io/folders.ts';
 import { hashFile } from '../../core/io/hash-file.ts';
 import { osError } from '../../core/io/os-error.ts';
 import { readWhole } from '../../core/io/regular.ts';
+import { makeScratch, reclaimScratch } from '../../core/io/scratch.ts';
 import { type Progress, silent } from '../../core/progress/progress.ts';
 import { step } from '../../core/progress/step.ts';
 import {
@@ -72,30 +73,28 @@ export async function pull(options: PullOptions): Promise<Transfer> {
     return pullInto(target, documents, options);
   }
   await refuseTaken(target, force);
-  const made = await mkdtemp(besideTarget(target)).catch((error: unknown) => {
+  await reclaimScratch(besideTarget(target));
+  await using scratch = await makeScratch(besideTarget(target)).catch((error: unknown) => {
     throw osError(error, 'create', target);
   });
-  try {
-    await chmod(made, 0o755);
-    await writeLayout(made, documents, reference);
-    const { kind } = await folderState(target);
-    if (kind !== 'layout') {
-      // Nothing can be lost here: blobs are stored where a later pull finds them.
-      await openBundle(made, options.signal);
-      await putInPlace(made, target, { replace: false }).catch(async (error: unknown) => {
-        // Another pull may have put the very same there meanwhile.
-        if (!(await holdsSame(target, documents.digest, options.signal))) throw error;
-      });
-      return await pullInto(target, documents, options);
-    }
-    const done = await pullInto(made, documents, options, target);
-    throwIfAborted(options.signal);
-    await refuseTaken(target, force);
-    await putInPlace(made, target, { replace: force });
-    return done;
-  } finally {
-    await rm(made, { recursive: true, force: true });
+  const { path: made } = scratch;
+  await chmod(made, 0o755);
+  await writeLayout(made, documents, reference);
+  const { kind } = await folderState(target);
+  if (kind !== 'layout') {
+    // Nothing can be lost here: blobs are stored where a later pull finds them.
+    await openBundle(made, options.signal);
+    await putInPlace(made, target, { replace: false }).catch(async (error: unknown) => {
+      // Another pull may have put the very same there meanwhile.
+      if (!(await holdsSame(target, documents.digest, options.signal))) throw error;
+    });
+    return await pullInto(target, documents, options);
   }
+  const done = await pullInto(made, documents, options, target);
+  throwIfAborted(options.signal);
+  await refuseTaken(target, force);
+  await putInPlace(made, target, { replace: force });
+  return done;
 }
 
 /** Whether a folder was written by an earlier pull of the same digest, complete or not. */
