@@ -15,19 +15,7 @@ import { prepareReport, REPORT_FILES, writeReport } from '../../verbs/audit/writ
 import { containersOf } from '../containers.ts';
 import { bundleOf, cacheFor, engineFor, existingFolder, toolsOf } from '../environment.ts';
 import type { CliIo } from '../io.ts';
-import {
-  type OptionsOf,
-  type OutputOptions,
-  withBundle,
-  withCache,
-  withContainers,
-  withEngine,
-  withIso,
-  withJobs,
-  withOutput,
-  withSelection,
-  withShard,
-} from '../option-groups.ts';
+import { type OptionsOf, type OutputOptions, withMaking } from '../option-groups.ts';
 import { collect } from '../options.ts';
 import { progressRenderer } from '../progress/choose.ts';
 
@@ -48,8 +36,7 @@ function define(program: Command) {
       collect,
     )
     .addHelpText('after', HELP);
-  const selected = withIso(withShard(withBundle(withSelection(command, { everything: true }))));
-  return withOutput(withJobs(withCache(withEngine(withContainers(selected)))));
+  return withMaking(command, { everything: true });
 }
 
 type AuditCliOptions = OptionsOf<typeof define>;

@@ -9,19 +9,7 @@ import { type RehydrateReport, rehydrate } from '../../verbs/rehydrate/rehydrate
 import { containersOf } from '../containers.ts';
 import { bundleOf, cacheFor, engineFor, existingFolder } from '../environment.ts';
 import type { CliIo } from '../io.ts';
-import {
-  type OptionsOf,
-  type OutputOptions,
-  withBundle,
-  withCache,
-  withContainers,
-  withEngine,
-  withIso,
-  withJobs,
-  withOutput,
-  withSelection,
-  withShard,
-} from '../option-groups.ts';
+import { type OptionsOf, type OutputOptions, withMaking } from '../option-groups.ts';
 import { progressRenderer } from '../progress/choose.ts';
 import { renderSummary, summaryEvent } from '../summary.ts';
 
@@ -32,8 +20,7 @@ function define(program: Command) {
     .option('-o, --output <path>', 'file, folder, or - for stdout (several files: a tar)', '.')
     .option('--force', 'replace existing files with other content')
     .addHelpText('after', HELP);
-  const selected = withIso(withShard(withBundle(withSelection(command, { everything: false }))));
-  return withOutput(withJobs(withCache(withEngine(withContainers(selected)))));
+  return withMaking(command, { everything: false });
 }
 
 type RehydrateCliOptions = OptionsOf<typeof define>;

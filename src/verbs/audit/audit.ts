@@ -11,8 +11,8 @@ import type { MetalCache } from '../../engine/cache/metal-cache.ts';
 import type { MetalEngine } from '../../engine/engine.ts';
 import type { Containers } from '../../engine/files/sources/open-container.ts';
 import { shortName } from '../../release/stream/artifacts.ts';
+import { memoFor } from '../make/deflate-memo.ts';
 import { refuseContainers } from '../make/metals.ts';
-import { memoFor } from '../rehydrate/deflate-memo.ts';
 import { matchIsos } from '../rehydrate/iso.ts';
 import { auditArtifact } from './artifact.ts';
 import { openAuditBases } from './bases.ts';
@@ -65,7 +65,7 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
       ...options,
       pool,
       isoPath: isos.get(one.recipes.architecture),
-      progress: forArch(progress, one.recipes.architecture, work.length > 1),
+      progress: forArch(progress, one.recipes.architecture, { several: work.length > 1 }),
     }),
   );
   throwIfAborted(signal);

@@ -119,14 +119,15 @@ export async function dehydrate(options: DehydrateOptions): Promise<DehydrateRep
     signal,
     stream: streamBlob,
   };
-  const progressOf = (arch: Arch) => forArch(options.progress ?? silent, arch, arches.length > 1);
+  const several = arches.length > 1;
+  const progressOf = (arch: Arch) => forArch(options.progress ?? silent, arch, { several });
 
   const surveyed = await sideBySide(lists, 1, ({ arch, artifacts }) =>
     surveyArch(arch, artifacts, { ...context, progress: progressOf(arch) }),
   );
   const surveys = allOf(surveyed, arches, signal);
   const settled = await sideBySide(surveys, jobs, (survey) =>
-    dehydrateOne(survey, { ...context, progress: progressOf(survey.arch) }, arches.length > 1),
+    dehydrateOne(survey, { ...context, progress: progressOf(survey.arch), several }),
   );
   try {
     const made = allOf(settled, arches, signal);
@@ -153,9 +154,9 @@ export async function dehydrate(options: DehydrateOptions): Promise<DehydrateRep
 }
 
 /** Reports the end of one architecture at once if others are still running. */
-async function dehydrateOne(survey: Survey, context: ArchContext, several: boolean) {
+async function dehydrateOne(survey: Survey, context: ArchContext & { readonly several: boolean }) {
   const { arch: subject } = survey;
-  const { progress, signal } = context;
+  const { several, progress, signal } = context;
   try {
     throwIfAborted(signal);
     const made = await dehydrateArch(survey, context);

@@ -22,7 +22,7 @@ export type Output =
  * otherwise a file. Throws UsageError `OUTPUT_NOT_A_FOLDER`.
  */
 export async function resolveOutput(path: string, count: number): Promise<Output> {
-  const found = await lstatOrNothing(path, true);
+  const found = await statOrNothing(stat, path);
   if (found?.isDirectory() || (!found && path.endsWith('/'))) return { kind: 'folder', path };
   if (count === 1 && !path.endsWith('/')) return { kind: 'file', path };
   if (!found) return { kind: 'folder', path };
@@ -92,7 +92,7 @@ async function isPresent(
   force: boolean,
   signal: AbortSignal | undefined,
 ): Promise<boolean> {
-  const found = await lstatOrNothing(path, false);
+  const found = await statOrNothing(lstat, path);
   if (!found) return false;
   if (found.isFile() && found.size === size) {
     const { sha256: actual } = await hashFile(path, { signal });
@@ -116,9 +116,9 @@ async function refuseReadOnly(folder: string): Promise<void> {
   }
 }
 
-async function lstatOrNothing(path: string, follow: boolean) {
+async function statOrNothing(look: typeof stat, path: string) {
   try {
-    return follow ? await stat(path) : await lstat(path);
+    return await look(path);
   } catch (error) {
     if (isAbsent(error)) return undefined;
     throw osError(error, 'look at', path);

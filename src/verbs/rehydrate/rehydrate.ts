@@ -8,8 +8,8 @@ import { forArch, type Progress, silent } from '../../core/progress/progress.ts'
 import { sideBySide, valueOrThrow } from '../../core/threads/side-by-side.ts';
 import type { MetalCache } from '../../engine/cache/metal-cache.ts';
 import type { EngineReport, MetalEngine } from '../../engine/engine.ts';
+import { memoFor } from '../make/deflate-memo.ts';
 import { type ArchResult, type FailedArtifact, type Rehydrated, rehydrateArch } from './arch.ts';
-import { memoFor } from './deflate-memo.ts';
 import { type ArchPlan, type Plan, type PlanRequest, planRehydration } from './plan.ts';
 import { type StreamOutput, streamOutput } from './stream-output.ts';
 
@@ -88,7 +88,7 @@ async function rehydrateOne(plan: ArchPlan, run: Run): Promise<ArchOutcome> {
   const { recipes, uncovered } = plan;
   const { several, earlier: turn, force = false, signal } = run;
   const { architecture } = recipes;
-  const progress = forArch(run.progress ?? silent, architecture, several);
+  const progress = forArch(run.progress ?? silent, architecture, { several });
   const started = performance.now();
   const artifacts: Rehydrated[] = [];
   const onResult = (result: Rehydrated) => {

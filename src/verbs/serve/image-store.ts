@@ -71,7 +71,10 @@ export async function openImageStore(options: ImageStoreOptions): Promise<ImageS
   let queue: Promise<unknown> = Promise.resolve();
 
   /** Undefined if there is no such image, or none that is right. */
-  async function find({ artifact }: ServedFile, isNew = false): Promise<OpenImage | undefined> {
+  async function find(
+    { artifact }: ServedFile,
+    { isNew = false }: { readonly isNew?: boolean } = {},
+  ): Promise<OpenImage | undefined> {
     const { sha256, size } = artifact;
     const path = join(folder, sha256);
     const handle = await openOwn(path);
@@ -110,7 +113,7 @@ export async function openImageStore(options: ImageStoreOptions): Promise<ImageS
     const job = queue.then(() => makeImage(file, options));
     queue = job.catch(() => {});
     await job;
-    const made = await find(file, true);
+    const made = await find(file, { isNew: true });
     await made?.handle.close();
   }
 
