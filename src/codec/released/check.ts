@@ -5,7 +5,6 @@ import type { Encoder } from '../codec.ts';
 import type { ReleasedContext } from './context.ts';
 import { releasedEncoder } from './encode.ts';
 import type { ReleasedLayer } from './layer.ts';
-import { isOtherTarget } from './other-target.ts';
 
 /** Compresses a target and compares that with the released file. */
 export interface ReleasedChecker extends Encoder {
@@ -37,8 +36,7 @@ export function releasedChecker(
           return one;
         } catch (error) {
           await one.encoder.abort(error);
-          // Of a layer that is for another size, there is nothing to say but that it is not this one.
-          if (!(error instanceof Differs || isOtherTarget(error))) throw error;
+          if (!(error instanceof Differs)) throw error;
           return undefined;
         }
       }),
