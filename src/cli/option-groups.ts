@@ -27,7 +27,7 @@ export type OptionsOf<F extends (...args: any[]) => { opts(): unknown }> = Retur
 export const withOutput = <A extends unknown[], O extends OptionValues>(command: Command<A, O>) =>
   command
     .option('--json', 'results as JSON on stdout, progress as JSON lines on stderr')
-    .option('-q, --quiet', 'no progress')
+    .option('-q, --quiet', 'no progress; with --json, notes and failures only')
     .option('--debug', 'show stack traces of errors');
 
 export const withBundle = <A extends unknown[], O extends OptionValues>(command: Command<A, O>) =>

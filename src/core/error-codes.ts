@@ -86,6 +86,7 @@ export const ERROR_CODES = {
   CANCELLED: cancelled('The run was stopped by a signal or by the caller.'),
   CERTIFICATES: usage('The certificates that are configured for a registry cannot be used.'),
   CODEC_UNKNOWN: unsupported('A recipe needs a codec that this version does not have.'),
+  COMMAND_LINE: usage('An option, its value or an argument on the command line is wrong.'),
   COMMAND_UNKNOWN: usage('No command has this name.'),
   COMPRESSED_DAMAGED: format('A compressed file of the release cannot be decompressed.'),
   CONTAINER: usage('`--container` names neither a file or folder nor a container image.'),
