@@ -30,6 +30,7 @@ function define(program: Command) {
     .command('rehydrate', { isDefault: true })
     .description('make platform images from a bundle (the default command)')
     .option('-o, --output <path>', 'file, folder, or - for stdout (several files: a tar)', '.')
+    .option('--released', 'make the files as they were released, compressed (see below)')
     .option('--force', 'replace existing files with other content')
     .addHelpText('after', HELP);
   const selected = withIso(withShard(withBundle(withSelection(command, { everything: false }))));
@@ -49,7 +50,9 @@ With --arch all, architectures without a match are reported and skipped. An imag
 architecture that fails does not stop the others.
 Prints a line for \`sha256sum -c\` for each file. Files that already exist are checked
 and kept. Images are not compressed: each file is the released one unpacked, unless
-the stream attests only the compressed file (gcp).`;
+the stream attests only the compressed file (gcp). With --released, each file is the released
+one itself, under its own name and with the \`sha256\` of the stream, as far as the bundle says
+how it was compressed (see \`inspect\` and \`dehydrate --released\`).`;
 
 async function run(options: RehydrateCliOptions, io: CliIo): Promise<void> {
   if (options.platform === undefined) {
@@ -80,6 +83,7 @@ async function run(options: RehydrateCliOptions, io: CliIo): Promise<void> {
     output: toStdout
       ? { kind: 'stream', stream: io.stdout }
       : (count) => resolveOutput(options.output, count),
+    released: options.released,
     force: options.force,
     jobs: options.jobs,
     engine: engineFor(options, io),

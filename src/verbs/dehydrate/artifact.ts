@@ -7,6 +7,7 @@ import {
 import type { Recipe, RecipeArtifact } from '../../bundle/recipes.ts';
 import type { BundleWriter } from '../../bundle/write.ts';
 import type { CodecPool } from '../../codec/pool.ts';
+import type { ReleasedLayer } from '../../codec/released/layer.ts';
 import type { Progress } from '../../core/progress/progress.ts';
 import { inPhase } from '../../core/progress/step.ts';
 import { findReleased, type ReleasedFile, readReleasedOnce } from '../../release/files/released.ts';
@@ -20,8 +21,9 @@ import {
 } from './checks.ts';
 import { type EncodedFile, encodeFile } from './encode-file.ts';
 import type { OpenBase } from './open-base.ts';
+import { type WatchOptions, watchLayer } from './watch-layer.ts';
 
-export interface ArtifactContext {
+export interface ArtifactContext extends Pick<WatchOptions, 'kinds' | 'blocks'> {
   readonly folder: string;
   /** Release of the ISO; artifacts from another release are refused. */
   readonly release: string;
@@ -103,8 +105,9 @@ async function fromWhole(
   artifact: StreamArtifact,
   base: OpenBase,
   file: ReleasedFile | undefined,
-  { pool, signal, progress, subject }: ArtifactContext,
+  context: ArtifactContext,
 ): Promise<RecipeArtifact> {
+  const { pool, signal, progress, subject } = context;
   const { name, size, sha256 } = base;
   // The ISO's own bytes were hashed when it was added.
   if (name === 'iso') {
@@ -113,11 +116,12 @@ async function fromWhole(
   }
   const whole = { recipe: { kind: 'base', base: name }, container: 'raw', size, sha256 } as const;
   if (file === undefined) return record(artifact, { ...whole, releasedSize: undefined });
+  await using watch = await watchLayer(file, context);
   const reader = readReleasedOnce(file, signal);
   using hashing = pool.hashing(size, signal);
   // The length of the file is not known before its end.
   await inPhase(progress, { subject, phase: 'match' }, async (onBytes) => {
-    for await (const chunk of reader.target) {
+    for await (const chunk of watch.watch(reader.target)) {
       await hashing.update(chunk);
       onBytes(hashing.bytes);
     }
@@ -127,7 +131,7 @@ async function fromWhole(
   const attested = attestedOf(artifact, file);
   checkFound(attested, found);
   const releasedSize = attested.file === undefined ? undefined : found.file.size;
-  return record(artifact, { ...whole, releasedSize });
+  return record(artifact, { ...whole, releasedSize, layer: watch.layer() });
 }
 
 function noteContainer(
@@ -146,8 +150,8 @@ function recordFile(artifact: StreamArtifact, encoded: EncodedFile): RecipeArtif
   const expected = expectedImage(platform, plainFormat(format))?.container;
   // A file of the ISO (PXE) may have any format.
   const container = expected === 'iso-file' ? expected : encoded.container;
-  const { recipe, target, releasedSize } = encoded;
-  return record(artifact, { recipe, container, ...target, releasedSize });
+  const { recipe, target, releasedSize, layer } = encoded;
+  return record(artifact, { recipe, container, ...target, releasedSize, layer });
 }
 
 function record(
@@ -159,10 +163,11 @@ function record(
     readonly sha256: RecipeArtifact['sha256'];
     /** Undefined if an already unpacked copy was read instead of the released file. */
     readonly releasedSize: number | undefined;
+    readonly layer?: ReleasedLayer | undefined;
   },
 ): RecipeArtifact {
   const { platform, format, file, release, name, attestation, compression } = artifact;
-  const { releasedSize, ...rest } = made;
+  const { releasedSize, layer, ...rest } = made;
   return {
     platform,
     format,
@@ -177,6 +182,7 @@ function record(
       location: artifact.location,
       sha256: artifact.releasedSha256,
       ...(releasedSize === undefined ? {} : { size: releasedSize }),
+      ...(layer === undefined ? {} : { layer }),
     },
   };
 }
