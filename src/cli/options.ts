@@ -86,6 +86,16 @@ export function parseReleased(text: string): ReleasedKind[] {
   return [...new Set(names.map(oneOf(LAYER_KINDS)))];
 }
 
+const MAX_SECONDS = 86_400;
+
+export function parseSeconds(text: string): number {
+  const seconds = Number(text);
+  if (!/^\d+$/.test(text) || seconds > MAX_SECONDS) {
+    throw new InvalidArgumentError(`Give seconds from 0 to ${MAX_SECONDS}.`);
+  }
+  return seconds;
+}
+
 export function parseJobs(text: string): number {
   const jobs = Number(text);
   if (!/^\d+$/.test(text) || jobs < 1 || jobs > 64) {

@@ -3,7 +3,6 @@ import { type Command, Option } from '@commander-js/extra-typings';
 import { UsageError } from '../../core/errors.ts';
 import { createHttp } from '../../core/http/client.ts';
 import { printable } from '../../core/text/printable.ts';
-import { parseFingerprint } from '../../release/download/signature.ts';
 import {
   DEFAULT_RELEASED,
   type DehydrateReport,
@@ -20,6 +19,7 @@ import {
   withContainers,
   withEngine,
   withJobs,
+  withKeyring,
   withOutput,
 } from '../option-groups.ts';
 import { oneOf, parseArches, parseJobs, parseList, parseReleased } from '../options.ts';
@@ -54,16 +54,12 @@ function define(program: Command) {
       'download files that are not in the folder, from their locations in the stream',
     )
     .option('--downloads <n>', 'files to download at a time', parseJobs, 4)
-    .option('--keyring <file>', 'with --download: check the GPG signature of every file (gpgv)')
-    .option(
-      '--accept-key <fingerprint>',
-      'accept signatures by this key even if it is expired or revoked (repeatable)',
-      (text: string, previous: readonly string[] = []) => [...previous, parseFingerprint(text)],
-    )
     .option('--force', 'replace an existing bundle')
     .addHelpText('after', HELP);
   const where = 'a container image, OSTree repository or folder that shall do instead of the ISO';
-  return withOutput(withJobs(withCache(withEngine(withContainers(command, where)))));
+  const keyring = 'with --download: check the GPG signature of every file (gpgv)';
+  const signed = withKeyring(command, keyring);
+  return withOutput(withJobs(withCache(withEngine(withContainers(signed, where)))));
 }
 
 type DehydrateCliOptions = OptionsOf<typeof define>;

@@ -9,6 +9,7 @@ import { type RehydrateReport, rehydrate } from '../../verbs/rehydrate/rehydrate
 import { containersOf } from '../containers.ts';
 import { bundleOf, cacheFor, engineFor, existingFolder } from '../environment.ts';
 import type { CliIo } from '../io.ts';
+import { keysOf } from '../keyring.ts';
 import {
   type OptionsOf,
   type OutputOptions,
@@ -18,6 +19,7 @@ import {
   withEngine,
   withIso,
   withJobs,
+  withKeyring,
   withOutput,
   withSelection,
   withShard,
@@ -34,7 +36,8 @@ function define(program: Command) {
     .option('--force', 'replace existing files with other content')
     .addHelpText('after', HELP);
   const selected = withIso(withShard(withBundle(withSelection(command, { everything: false }))));
-  return withOutput(withJobs(withCache(withEngine(withContainers(selected)))));
+  const signed = withKeyring(withContainers(selected));
+  return withOutput(withJobs(withCache(withEngine(signed))));
 }
 
 type RehydrateCliOptions = OptionsOf<typeof define>;
@@ -52,7 +55,9 @@ Prints a line for \`sha256sum -c\` for each file. Files that already exist are c
 and kept. Images are not compressed: each file is the released one unpacked, unless
 the stream attests only the compressed file (gcp). With --released, each file is the released
 one itself, under its own name and with the \`sha256\` of the stream, as far as the bundle says
-how it was compressed (see \`inspect\` and \`dehydrate --released\`).`;
+how it was compressed (see \`inspect\` and \`dehydrate --released\`). With --keyring, an image is
+written only if the release's own signature of its released file is good; for that, each is
+compressed, too.`;
 
 async function run(options: RehydrateCliOptions, io: CliIo): Promise<void> {
   if (options.platform === undefined) {
@@ -64,6 +69,7 @@ async function run(options: RehydrateCliOptions, io: CliIo): Promise<void> {
   const toStdout = options.output === '-';
   if (toStdout) refuseUselessOutput(io);
   const { signal } = io;
+  const keyring = await keysOf(options, signal);
   const bundle = await openBundle(bundleOf(options, io), signal);
   const beside = toStdout ? undefined : await existingFolder(options.output);
   await using cache = await cacheFor(options, io, beside);
@@ -84,6 +90,7 @@ async function run(options: RehydrateCliOptions, io: CliIo): Promise<void> {
       ? { kind: 'stream', stream: io.stdout }
       : (count) => resolveOutput(options.output, count),
     released: options.released,
+    keyring,
     force: options.force,
     jobs: options.jobs,
     engine: engineFor(options, io),

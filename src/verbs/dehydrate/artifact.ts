@@ -8,8 +8,10 @@ import type { Recipe, RecipeArtifact } from '../../bundle/recipes.ts';
 import type { BundleWriter } from '../../bundle/write.ts';
 import type { CodecPool } from '../../codec/pool.ts';
 import type { ReleasedLayer } from '../../codec/released/layer.ts';
+import type { BlobRef } from '../../core/io/digest.ts';
 import type { Progress } from '../../core/progress/progress.ts';
 import { inPhase } from '../../core/progress/step.ts';
+import { readSignature } from '../../release/download/signature-files.ts';
 import { findReleased, type ReleasedFile, readReleasedOnce } from '../../release/files/released.ts';
 import { plainFormat, type StreamArtifact } from '../../release/stream/artifacts.ts';
 import {
@@ -45,6 +47,21 @@ export async function dehydrateArtifact(
   artifact: StreamArtifact,
   context: ArtifactContext,
 ): Promise<RecipeArtifact> {
+  const covered = await cover(artifact, context);
+  const signature = await addSignature(artifact, context);
+  return { ...covered, released: { ...covered.released, ...(signature ? { signature } : {}) } };
+}
+
+/** The signature of the release, if it lies beside its file. It is carried unread: the keys are its reader's. */
+async function addSignature(
+  artifact: StreamArtifact,
+  { folder, writer, signal }: ArtifactContext,
+): Promise<BlobRef | undefined> {
+  const bytes = await readSignature(folder, artifact, signal);
+  return bytes && writer.addBytes(bytes);
+}
+
+async function cover(artifact: StreamArtifact, context: ArtifactContext): Promise<RecipeArtifact> {
   const { folder, bases } = context;
   refuseOtherRelease(artifact, context.release);
   const file = await findReleased(folder, artifact);

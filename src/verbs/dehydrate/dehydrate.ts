@@ -108,7 +108,13 @@ export async function dehydrate(options: DehydrateOptions): Promise<DehydrateRep
     options.allowMissing ?? [],
     lists.flatMap(({ artifacts }) => artifacts),
   );
-  const { folder, engine, cache, isoExternal = false, released: kinds = DEFAULT_RELEASED } = options;
+  const {
+    folder,
+    engine,
+    cache,
+    isoExternal = false,
+    released: kinds = DEFAULT_RELEASED,
+  } = options;
   if (options.download) {
     const { progress = silent } = options;
     const how = { ...options.download, folder, signal, progress };

@@ -1,4 +1,4 @@
-import { releasedChecker, type ReleasedChecker } from '../../codec/released/check.ts';
+import { type ReleasedChecker, releasedChecker } from '../../codec/released/check.ts';
 import type { BlockMemo } from '../../codec/released/context.ts';
 import type { ReleasedKind, ReleasedLayer } from '../../codec/released/layer.ts';
 import { recogniseReleased } from '../../codec/released/recognise.ts';

@@ -11,6 +11,7 @@ import type { Progress } from '../../core/progress/progress.ts';
 import type { MetalCache } from '../../engine/cache/metal-cache.ts';
 import type { EngineReport, MetalEngine } from '../../engine/engine.ts';
 import type { Containers } from '../../engine/files/sources/open-container.ts';
+import type { Keys } from '../../release/download/signature.ts';
 import { type ArtifactId, type Attestation, shortName } from '../../release/stream/artifacts.ts';
 import { checkMakeable, isMakeable, type MadeFile } from '../make/made-file.ts';
 import { openBases } from './bases.ts';
@@ -44,6 +45,8 @@ export interface ArchContext {
   readonly containers?: Containers | undefined;
   readonly pool: CodecPool;
   readonly force: boolean;
+  /** Check the signatures of the release. */
+  readonly keyring?: Keys | undefined;
   /** The stream to write to, if not to files. */
   readonly stream: StreamOutput | undefined;
   /** Resolves when it is this architecture's turn to write to the stream. */

@@ -9,8 +9,9 @@ import type { Sink } from '../../core/io/sink.ts';
 import type { Source } from '../../core/io/source.ts';
 import type { Progress } from '../../core/progress/progress.ts';
 import { step } from '../../core/progress/step.ts';
+import type { Keys } from '../../release/download/signature.ts';
 import type { MadeFile } from '../make/made-file.ts';
-import { writeMade } from '../make/write-made.ts';
+import { checkMade, writeMade } from '../make/write-made.ts';
 import type { Bases } from './bases.ts';
 import type { Planned } from './plan.ts';
 import type { StreamOutput } from './stream-output.ts';
@@ -33,6 +34,8 @@ export interface DeliverOptions {
   readonly stream: StreamOutput | undefined;
   /** Replace an existing file. */
   readonly force: boolean;
+  /** Check the signatures of the release. */
+  readonly keyring?: Keys | undefined;
   readonly signal: AbortSignal | undefined;
   readonly progress: Progress;
   /** For progress. */
@@ -44,7 +47,11 @@ export async function deliver(
   { file, path, present }: Planned,
   options: DeliverOptions,
 ): Promise<Outcome> {
-  if (present) return { path, status: 'present', seconds: 0 };
+  if (present) {
+    const { keyring } = options;
+    if (keyring) await checkMade(path, { ...options, file, keyring });
+    return { path, status: 'present', seconds: 0 };
+  }
   if (path === undefined) {
     return { path, status: 'written', seconds: await sendOnce(file, options) };
   }
@@ -69,11 +76,7 @@ async function isRight(
 }
 
 /** A wrong result may be due to a corrupted cached disk: then tries once more with a new disk. */
-async function writeFile(
-  file: MadeFile,
-  path: string,
-  options: DeliverOptions,
-): Promise<number> {
+async function writeFile(file: MadeFile, path: string, options: DeliverOptions): Promise<number> {
   const { bases, force, signal } = options;
   const name = baseOf(file.artifact);
   const write = (base: Source) =>
@@ -126,12 +129,12 @@ async function makeFile(
   file: MadeFile,
   base: Source,
   sink: Sink,
-  { bundle, pool, signal, progress, subject }: DeliverOptions,
+  { bundle, pool, keyring, signal, progress, subject }: DeliverOptions,
 ): Promise<number> {
   const { artifact } = file;
   const phase = blobsOf(artifact.recipe).length > 0 ? 'patch' : 'copy';
   const { seconds } = await step(progress, { subject, phase, total: artifact.size }, (onBytes) =>
-    writeMade({ file, bundle, base, sink, pool, signal, onBytes }),
+    writeMade({ file, bundle, base, sink, pool, keyring, signal, onBytes }),
   );
   return seconds;
 }

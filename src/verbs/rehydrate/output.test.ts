@@ -58,9 +58,9 @@ test('an identical existing file is kept; another one is an error without force'
 test('two artifacts of one path, and paths that are no files, are errors', async () => {
   await using folder = await temporaryFolder();
   const output = { kind: 'folder', path: folder.path } as const;
-  await expect(
-    planFiles([file('a'), file('a')], output, { force: true }),
-  ).rejects.toMatchObject({ code: 'OUTPUT_CLASH' });
+  await expect(planFiles([file('a'), file('a')], output, { force: true })).rejects.toMatchObject({
+    code: 'OUTPUT_CLASH',
+  });
   await mkdir(join(folder.path, 'd'));
   await expect(planFiles([file('d')], output, { force: true })).rejects.toMatchObject({
     code: 'OUTPUT_EXISTS',

@@ -5,6 +5,7 @@ import type { Arch } from '../../core/arch.ts';
 import type { UnsupportedError } from '../../core/errors.ts';
 import type { Progress } from '../../core/progress/progress.ts';
 import type { Containers } from '../../engine/files/sources/open-container.ts';
+import type { Keys } from '../../release/download/signature.ts';
 import { shortName } from '../../release/stream/artifacts.ts';
 import { fileOf, type MadeFile } from '../make/made-file.ts';
 import { refuseContainers } from '../make/metals.ts';
@@ -23,6 +24,8 @@ export interface PlanRequest extends WorkRequest {
   readonly output: Output | ((count: number) => Promise<Output>);
   /** Make the released files, compressed as they were released, instead of their contents. */
   readonly released?: boolean | undefined;
+  /** Check the signatures of the release, which the bundle carries, with these keys. */
+  readonly keyring?: Keys | undefined;
   /** Replace existing files. */
   readonly force?: boolean | undefined;
   /** Copies of the ISO outside the bundle, one per architecture at most. */
