@@ -9,10 +9,8 @@ import type { StreamArtifact } from '../stream/artifacts.ts';
 import { MAX_SIGNATURE } from './signature.ts';
 
 /** Where a folder has the detached signature of a released file: beside it, as releases call them. */
-export const signaturePath = (
-  folder: string,
-  { releasedName }: Pick<StreamArtifact, 'releasedName'>,
-) => join(folder, `${releasedName}.sig`);
+const signaturePath = (folder: string, { releasedName }: Pick<StreamArtifact, 'releasedName'>) =>
+  join(folder, `${releasedName}.sig`);
 
 /** The signature in a folder; undefined if there is none, or what is there is not one. */
 export async function readSignature(

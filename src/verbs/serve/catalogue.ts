@@ -58,8 +58,7 @@ export function catalogueOf({ recipes }: Pick<Bundle, 'recipes'>): Catalogue {
 }
 
 /** Whether the released file itself can be made. */
-export const isServedReleased = (artifact: RecipeArtifact): boolean =>
-  isMakeable(releasedFile(artifact));
+const isServedReleased = (artifact: RecipeArtifact): boolean => isMakeable(releasedFile(artifact));
 
 const signaturePath = (artifact: RecipeArtifact, name: string) => `${pathOf(artifact, name)}.sig`;
 
