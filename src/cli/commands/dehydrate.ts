@@ -44,7 +44,7 @@ function define(program: Command) {
       oneOf(['osmet', 'files']),
     )
     .addOption(
-      new Option('--released <kinds>', 'released files to make too: gz, zip, xz, `all` or `none`')
+      new Option('--released <kinds>', 'released files to make too: gz, zip, `all` or `none`')
         .argParser(parseReleased)
         .default([...DEFAULT_RELEASED], DEFAULT_RELEASED.join(',')),
     )
@@ -82,8 +82,7 @@ used: the bundle lists the files on the disk and holds a delta from their conten
 released metal image. With --container, either the ISO or one of the containers is enough to
 make the disk; the bundle holds the files that one of them lacks.
 For each .gz and .zip file, the bundle also says how it was compressed if that can be found out, so
-that \`rehydrate --released\` makes the released file itself. --released xz does the same for .xz
-files; it takes as long as compressing them.
+that \`rehydrate --released\` makes the released file itself.
 
 Examples:
   iso-rehydrate dehydrate --stream stream.json --artifacts release/ -o bundle

@@ -69,7 +69,6 @@ export interface DehydrateOptions {
   readonly progress?: Progress | undefined;
 }
 
-/** Not xz, which takes an hour of processor time for a large image. */
 export const DEFAULT_RELEASED = ['gz', 'zip'] as const satisfies readonly ReleasedKind[];
 
 export interface DehydrateReport {

@@ -1,5 +1,5 @@
 import type { RecipeArtifact } from '../../bundle/recipes.ts';
-import { layerOf, type RecordedLayer } from '../../bundle/released-layer.ts';
+import { LAYER_KINDS, layerOf, type RecordedLayer } from '../../bundle/released-layer.ts';
 import { UnsupportedError } from '../../core/errors.ts';
 import type { Sha256 } from '../../core/io/digest.ts';
 import { checkSize } from '../../core/plausible.ts';
@@ -56,9 +56,15 @@ function releasedUncovered({ name, artifact }: MadeFile): UnsupportedError {
   return new UnsupportedError(`the bundle does not say how ${name} was compressed`, {
     code: 'RELEASED_UNCOVERED',
     context: { released: name, target: artifact.name },
-    hint: `leave --released out for ${artifact.name}, or make the bundle with \`dehydrate --released ${compression}\``,
+    hint: `leave --released out for ${artifact.name}${howTo(compression)}`,
   });
 }
+
+/** Which bundle has the released files of a kind, if any. */
+export const howTo = (compression: string): string =>
+  LAYER_KINDS.some((kind) => kind === compression)
+    ? `, or make the bundle with \`dehydrate --released ${compression}\``
+    : `; no .${compression} file can be made yet`;
 
 /** Whether {@link checkMakeable} lets it pass. */
 export function isMakeable(file: MadeFile): boolean {

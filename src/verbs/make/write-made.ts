@@ -13,7 +13,7 @@ import {
   openSignatureCheck,
   type SignatureCheck,
 } from '../../release/download/signature.ts';
-import { checkMakeable, type MadeFile, releasedFile } from './made-file.ts';
+import { checkMakeable, howTo, type MadeFile, releasedFile } from './made-file.ts';
 import type { WriteArtifactOptions } from './patch.ts';
 import { writeArtifact } from './write-artifact.ts';
 
@@ -131,7 +131,7 @@ async function signatureCheck(
   try {
     checkMakeable(releasedFile(artifact));
   } catch (cause) {
-    const hint = `leave --keyring out, or make the bundle with \`dehydrate --released ${artifact.compression}\``;
+    const hint = `leave --keyring out${howTo(artifact.compression)}`;
     throw Object.assign(none('only its contents can be made', hint), { cause });
   }
   const signature = await bundle.readWholeBlob(blob, MAX_SIGNATURE, signal);

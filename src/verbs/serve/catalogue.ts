@@ -3,7 +3,7 @@ import type { RecipeArtifact, Recipes } from '../../bundle/recipes.ts';
 import { type Arch, isArch } from '../../core/arch.ts';
 import type { BlobRef } from '../../core/io/digest.ts';
 import { isReleaseDocument } from '../../release/stream/release.ts';
-import { isMakeable, type MadeFile, releasedFile, targetFile } from '../make/made-file.ts';
+import { howTo, isMakeable, type MadeFile, releasedFile, targetFile } from '../make/made-file.ts';
 
 /** A file that the server can deliver. */
 export interface ServedFile {
@@ -76,7 +76,7 @@ function whyNot({ name, released, sha256, attestation, compression }: RecipeArti
     `What can be made is its contents, ${name}.`,
     'The signature of the release is of the compressed file, so there is none for the contents.',
     `They are attested ${by}: SHA-256 ${sha256}.`,
-    `Whoever makes the bundle can change that with: iso-rehydrate dehydrate --released ${compression}`,
+    `To take it all the same, leave its signature unchecked${howTo(compression)}.`,
   ].join('\n');
 }
 
