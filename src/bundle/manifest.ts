@@ -108,7 +108,7 @@ export function checkManifest(
   }
   const recorded = new Set(expected.map((layer) => layer.digest));
   for (const layer of found.values()) {
-    // A layer of one of our types that no recipe knows would pass for part of the release.
+    // A layer of one of our types that no recipe lists would look like a part of the release.
     if (!OUR_LAYERS.has(layer.mediaType) || recorded.has(layer.digest)) continue;
     expectSame(`layer ${layer.digest}`, layer.mediaType, undefined);
   }

@@ -32,7 +32,7 @@ import { knownLayer, type RecordedLayer, recordedLayerField } from './released-l
  * containers, which a reader of 1 could not skip.
  */
 export const RECIPES_VERSION = 2;
-/** Used where the metal disks are made from the base `files`, which a reader of 2 knows nothing of. */
+/** For metal disks that are made from the base `files`, which readers of version 2 do not know. */
 export const FILES_VERSION = 3;
 
 /** How an artifact is made. */
@@ -43,7 +43,7 @@ export type Recipe =
   | { readonly kind: 'base'; readonly base: Exclude<BaseName, 'iso'> }
   /** Patch `base` with the delta blob. */
   | { readonly kind: 'delta'; readonly base: BaseName; readonly delta: BlobRef }
-  /** Patch `base` with the delta blob into `payload` and put `layers` around it, the last one first. */
+  /** Patch `base` with the delta blob into `payload` and wrap it in `layers`, from the last one to the first. */
   | {
       readonly kind: 'container';
       readonly base: BaseName;
@@ -57,12 +57,12 @@ export type Recipe =
 export interface RecipePayload {
   /** Bytes. */
   readonly size: number;
-  /** Lets other tools check the payload; absent where hashing it would be slow. */
+  /** For other tools that check the payload; absent if hashing it would be slow. */
   readonly sha256?: Sha256 | undefined;
 }
 
 export interface RecipeLayer {
-  /** Which codec encodes it; may be one that this version does not know. */
+  /** The codec that encodes it; this version may not know it. */
   readonly codec: string;
   /** The deflaters it needs; this version may not know them either. */
   readonly requires: readonly string[];
@@ -97,7 +97,7 @@ export type FilesBase = BlobRef & {
   readonly count: number;
   /** Whether the root image of the ISO has them all. */
   readonly iso: boolean;
-  /** Container images that have them all, as named by the user. */
+  /** Container images that together have all of them, under the names that the user gave. */
   readonly containers: readonly string[];
   /** Files of the disk that not every source has; they are in the deltas. */
   readonly lacking: {
@@ -142,7 +142,7 @@ export interface MissingArtifact extends ArtifactId {
 export interface Recipes {
   readonly schemaVersion: typeof RECIPES_VERSION | typeof FILES_VERSION;
   readonly architecture: Arch;
-  /** Of the ISO, and so of all artifacts. */
+  /** The release of the ISO, and therefore of all artifacts. */
   readonly release: string;
   /** The stream JSON's own name, and the blob that holds it. */
   readonly stream: BlobRef & { readonly name: string };
