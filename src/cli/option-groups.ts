@@ -116,6 +116,7 @@ type None = Record<never, never>;
 
 /** What the groups give, for code that several commands use. */
 export type OutputOptions = ReturnType<ReturnType<typeof withOutput<[], None>>['opts']>;
+export type CacheOptions = ReturnType<ReturnType<typeof withCache<[], None>>['opts']>;
 export type EngineOptions = ReturnType<ReturnType<typeof withEngine<[], None>>['opts']> &
-  ReturnType<ReturnType<typeof withCache<[], None>>['opts']>;
+  CacheOptions;
 export type ContainerOptions = ReturnType<ReturnType<typeof withContainers<[], None>>['opts']>;
