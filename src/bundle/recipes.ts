@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { BASE_NAMES, type BaseName, CONTAINERS, type Container } from '../../images/platforms.ts';
 import { MAX_LAYERS } from '../codec/codec.ts';
+import { targetSizeOf } from '../codec/released/layer.ts';
 import { ARCHITECTURES, type Arch } from '../core/arch.ts';
 import type { CodeOf } from '../core/error-codes.ts';
 import { FormatError } from '../core/errors.ts';
@@ -23,6 +24,7 @@ import {
   idText,
 } from '../release/stream/artifacts.ts';
 import { COMPRESSIONS, type Compression } from '../release/stream/names.ts';
+import { knownLayer, type RecordedLayer, recordedLayerField } from './released-layer.ts';
 
 /**
  * The recipe manifest: one architecture's config blob. It describes how every artifact is made from the
@@ -122,6 +124,10 @@ export interface RecipeArtifact extends ArtifactId {
     readonly location: string;
     readonly sha256: Sha256;
     readonly size?: number | undefined;
+    /** How the target is compressed to this file; absent if that cannot be done again, or was not tried. */
+    readonly layer?: RecordedLayer | undefined;
+    /** Its detached OpenPGP signature by the release, if that was at hand. */
+    readonly signature?: BlobRef | undefined;
   };
   readonly recipe: Recipe;
 }
@@ -157,6 +163,9 @@ export interface Recipes {
 }
 
 const MAX_ARTIFACTS = 4096;
+
+/** Bytes of a detached signature: some hundred for each key. */
+export const MAX_SIGNATURE = 1 << 20;
 
 const blobFields = { sha256: sha256Field, size: sizeField };
 
@@ -215,6 +224,13 @@ const artifactSchema = v.object({
     location: textField(4096),
     sha256: sha256Field,
     size: v.optional(sizeField),
+    layer: v.optional(recordedLayerField),
+    signature: v.optional(
+      v.object({
+        sha256: sha256Field,
+        size: v.pipe(sizeField, v.maxValue(MAX_SIGNATURE, `expected at most ${MAX_SIGNATURE}`)),
+      }),
+    ),
   }),
   recipe: recipeSchema,
 });
@@ -282,8 +298,20 @@ export function decodeRecipes(bytes: Uint8Array, source: string): Recipes {
     if (whole && (whole.sha256 !== artifact.sha256 || whole.size !== artifact.size)) {
       throw fail('RECIPES_CONFLICT', `${id} is not what its recipe gives`, at);
     }
+    if (!isLayerRight(artifact)) {
+      const where = `${at}.released.layer`;
+      throw fail('RECIPES_CONFLICT', `${id} is not what this layer is for`, where);
+    }
   }
   return recipes;
+}
+
+/** Whether the layer is between this target and this released file. */
+function isLayerRight({ compression, size, released }: RecipeArtifact): boolean {
+  const layer = knownLayer(released.layer);
+  if (layer === undefined) return released.layer === undefined || compression !== 'none';
+  const targetSize = targetSizeOf(layer) ?? size;
+  return layer.kind === compression && targetSize === size && released.size !== undefined;
 }
 
 function wholeBase(recipes: Recipes, recipe: Recipe): BlobRef | undefined {

@@ -110,7 +110,12 @@ export function blobsFor(work: readonly Pick<ArchWork, 'recipes' | 'artifacts'>[
   for (const { recipes, artifacts } of work) {
     if (artifacts.length > 0 && recipes.iso.embedded) blobs.set(recipes.iso.sha256, recipes.iso);
     for (const artifact of artifacts) {
-      const wanted = [...blobsOfBase(recipes, baseOf(artifact)), ...blobsOf(artifact.recipe)];
+      const { signature } = artifact.released;
+      const wanted = [
+        ...blobsOfBase(recipes, baseOf(artifact)),
+        ...blobsOf(artifact.recipe),
+        ...(signature ? [signature] : []),
+      ];
       for (const blob of wanted) blobs.set(blob.sha256, blob);
     }
   }
