@@ -67,7 +67,7 @@ export async function planFiles(
   for (const file of files) {
     const path = pathOf(file);
     const present = await isPresent(path, file, force, signal);
-    const size = file.size ?? (present ? (await lstatOrNothing(path, false))?.size : undefined);
+    const size = file.size ?? (present ? (await statOrNothing(lstat, path))?.size : undefined);
     planned.push({ file: { ...file, size }, path, present });
   }
   return planned;
