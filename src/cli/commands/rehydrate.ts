@@ -9,6 +9,7 @@ import { type RehydrateReport, rehydrate } from '../../verbs/rehydrate/rehydrate
 import { containersOf } from '../containers.ts';
 import { bundleOf, cacheFor, engineFor, existingFolder } from '../environment.ts';
 import type { CliIo } from '../io.ts';
+import { workloadOf } from '../jobs.ts';
 import {
   type OptionsOf,
   type OutputOptions,
@@ -81,7 +82,7 @@ async function run(options: RehydrateCliOptions, io: CliIo): Promise<void> {
       ? { kind: 'stream', stream: io.stdout }
       : (count) => resolveOutput(options.output, count),
     force: options.force,
-    jobs: options.jobs,
+    ...workloadOf(options),
     engine: engineFor(options, io),
     cache,
     isoPaths: options.iso,
