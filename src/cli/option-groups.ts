@@ -1,5 +1,6 @@
 import { type Command, Option, type OptionValues } from '@commander-js/extra-typings';
 import { ENGINES } from '../engine/choose.ts';
+import { parseFingerprint } from '../release/download/signature.ts';
 import { defaultJobs } from './jobs.ts';
 import {
   collect,
@@ -66,6 +67,19 @@ export const withContainers = <A extends unknown[], O extends OptionValues>(
     .option('--plain-http', 'with --container: HTTP instead of HTTPS')
     .option('--authfile <file>', 'with --container: login, as skopeo, podman and docker write it');
 
+/** For commands that check what the release has signed; `what` says when. */
+export const withKeyring = <A extends unknown[], O extends OptionValues>(
+  command: Command<A, O>,
+  what = 'check the signature of the release, which the bundle carries, with these keys (gpgv)',
+) =>
+  command
+    .option('--keyring <file>', what)
+    .option(
+      '--accept-key <fingerprint>',
+      'accept signatures by this key even if it is expired or revoked (repeatable)',
+      (text: string, previous: readonly string[] = []) => [...previous, parseFingerprint(text)],
+    );
+
 /** Without a default, so that it is known whether the engine was chosen. */
 export const engineOption = (description: string) =>
   new Option('--engine <kind>', `${description} (default: qemu)`).argParser(oneOf(ENGINES));
@@ -118,4 +132,5 @@ type None = Record<never, never>;
 export type OutputOptions = ReturnType<ReturnType<typeof withOutput<[], None>>['opts']>;
 export type EngineOptions = ReturnType<ReturnType<typeof withEngine<[], None>>['opts']> &
   ReturnType<ReturnType<typeof withCache<[], None>>['opts']>;
+export type KeyringOptions = ReturnType<ReturnType<typeof withKeyring<[], None>>['opts']>;
 export type ContainerOptions = ReturnType<ReturnType<typeof withContainers<[], None>>['opts']>;

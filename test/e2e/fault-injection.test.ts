@@ -42,7 +42,7 @@ describe.each(SCENARIOS)('$name', (scenario) => {
       ...{ runner, root: root(), reclaims: RECLAIMS, perKind: effortOf(scenario).perKind },
     });
     expect(faults).toEqual([]);
-    // The library sees what the program does.
+    // The preloaded library sees the program's calls.
     for (const kind of ['open', 'read', 'write', 'fsync', 'mkdir', 'unlink', 'stat']) {
       expect(calls[kind], kind).toBeGreaterThan(0);
     }

@@ -43,6 +43,7 @@ async function run({ argv, env, root, point }: RunRequest): Promise<Run> {
     stdout: stdout.stream,
     stderr: stderr.stream,
     env: { ...process.env, ...env },
+    pid: process.pid,
     hostArch: process.arch,
     versions: process.versions,
     isTerminal: false,
