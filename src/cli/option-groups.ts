@@ -28,7 +28,7 @@ export type OptionsOf<F extends (...args: any[]) => { opts(): unknown }> = Retur
 export const withOutput = <A extends unknown[], O extends OptionValues>(command: Command<A, O>) =>
   command
     .option('--json', 'results as JSON on stdout, progress as JSON lines on stderr')
-    .option('-q, --quiet', 'no progress')
+    .option('-q, --quiet', 'no progress; with --json, notes and failures only')
     .option('--debug', 'show stack traces of errors');
 
 export const withBundle = <A extends unknown[], O extends OptionValues>(command: Command<A, O>) =>
@@ -130,7 +130,8 @@ type None = Record<never, never>;
 
 /** What the groups give, for code that several commands use. */
 export type OutputOptions = ReturnType<ReturnType<typeof withOutput<[], None>>['opts']>;
+export type CacheOptions = ReturnType<ReturnType<typeof withCache<[], None>>['opts']>;
 export type EngineOptions = ReturnType<ReturnType<typeof withEngine<[], None>>['opts']> &
-  ReturnType<ReturnType<typeof withCache<[], None>>['opts']>;
+  CacheOptions;
 export type KeyringOptions = ReturnType<ReturnType<typeof withKeyring<[], None>>['opts']>;
 export type ContainerOptions = ReturnType<ReturnType<typeof withContainers<[], None>>['opts']>;
