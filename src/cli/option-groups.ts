@@ -130,7 +130,8 @@ type None = Record<never, never>;
 
 /** What the groups give, for code that several commands use. */
 export type OutputOptions = ReturnType<ReturnType<typeof withOutput<[], None>>['opts']>;
+export type CacheOptions = ReturnType<ReturnType<typeof withCache<[], None>>['opts']>;
 export type EngineOptions = ReturnType<ReturnType<typeof withEngine<[], None>>['opts']> &
-  ReturnType<ReturnType<typeof withCache<[], None>>['opts']>;
+  CacheOptions;
 export type KeyringOptions = ReturnType<ReturnType<typeof withKeyring<[], None>>['opts']>;
 export type ContainerOptions = ReturnType<ReturnType<typeof withContainers<[], None>>['opts']>;

@@ -37,8 +37,14 @@ const RULES: readonly Rule[] = [
     why: 'without --merge',
   },
   {
-    commands: ['rehydrate', 'dehydrate', 'audit', 'serve'],
+    commands: ['rehydrate', 'dehydrate', 'audit', 'serve', 'estimate'],
     unused: ['plainHttp', 'authfile'],
+    when: ({ container }) => container === undefined,
+    why: 'without --container',
+  },
+  {
+    commands: ['estimate'],
+    unused: ['cacheDir', 'cacheSize', 'cache'],
     when: ({ container }) => container === undefined,
     why: 'without --container',
   },

@@ -120,6 +120,7 @@ export const ERROR_CODES = {
   ENGINES_DIFFER: integrity('The two engines made different disks from one ISO.'),
   EROFS_BAD: format('The erofs root image of the ISO is malformed.'),
   EROFS_FEATURE: unsupported('The erofs root image uses a feature that the native engine lacks.'),
+  ESTIMATE_ISO: usage('What a container lacks is known only with the ISO at hand.'),
   ESTIMATE_UNCOVERED: unsupported('A bundle would not cover every artifact of the stream.'),
   EXISTS: io('The path exists already.'),
   EXT4_BAD: format('An ext4 image inside the root image is malformed.'),

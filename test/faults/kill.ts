@@ -111,4 +111,4 @@ async function askWhenReady(child: Child, { paths }: Scenario): Promise<Answers>
 
 /** Scratch, by its name: nobody takes it for an output. */
 const isHidden = (name: string) =>
-  /(^|\/)\.iso-rehydrate-|^cache\/(work-|metal\/$|runs\/$)|^tmp\/|\.part$/.test(name);
+  /(^|\/)\.iso-rehydrate-|^cache\/(work-|\w+\/$)|^tmp\/|\.part$/.test(name);

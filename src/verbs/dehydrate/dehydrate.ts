@@ -118,7 +118,8 @@ export async function dehydrate(options: DehydrateOptions): Promise<DehydrateRep
     const { progress = silent } = options;
     const how = { ...options.download, folder, signal, progress };
     await fetchReleased(stream, arches, allowed, how);
-    await fetchMetal(stream, arches, allowed, how);
+    const elsewhere = (options.containers?.names.length ?? 0) > 0;
+    await fetchMetal(stream, arches, allowed, { ...how, elsewhere });
   }
   const context = {
     folder,

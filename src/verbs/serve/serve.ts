@@ -353,14 +353,17 @@ async function servableOf(options: ServeOptions): Promise<Bundle> {
   const recipes: Recipes[] = [];
   for (const one of bundle.recipes) {
     const absent = await notPulled(bundle, one);
-    const noIso = absent.iso && isoPaths.length === 0;
+    // Without a container, an ISO outside of the bundle is asked for when it is needed.
+    const isOutside = hasContainers && !one.iso.embedded;
+    const noIso = (absent.iso || isOutside) && isoPaths.length === 0;
     const artifacts = one.artifacts.filter((artifact) => {
       const isBased = !noIso || (hasContainers && baseOf(artifact) !== 'iso');
       return isBased && !absent.artifacts.has(artifact);
     });
     const count = one.artifacts.length - artifacts.length;
     if (count > 0) {
-      const why = noIso ? 'its ISO was not pulled: name it with --iso' : 'not pulled';
+      const isoWhy = `its ISO ${isOutside ? 'is not in the bundle' : 'was not pulled'}: name it with --iso`;
+      const why = noIso ? isoWhy : 'not pulled';
       const message = `left out ${count} of ${one.artifacts.length} files: ${why}`;
       progress({ type: 'note', subject: one.architecture, message });
     }
