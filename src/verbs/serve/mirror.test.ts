@@ -146,7 +146,7 @@ test('a socket that systemd has opened', async () => {
   const child = spawn('bash', ['-c', script, 'bash', ...argv, ...images], {
     stdio: ['ignore', 'pipe', 'inherit', fd],
   });
-  const [said] = await once(child.stdout, 'data');
+  const said = await new Promise((resolve) => child.stdout?.once('data', resolve));
   expect(String(said)).toContain(`http://127.0.0.1:${port}/stream.json`);
   held.close();
   expect(await (await fetch(`http://127.0.0.1:${port}/healthz`)).text()).toBe('ok\n');
