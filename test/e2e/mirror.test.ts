@@ -135,7 +135,7 @@ describe('coreos-installer', () => {
   });
 
   test('by its own keys alone, it refuses ours', async () => {
-    const { exitCode, stderr } = await download('vmware', 'ova', false);
+    const { exitCode, stderr } = await download('qemu', 'raw.gz', false, '--decompress');
     expect(exitCode).not.toBe(0);
     expect(stderr).toContain('GPG verification failure');
   });
