@@ -135,15 +135,6 @@ export const withRegistry = <A extends unknown[], O extends OptionValues>(comman
 export const streamOption = () =>
   new Option('--stream <file>', 'CoreOS stream or release JSON').makeOptionMandatory();
 
-/** Everything that commands need to make images of a bundle. */
-export const withMaking = <A extends unknown[], O extends OptionValues>(
-  command: Command<A, O>,
-  selection: Parameters<typeof withSelection>[1],
-) => {
-  const selected = withIso(withShard(withBundle(withSelection(command, selection))));
-  return withOutput(withJobs(withCache(withEngine(withKeyring(withContainers(selected))))));
-};
-
 type None = Record<never, never>;
 
 /** What the groups give, for code that several commands use. */

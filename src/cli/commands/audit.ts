@@ -17,7 +17,20 @@ import { bundleOf, cacheFor, engineFor, existingFolder, toolsOf } from '../envir
 import type { CliIo } from '../io.ts';
 import { workloadOf } from '../jobs.ts';
 import { keysOf } from '../keyring.ts';
-import { type OptionsOf, type OutputOptions, withMaking } from '../option-groups.ts';
+import {
+  type OptionsOf,
+  type OutputOptions,
+  withBundle,
+  withCache,
+  withContainers,
+  withEngine,
+  withIso,
+  withJobs,
+  withKeyring,
+  withOutput,
+  withSelection,
+  withShard,
+} from '../option-groups.ts';
 import { collect } from '../options.ts';
 import { progressRenderer } from '../progress/choose.ts';
 
@@ -39,7 +52,9 @@ function define(program: Command) {
       collect,
     )
     .addHelpText('after', HELP);
-  return withMaking(command, { everything: true });
+  const selected = withIso(withShard(withBundle(withSelection(command, { everything: true }))));
+  const signed = withKeyring(withContainers(selected));
+  return withOutput(withJobs(withCache(withEngine(signed))));
 }
 
 type AuditCliOptions = OptionsOf<typeof define>;

@@ -11,7 +11,20 @@ import { bundleOf, cacheFor, engineFor, existingFolder } from '../environment.ts
 import type { CliIo } from '../io.ts';
 import { workloadOf } from '../jobs.ts';
 import { keysOf } from '../keyring.ts';
-import { type OptionsOf, type OutputOptions, withMaking } from '../option-groups.ts';
+import {
+  type OptionsOf,
+  type OutputOptions,
+  withBundle,
+  withCache,
+  withContainers,
+  withEngine,
+  withIso,
+  withJobs,
+  withKeyring,
+  withOutput,
+  withSelection,
+  withShard,
+} from '../option-groups.ts';
 import { progressRenderer } from '../progress/choose.ts';
 import { renderSummary, summaryEvent } from '../summary.ts';
 
@@ -23,7 +36,9 @@ function define(program: Command) {
     .option('--released', 'make the files as they were released, compressed (see below)')
     .option('--force', 'replace existing files with other content')
     .addHelpText('after', HELP);
-  return withMaking(command, { everything: false });
+  const selected = withIso(withShard(withBundle(withSelection(command, { everything: false }))));
+  const signed = withKeyring(withContainers(selected));
+  return withOutput(withJobs(withCache(withEngine(signed))));
 }
 
 type RehydrateCliOptions = OptionsOf<typeof define>;
