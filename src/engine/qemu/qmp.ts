@@ -122,6 +122,7 @@ const BlockStats = v.array(
     stats: v.looseObject({
       rd_operations: v.number(),
       wr_operations: v.number(),
+      rd_bytes: v.number(),
       wr_bytes: v.number(),
     }),
   }),
@@ -130,6 +131,8 @@ const BlockStats = v.array(
 export interface DiskActivity {
   /** Requests of all disks since the start, only to detect activity. */
   readonly requests: number;
+  /** Bytes that the guest read, of all disks. */
+  readonly read: number;
   /** Bytes that the guest wrote, by block node. */
   readonly written: ReadonlyMap<string, number>;
 }
@@ -139,6 +142,7 @@ export async function queryDiskActivity(qmp: Qmp): Promise<DiskActivity> {
   const disks = v.parse(BlockStats, await qmp.execute('query-blockstats'));
   return {
     requests: disks.reduce((sum, { stats }) => sum + stats.rd_operations + stats.wr_operations, 0),
+    read: disks.reduce((sum, { stats }) => sum + stats.rd_bytes, 0),
     written: new Map(disks.map((disk) => [disk['node-name'], disk.stats.wr_bytes])),
   };
 }
@@ -146,4 +150,17 @@ export async function queryDiskActivity(qmp: Qmp): Promise<DiskActivity> {
 /** `query-status`: `running`, `paused`, `internal-error`, `guest-panicked`, `io-error`… */
 export async function queryStatus(qmp: Qmp): Promise<string> {
   return v.parse(v.looseObject({ status: v.string() }), await qmp.execute('query-status')).status;
+}
+
+const Chardevs = v.array(v.looseObject({ label: v.string(), filename: v.string() }));
+/** What QEMU reports as the file name of a pseudo-terminal. */
+const PTY = /^pty:(\/dev\/\S{1,200})$/;
+
+/** The path of a pseudo-terminal that QEMU has made. Throws if the chardev is of another kind. */
+export async function queryTerminal(qmp: Qmp, label: string): Promise<string> {
+  const chardevs = v.parse(Chardevs, await qmp.execute('query-chardev'));
+  const filename = chardevs.find((one) => one.label === label)?.filename ?? 'none';
+  const path = PTY.exec(filename)?.[1];
+  if (path === undefined) throw new Error(`QEMU's console is no terminal: ${filename}`);
+  return path;
 }

@@ -1,6 +1,7 @@
 import type { Recipes } from '../../bundle/recipes.ts';
 import { createBundleWriter } from '../../bundle/write.ts';
 import { openMemo } from '../../codec/deflate/memo.ts';
+import type { ReleasedKind } from '../../codec/released/layer.ts';
 import { workerPool } from '../../codec/workers/pool.ts';
 import { ARCHITECTURES, type Arch, isArch } from '../../core/arch.ts';
 import { CancelledError, throwIfAborted, UnsupportedError } from '../../core/errors.ts';
@@ -8,6 +9,7 @@ import { architecturesFailed, headline } from '../../core/failures.ts';
 import { closeAll } from '../../core/io/source.ts';
 import { forArch, type Progress, silent } from '../../core/progress/progress.ts';
 import { type Settled, sideBySide, valueOrThrow } from '../../core/threads/side-by-side.ts';
+import { createTurns } from '../../core/threads/turns.ts';
 import type { MetalCache } from '../../engine/cache/metal-cache.ts';
 import type { EngineReport, MetalEngine } from '../../engine/engine.ts';
 import type { Containers } from '../../engine/files/sources/open-container.ts';
@@ -35,14 +37,21 @@ export interface DehydrateOptions {
    * `all`: every one of the stream; a missing ISO is then an error.
    */
   readonly arches?: readonly Arch[] | 'all' | undefined;
-  /** How many architectures are worked on at a time; 1 if undefined. */
+  /** How many artifacts are worked on at a time; 1 if undefined. Never affects a result. */
   readonly jobs?: number | undefined;
+  /** How many architectures are, because each may need a VM; as many as `jobs` if undefined. */
+  readonly boots?: number | undefined;
   /** Path of the new bundle. */
   readonly target: string;
   /** Refer to the ISO instead of including it. */
   readonly isoExternal?: boolean | undefined;
   /** Replace a bundle at the target. */
   readonly force?: boolean | undefined;
+  /**
+   * Kinds of compression for which to find out how the released files are compressed, so that these can be made too;
+   * by default {@link DEFAULT_RELEASED}.
+   */
+  readonly released?: readonly ReleasedKind[] | undefined;
   /** Artifacts that may be missing: `qemu`, `metal/4k.raw`… */
   readonly allowMissing?: readonly string[] | undefined;
   /** Download released files that are not in the folder, from their locations. */
@@ -63,6 +72,8 @@ export interface DehydrateOptions {
   readonly progress?: Progress | undefined;
 }
 
+export const DEFAULT_RELEASED = ['gz', 'zip'] as const satisfies readonly ReleasedKind[];
+
 export interface DehydrateReport {
   readonly bundle: string;
   readonly architectures: readonly ArchReport[];
@@ -80,7 +91,7 @@ export interface ArchReport {
  * reports all artifacts that cannot be covered; nothing is written unless all of them are allowed to be
  * missing. Deterministic.
  *
- * Several architectures go into one bundle, `jobs` of them worked on side by side. Problems that the
+ * Several architectures go into one bundle, `boots` of them worked on side by side, and `jobs` artifacts. Problems that the
  * release's metadata shows are reported for all of them before any ISO is booted. After that, one that
  * fails does not stop the others, so that one run reports every failure and leaves the other disks in the
  * cache. A bundle holds everything that was requested, or is not written.
@@ -88,7 +99,8 @@ export interface ArchReport {
 export async function dehydrate(options: DehydrateOptions): Promise<DehydrateReport> {
   const { stream, bytes } = await readStream(options.streamPath, options.signal);
   const arches = await chooseArches(stream, options);
-  const { target, force, signal, jobs = 1 } = options;
+  const { target, force, signal, jobs = 1, boots = jobs } = options;
+  const turns = createTurns(jobs);
   await using writer = await createBundleWriter(target, { force, signal });
   // Verification deflates the same data again as the search for the recipe did.
   await using memo = await openMemo(writer.path);
@@ -99,12 +111,19 @@ export async function dehydrate(options: DehydrateOptions): Promise<DehydrateRep
     options.allowMissing ?? [],
     lists.flatMap(({ artifacts }) => artifacts),
   );
-  const { folder, engine, cache, isoExternal = false } = options;
+  const {
+    folder,
+    engine,
+    cache,
+    isoExternal = false,
+    released: kinds = DEFAULT_RELEASED,
+  } = options;
   if (options.download) {
     const { progress = silent } = options;
     const how = { ...options.download, folder, signal, progress };
     await fetchReleased(stream, arches, allowed, how);
-    await fetchMetal(stream, arches, allowed, how);
+    const elsewhere = (options.containers?.names.length ?? 0) > 0;
+    await fetchMetal(stream, arches, allowed, { ...how, elsewhere });
   }
   const context = {
     folder,
@@ -115,8 +134,11 @@ export async function dehydrate(options: DehydrateOptions): Promise<DehydrateRep
     containers: options.containers,
     writer,
     pool,
+    kinds,
+    blocks: undefined,
     allowed,
     signal,
+    turns,
     stream: streamBlob,
   };
   const progressOf = (arch: Arch) => forArch(options.progress ?? silent, arch, arches.length > 1);
@@ -125,7 +147,7 @@ export async function dehydrate(options: DehydrateOptions): Promise<DehydrateRep
     surveyArch(arch, artifacts, { ...context, progress: progressOf(arch) }),
   );
   const surveys = allOf(surveyed, arches, signal);
-  const settled = await sideBySide(surveys, jobs, (survey) =>
+  const settled = await sideBySide(surveys, boots, (survey) =>
     dehydrateOne(survey, { ...context, progress: progressOf(survey.arch) }, arches.length > 1),
   );
   try {
@@ -134,11 +156,16 @@ export async function dehydrate(options: DehydrateOptions): Promise<DehydrateRep
     for (const { recipes } of made) manifests.push(await addManifest(writer, recipes));
     await addIndex(writer, manifests, made[0]?.recipes.release ?? stream.stream);
     const { path } = writer;
-    const verified = await sideBySide(made, jobs, ({ recipes, metal, isoPath, filesBase }) => {
-      const arch = recipes.architecture;
-      const progress = progressOf(arch);
-      return verifyBundle({ path, arch, metal, isoPath, filesBase, pool, signal, progress });
-    });
+    const verified = await sideBySide(
+      made,
+      made.length,
+      ({ recipes, metal, isoPath, filesBase }) => {
+        const arch = recipes.architecture;
+        const progress = progressOf(arch);
+        const bases = { metal, isoPath, filesBase };
+        return verifyBundle({ path, arch, ...bases, pool, turns, signal, progress });
+      },
+    );
     allOf(verified, arches, signal);
     await writer.commit();
     const architectures = made.map(({ recipes, engine: report }) => ({ recipes, engine: report }));
