@@ -21,8 +21,11 @@ export interface DeflatedLayer {
   readonly deflater?: DeflateParams | undefined;
 }
 
-/** The liblzma states, by the first release that has their bytes. A name is a promise: they never change. */
-export const LIBLZMA = ['liblzma-5.4'] as const;
+/**
+ * The liblzma states. A name is a promise: their bytes never change. The encoder of 5.2 to 5.8 is one: 5.2.5, 5.4.5,
+ * 5.6.4 and 5.8.4 make the same of everything that was tried.
+ */
+export const LIBLZMA = ['liblzma-5.8.4'] as const;
 export type Liblzma = (typeof LIBLZMA)[number];
 
 /** Streams of one encoder, one after the other. */
@@ -52,6 +55,9 @@ export interface XzStream {
 }
 
 export const XZ_CHECKS = [0, 1, 4, 10] as const;
+
+/** A block is compressed in memory. */
+export const MAX_XZ_BLOCK = 1 << 30;
 
 const MAX_AROUND = 64 << 10;
 const MAX_STREAMS = 4096;
@@ -87,7 +93,7 @@ const xzField = v.pipe(
     ),
     extreme: v.boolean(),
     check: v.picklist(XZ_CHECKS, 'expected a known check'),
-    blockSize: v.optional(atLeastOne),
+    blockSize: v.optional(v.pipe(atLeastOne, v.maxValue(MAX_XZ_BLOCK, 'expected at most 1 GiB'))),
     sized: v.boolean(),
     streams: v.pipe(
       v.array(
