@@ -6,7 +6,7 @@ import { makeScratch, reclaimScratch } from '../core/io/scratch.ts';
 import { type MetalCache, openMetalCache } from '../engine/cache/metal-cache.ts';
 import type { MetalEngine } from '../engine/engine.ts';
 import type { CliIo } from './io.ts';
-import type { EngineOptions } from './option-groups.ts';
+import type { CacheOptions, EngineOptions } from './option-groups.ts';
 import { version } from './version.ts';
 
 type Environment = CliIo['env'];
@@ -55,7 +55,7 @@ export function engineFor(options: EngineOptions, io: CliIo): MetalEngine {
  * output goes there, so there is room. It is removed on dispose. `beside` must exist.
  */
 export async function cacheFor(
-  options: EngineOptions,
+  options: CacheOptions,
   io: CliIo,
   beside: string = tmpdir(),
 ): Promise<MetalCache> {

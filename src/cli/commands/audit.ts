@@ -15,6 +15,7 @@ import { prepareReport, REPORT_FILES, writeReport } from '../../verbs/audit/writ
 import { containersOf } from '../containers.ts';
 import { bundleOf, cacheFor, engineFor, existingFolder, toolsOf } from '../environment.ts';
 import type { CliIo } from '../io.ts';
+import { keysOf } from '../keyring.ts';
 import {
   type OptionsOf,
   type OutputOptions,
@@ -24,6 +25,7 @@ import {
   withEngine,
   withIso,
   withJobs,
+  withKeyring,
   withOutput,
   withSelection,
   withShard,
@@ -36,6 +38,7 @@ function define(program: Command) {
     .command('audit')
     .description('make every image of a bundle, check each SHA-256, and write a report')
     .requiredOption('--report <dir>', 'folder for the report')
+    .option('--released', 'judge the files as they were released, compressed, not their contents')
     .option('--artifacts <dir>', 'released files, to locate where a wrong image differs')
     .option(
       '--merge <dirs...>',
@@ -49,7 +52,8 @@ function define(program: Command) {
     )
     .addHelpText('after', HELP);
   const selected = withIso(withShard(withBundle(withSelection(command, { everything: true }))));
-  return withOutput(withJobs(withCache(withEngine(withContainers(selected)))));
+  const signed = withKeyring(withContainers(selected));
+  return withOutput(withJobs(withCache(withEngine(signed))));
 }
 
 type AuditCliOptions = OptionsOf<typeof define>;
@@ -68,6 +72,8 @@ discarded; only BAD images that could be compared are kept, in DIR/bad.
   FAIL       could not be tried; says nothing about the bundle           its cause's: 5, 6, 7 or 8
   UNCOVERED  the bundle says that it does not contain the image          exit code 5
 The exit code is that of the worst status: BAD, then FAIL, then UNCOVERED.
+With --released, a released file is UNCOVERED if the bundle does not say how it was compressed. With
+--keyring, GOOD means that the release's own signature is good, too.
 
 With --bundle, --merge compares each part with the bundle's contents for its shard. A merged report is
 signed only if it is proved: --sign-key requires --bundle, and parts that were signed with
@@ -96,6 +102,7 @@ async function run(options: AuditCliOptions, io: CliIo): Promise<void> {
 }
 
 async function audited(options: AuditCliOptions, io: CliIo): Promise<AuditReport> {
+  const keyring = await keysOf(options, io.signal);
   const bundle = await openBundle(bundleOf(options, io), io.signal);
   await prepareReport(options.report);
   const engine = engineFor(options, io);
@@ -112,6 +119,8 @@ async function audited(options: AuditCliOptions, io: CliIo): Promise<AuditReport
     jobs: options.jobs,
     isoPaths: options.iso,
     containers: containersOf(options, io),
+    released: options.released,
+    keyring,
     folder: options.artifacts,
     reportFolder: options.report,
     tools: toolsOf(io),
