@@ -19,6 +19,7 @@ function spec(arch: keyof typeof PROFILES, accel: Accel): VmSpec {
     ],
     qmpSocket: '/t/q,x.sock',
     sandbox: true,
+    console: 'stdio',
   };
 }
 
@@ -92,4 +93,13 @@ test("the ISO's own kernel arguments stay, ours follow", () => {
     'tcg',
   );
   expect(line).toMatch(/^coreos\.liveiso=fedora-42 ignition\.firstboot panic=-1 /);
+});
+
+test('the console is on a terminal of ours, or on one that QEMU makes before the guest starts', () => {
+  expect(values(vmArgs(spec('x86_64', 'tcg')), '-chardev')).toContain(
+    'stdio,id=console,signal=off',
+  );
+  const own = vmArgs({ ...spec('x86_64', 'tcg'), console: 'pty' });
+  expect(values(own, '-chardev')).toContain('pty,id=console');
+  expect(own).toContain('-S');
 });

@@ -29,7 +29,14 @@ export interface VmSpec {
   readonly qmpSocket: string;
   /** Whether this QEMU was built with seccomp. */
   readonly sandbox: boolean;
+  readonly console: ConsoleKind;
 }
+
+/**
+ * Where the guest's first serial line is: on the terminal that QEMU is started on, or on one that QEMU makes and whose
+ * name QMP tells. There the guest waits for QMP's `cont`, so that none of its output is lost.
+ */
+export type ConsoleKind = 'stdio' | 'pty';
 
 /** virtio-blk cuts longer serial numbers off. */
 export const MAX_SERIAL = 20;
@@ -69,9 +76,15 @@ export function kernelArgs(kernel: string, initrd: string, append: string): stri
   return ['-kernel', kernel, '-initrd', initrd, '-append', append, '-no-reboot'];
 }
 
-/** First serial line on QEMU's own terminal; Ctrl-C there is a byte for the guest, not a signal. */
-export function consoleArgs(): string[] {
-  return ['-chardev', 'stdio,id=console,signal=off', '-serial', 'chardev:console'];
+/** QEMU's name of the serial line. */
+export const CONSOLE_ID = 'console';
+
+/** The first serial line. Ctrl-C on QEMU's own terminal is a byte for the guest, not a signal. */
+export function consoleArgs(kind: ConsoleKind): string[] {
+  const serial = ['-serial', `chardev:${CONSOLE_ID}`];
+  return kind === 'stdio'
+    ? ['-chardev', `stdio,id=${CONSOLE_ID},signal=off`, ...serial]
+    : ['-chardev', `pty,id=${CONSOLE_ID}`, ...serial, '-S'];
 }
 
 export function monitorArgs(qmpSocket: string): string[] {
@@ -124,7 +137,7 @@ export function vmArgs(vm: VmSpec): string[] {
     ...machineArgs(vm.profile, vm.accel),
     ...resourceArgs(vm.memoryMiB, vm.vcpus),
     ...kernelArgs(vm.kernel, vm.initrd, vm.append),
-    ...consoleArgs(),
+    ...consoleArgs(vm.console),
     ...monitorArgs(vm.qmpSocket),
     ...rngArgs(vm.profile),
     ...isoArgs(vm.profile, vm.iso),

@@ -27,7 +27,7 @@ function parent(argv: [string, string[]]): ChildProcess {
     const { spawn } = require('node:child_process');
     const argv = JSON.parse(process.argv[1]);
     argv[1] = argv[1].map((arg) => arg.replace('PARENT', String(process.pid)));
-    const child = spawn(argv[0], argv[1], { stdio: 'ignore' });
+    const child = spawn(argv[0], argv[1], { stdio: ['pipe', 'ignore', 'ignore'], detached: true });
     console.log(child.pid);
     setInterval(() => {}, 1000);`;
   return spawn(process.execPath, ['-e', script, JSON.stringify(argv)], {
@@ -35,17 +35,26 @@ function parent(argv: [string, string[]]): ChildProcess {
   });
 }
 
-const supervised = (program: string, args: string[], parentPid: string): [string, string[]] => {
+const supervised = (
+  program: string,
+  args: string[],
+  parentPid: string,
+  setpriv = true,
+): [string, string[]] => {
   const [file, argv] = supervisedArgv(program, args, {
     stderr: join(folder, 'stderr'),
     parentPid: 424242,
-    setpriv: true,
+    setpriv,
+    lifeline: true,
   });
   return [file, argv.map((arg) => (arg === '424242' ? parentPid : arg))];
 };
 
-test('a parent that is killed takes the program along', async () => {
-  const process_ = parent(supervised('sleep', ['600'], 'PARENT'));
+test.each([
+  ['by setpriv', true],
+  ['by the end of the lifeline, on a host without setpriv', false],
+])('a parent that is killed takes the program along: %s', async (_, setpriv) => {
+  const process_ = parent(supervised('sleep', ['600'], 'PARENT', setpriv));
   const [output] = await once(process_.stdout ?? process_, 'data');
   const pid = Number(String(output));
   await delay(500);

@@ -76,7 +76,10 @@ const isWork = (name: string) => name.startsWith(WORK_PREFIX) && name.endsWith('
  * Throws UsageError `BUNDLE_EXISTS` if something is at the target that must not be replaced: only a bundle is,
  * only by force, and only if nothing else is in its folder.
  */
-export async function refuseTaken(target: string, force: boolean): Promise<void> {
+export async function refuseTaken(
+  target: string,
+  { force }: { readonly force: boolean },
+): Promise<void> {
   const state = await folderState(target);
   if (state.kind === 'absent' || state.kind === 'empty') return;
   if (state.kind === 'other') {

@@ -56,7 +56,7 @@ export async function createBundleWriter(
 ): Promise<BundleWriter> {
   throwIfAborted(signal);
   const absolute = await resolveTarget(target);
-  await refuseTaken(absolute, force);
+  await refuseTaken(absolute, { force });
   let scratch: Scratch;
   try {
     await makeFolder(dirname(absolute));
@@ -164,7 +164,7 @@ export async function createBundleWriter(
       }
       await syncFolder(join(path, 'blobs', 'sha256'));
       try {
-        await refuseTaken(absolute, force);
+        await refuseTaken(absolute, { force });
         await putInPlace(path, absolute, { replace: force });
       } catch (error) {
         // Another run may have put the same bundle there in the meantime.

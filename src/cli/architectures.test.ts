@@ -13,7 +13,7 @@ import { openBundle, recipesFor } from '../bundle/read.ts';
 import type { Arch } from '../core/arch.ts';
 import { CancelledError, EngineError } from '../core/errors.ts';
 import type { MetalEngine } from '../engine/engine.ts';
-import { defaultJobs } from './jobs.ts';
+import { workloadOf } from './jobs.ts';
 
 /** One bundle of x86_64 and s390x, whose ISOs are real and whose boots are not. */
 let root: Awaited<ReturnType<typeof temporaryFolder>>;
@@ -486,12 +486,41 @@ test('inspect groups by architecture, after an overview', async () => {
   ]);
 });
 
+test('how many artifacts are worked on at a time changes no byte and no line', async () => {
+  const made = await Promise.all(
+    ['1', '7'].map(async (jobs) => {
+      const target = join(root.path, `bundle-${jobs}`);
+      const { code, stderr } = await dehydrate(target, release.engine, '--jobs', jobs);
+      expect(code, stderr).toBe(0);
+      const images = `${join(root.path, `images-${jobs}`)}/`;
+      const how = ['-b', target, '-o', images, '--no-cache', ...BOTH, '--jobs', jobs];
+      const result = await cli(how, { createEngine: () => release.engine });
+      expect(result.code, result.stderr).toBe(0);
+      await execa('sha256sum', ['--check', '--strict'], { input: result.stdout });
+      return result.stdout.toString().replaceAll(images, '');
+    }),
+  );
+  expect(made[0]?.split('\n')).toHaveLength(13);
+  const names = (text = '') => text.split('\n').map((line) => line.replace(/^.* /, ''));
+  for (const arch of ['x', 'z']) {
+    const [one, seven] = made.map((text) => names(text).filter((name) => name.startsWith(arch)));
+    expect(seven).toEqual(one);
+  }
+  const [one, seven] = ['1', '7'].map((jobs) => join(root.path, `bundle-${jobs}`));
+  await execa('diff', ['-r', one ?? '', seven ?? '']);
+}, 60_000);
+
 test('jobs by the host’s cores and memory', () => {
   const GIB = 2 ** 30;
-  expect(defaultJobs({ cores: 1, memory: 2 * GIB })).toBe(1);
-  expect(defaultJobs({ cores: 2, memory: 24 * GIB })).toBe(2);
-  expect(defaultJobs({ cores: 8, memory: 64 * GIB })).toBe(8);
-  expect(defaultJobs({ cores: 64, memory: 8 * GIB })).toBe(2);
+  const host = (cores: number, gib: number) => ({ cores, memory: gib * GIB });
+  expect(workloadOf({}, host(1, 2))).toEqual({ jobs: 1, boots: 1 });
+  expect(workloadOf({}, host(2, 24))).toEqual({ jobs: 2, boots: 2 });
+  expect(workloadOf({}, host(8, 64))).toEqual({ jobs: 8, boots: 8 });
+  expect(workloadOf({}, host(64, 8))).toEqual({ jobs: 6, boots: 2 });
+  // What is asked for counts, but not beyond a limit that is asked for, too.
+  expect(workloadOf({ jobs: 12 }, host(2, 8))).toEqual({ jobs: 12, boots: 2 });
+  expect(workloadOf({ jobs: 12, memory: GIB }, host(2, 8)).jobs).toBe(2);
+  expect(workloadOf({ memory: GIB / 4 }, host(8, 64))).toEqual({ jobs: 1, boots: 1 });
 });
 
 test.each(['0', '-1', '1.5', 'many', '65'])('--jobs %s is a usage error', async (jobs) => {

@@ -1,14 +1,10 @@
 #!/usr/bin/env node
-// This file must parse on any Node, however old: plain statements, and no import but the last.
-const wanted = [22, 18];
-const found = process.versions.node.split('.').map(Number);
-const major = found[0] || 0;
-const minor = found[1] || 0;
+import { nodeProblem } from '../core/node-version.ts';
 
-if (major < 22 || (major === 22 && minor < 18)) {
-  console.error(
-    `error: iso-rehydrate needs Node.js ${wanted.join('.')} or newer; this is ${process.version}`,
-  );
+// No import but that one: any Node can read this file, however old.
+const problem = nodeProblem(process.versions.node);
+if (problem !== undefined) {
+  console.error(`error: ${problem}`);
   console.error('fix: install a newer Node.js');
   process.exitCode = 8;
 } else {

@@ -1,9 +1,13 @@
 import { availableParallelism, totalmem } from 'node:os';
 
-/** A VM under TCG has one vCPU, which keeps one host CPU busy; patching and hashing take another. */
-const CORES_PER_JOB = 1;
 /** The memory of a VM and of QEMU around it. */
-const BYTES_PER_JOB = 4 * 2 ** 30;
+const BYTES_PER_BOOT = 4 * 2 ** 30;
+/** What a run takes, however little it does: Node, the threads, an index of each base. */
+const BYTES_PER_RUN = 384 << 20;
+/** What each artifact takes in addition: windows, grains in flight, a decompressor with its dictionary. */
+const BYTES_PER_ARTIFACT = 256 << 20;
+/** A part of the host's memory that others can do without. */
+const SHARE = 1 / 4;
 
 export interface Host {
   readonly cores: number;
@@ -11,9 +15,28 @@ export interface Host {
   readonly memory: number;
 }
 
-/** Default for --jobs: how many architectures to work on at a time. */
-export function defaultJobs(
-  { cores, memory }: Host = { cores: availableParallelism(), memory: totalmem() },
-): number {
-  return Math.max(1, Math.floor(Math.min(cores / CORES_PER_JOB, memory / BYTES_PER_JOB)));
+export interface Workload {
+  /** Artifacts that are worked on at a time. */
+  readonly jobs: number;
+  /** Architectures that are, because each may need a VM. */
+  readonly boots: number;
+}
+
+export interface WorkloadOptions {
+  readonly jobs?: number | undefined;
+  /** Bytes. */
+  readonly memory?: number | undefined;
+}
+
+const thisHost = (): Host => ({ cores: availableParallelism(), memory: totalmem() });
+
+/** `--jobs`, or one artifact for each core, as many as fit into `--memory`. */
+export function workloadOf({ jobs, memory }: WorkloadOptions, host: Host = thisHost()): Workload {
+  const room = (memory ?? host.memory * SHARE) - BYTES_PER_RUN;
+  const fitting = Math.max(1, Math.floor(room / BYTES_PER_ARTIFACT));
+  // A number of jobs without a limit of memory is what the user wants; with one, the limit holds.
+  const wanted = jobs ?? host.cores;
+  const atATime = jobs !== undefined && memory === undefined ? wanted : Math.min(wanted, fitting);
+  const boots = Math.max(1, Math.min(atATime, Math.floor(host.memory / BYTES_PER_BOOT)));
+  return { jobs: atATime, boots };
 }

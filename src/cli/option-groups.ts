@@ -1,7 +1,6 @@
 import { type Command, Option, type OptionValues } from '@commander-js/extra-typings';
 import { ENGINES } from '../engine/choose.ts';
 import { parseFingerprint } from '../release/download/signature.ts';
-import { defaultJobs } from './jobs.ts';
 import {
   collect,
   oneOf,
@@ -115,7 +114,17 @@ export const withCache = <A extends unknown[], O extends OptionValues>(command: 
     .option('--no-cache', 'disable the cache');
 
 export const withJobs = <A extends unknown[], O extends OptionValues>(command: Command<A, O>) =>
-  command.option('-j, --jobs <n>', 'architectures to work on at a time', parseJobs, defaultJobs());
+  command
+    .option(
+      '-j, --jobs <n>',
+      'artifacts to work on at a time (default: one per core, if they fit into --memory)',
+      parseJobs,
+    )
+    .option(
+      '--memory <size>',
+      "memory to stay within, without virtual machines (default: a quarter of the host's)",
+      parseSize,
+    );
 
 /** For commands that talk to a registry. */
 export const withRegistry = <A extends unknown[], O extends OptionValues>(command: Command<A, O>) =>

@@ -205,7 +205,8 @@ test('a damaged ISO in the bundle is found by the hash of an image', async () =>
   const bundle = await writeSyntheticBundle(folder.path);
   await flip(blobPath(bundle.path, bundle.recipes.iso.sha256), 5000);
   const out = join(folder.path, 'out');
-  const argv = ['-p', 'metal', '-f', 'pxe', '-b', bundle.path, '-o', out, '--no-cache'];
+  // One after the other: the first that comes out wrong shows that the ISO is damaged.
+  const argv = ['-p', 'metal', '-f', 'pxe', '-b', bundle.path, '-o', out, '--no-cache', '-j', '1'];
   const { code, stderr } = await cli(argv);
   expect(code).toBe(4);
   expect(stderr).toContain('the ISO in the bundle is damaged');

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { inflateSync, zstdDecompressSync } from 'node:zlib';
 import { expect, test } from 'vitest';
-import { FormatError, IoError } from './errors.ts';
+import { CancelledError, FormatError, IoError } from './errors.ts';
 import { ours } from './foreign-error.ts';
 
 const thrown = async (body: () => unknown): Promise<unknown> => {
@@ -46,4 +46,15 @@ test('a bug stays one', () => {
   expect(ours(bug)).toBe(bug);
   expect(ours(new Error('outer', { cause: bug }))).toBeInstanceOf(Error);
   expect(ours('text')).toBe('text');
+});
+
+test('a failure to clean up does not hide why the work ended', async () => {
+  const cancelled = new CancelledError('stopped', { code: 'CANCELLED' });
+  const work = async () => {
+    const fails = () => readFile('/gone/x').then(() => {});
+    await using _outer = { [Symbol.asyncDispose]: fails };
+    await using _inner = { [Symbol.asyncDispose]: fails };
+    throw cancelled;
+  };
+  expect(ours(await thrown(work))).toBe(cancelled);
 });

@@ -8,6 +8,8 @@ import { errnoOf, osError } from './io/os-error.ts';
  */
 export function ours(error: unknown): unknown {
   if (error instanceof RehydrateError || !(error instanceof Error)) return error;
+  // A failure to clean up after another failure: the first one is why the work ended.
+  if (error.name === 'SuppressedError' && 'suppressed' in error) return ours(error.suppressed);
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
   if (errnoOf(error) !== undefined && 'syscall' in error) {
     const path = 'path' in error && typeof error.path === 'string' ? error.path : undefined;

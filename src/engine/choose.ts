@@ -14,7 +14,7 @@ export interface CreateEngineOptions extends QemuEngineOptions {
 export function createEngine({ engine, ...qemu }: CreateEngineOptions): MetalEngine {
   switch (engine) {
     case 'qemu':
-      return createQemuEngine(qemu);
+      return createQemuEngine({ ...qemu, hasAlternative: true });
     case 'native':
       return createNativeEngine();
     case 'both':

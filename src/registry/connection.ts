@@ -13,6 +13,7 @@ import {
 } from '../core/http/retry.ts';
 import { TransportError } from '../core/http/transport-error.ts';
 import { osError } from '../core/io/os-error.ts';
+import { oneLine } from '../core/text/printable.ts';
 import type { Credentials } from './credentials.ts';
 import { createLogin, type Pass } from './login.ts';
 import { endpointOf, isLoopback, type Reference } from './reference.ts';
@@ -217,7 +218,9 @@ const MARGIN = 5000;
 
 /** The status and the registry's own message, on one line. */
 async function reasonIn(response: HttpResponse): Promise<string> {
-  const text = (await readExcerpt(response)).replace(/\P{L}/gu, plain).trim().slice(0, 300);
+  const text = oneLine(await readExcerpt(response))
+    .trim()
+    .slice(0, 300);
   return `${response.status} ${text}`.trim();
 }
 
@@ -228,5 +231,3 @@ const HINTS: Readonly<Record<number, string>> = {
   413: 'this registry limits the size of blobs',
   429: 'try again later, or log in: many registries allow more then',
 };
-
-const plain = (char: string) => (/^[\p{N}\p{P}\p{S} ]$/u.test(char) ? char : ' ');

@@ -88,6 +88,34 @@ test('the packed package installs into an empty folder and runs there', async ()
     expect(usable.stdout.split(',')).toEqual(
       expect.arrayContaining(['dehydrate', 'rehydrate', 'failureOf', 'inspect', 'openBundle']),
     );
+    const required = ['-p', "Object.keys(require('iso-rehydrate')).sort().join()"];
+    const { stdout } = await execa(process.execPath, required, { cwd: folder });
+    expect(stdout.split(',').filter((name) => name !== '__esModule')).toEqual(
+      usable.stdout.split(',').sort(),
+    );
+
+    // What it takes on disk; without the optional addons, and with them.
+    const bytes = async (path: string) =>
+      Number(
+        (await execa('du', ['-sb', join(folder, 'node_modules', path)])).stdout.split('\t')[0],
+      );
+    const addons = (await bytes('koffi')) + (await bytes('@koromix')) + (await bytes('@lydell'));
+    expect((await bytes('.')) - addons).toBeLessThan(11 << 20);
+    expect(await bytes('.')).toBeLessThan(15 << 20);
+
+    // An old Node is told so, by whichever road it comes.
+    const old = join(folder, 'old');
+    const node = `node-linux-${process.arch}`;
+    const quiet = ['--no-audit', '--no-fund', '--loglevel=error'];
+    await execa('npm', ['install', ...quiet, '--prefix', old, `${node}@18`]);
+    for (const script of ["import('iso-rehydrate')", "require('iso-rehydrate')"]) {
+      const { stderr } = await execa(join(old, 'node_modules', node, 'bin/node'), ['-e', script], {
+        cwd: folder,
+        reject: false,
+      });
+      expect(stderr).toMatch(/iso-rehydrate needs Node\.js 22\.18 or newer; this is 18\./);
+      expect(stderr).not.toContain('SyntaxError');
+    }
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -41,7 +41,7 @@ const dehydrate = (places: Places) => [
 const download = (places: Places) => [
   ...['dehydrate', '--stream', join(places.input, 'stream.json'), '--download'],
   ...['--artifacts', join(places.output, 'release'), '-o', join(places.output, 'bundle')],
-  ...['--platform', 'qemu', ...engine(places)],
+  ...engine(places),
 ];
 
 const bundleIn = ({ input }: Places) => join(input, 'bundle');

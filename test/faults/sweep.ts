@@ -167,7 +167,7 @@ function judge(
   if (run.code !== done && run.code !== 7) {
     problems.push(`ends with ${run.code}: ${run.stderr.slice(-600)}`);
   }
-  if (run.code === 7 && !/^error: .+ \[[A-Z_]+\]$/m.test(run.stderr)) {
+  if (run.code === 7 && !/^(error: .+ \[[A-Z_]+\]|\{"type":"error",.*)$/m.test(run.stderr)) {
     problems.push(`does not say what failed: ${run.stderr.slice(-300)}`);
   }
   // The folders of the cache are as good as none.

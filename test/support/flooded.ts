@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import { createConsole } from '../../src/engine/qemu/console.ts';
-import { spawnQemu } from '../../src/engine/qemu/process.ts';
+import { openTerminals } from '../../src/engine/qemu/process.ts';
 
 /**
  * A program of its own, as the engine is put together, around a guest that is the shell script in its argument. Says
@@ -18,7 +18,7 @@ const serial = createConsole({
   reply: (data) => guest.write(data),
   onLine: () => lines++,
 });
-const guest = spawnQemu({
+const guest = openTerminals().spawn({
   binary: 'sh',
   args: ['-c', script],
   cwd: folder,

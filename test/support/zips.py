@@ -99,6 +99,7 @@ changed("bad-count", end + 10, struct.pack("<H", 2))
 changed("bad-local", 0, b"PK\x03\x05")
 changed("encrypted", central + 8, struct.pack("<H", 1))
 changed("method-9", central + 10, struct.pack("<H", 9))
+put("tail", plain + b"\0\0garbage PK")
 put("cut", plain[:-1])
 put("cut-front", plain[7:])
 # A deflate stream that ends early, and one that has bytes behind it, within what the directory says.

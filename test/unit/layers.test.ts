@@ -18,6 +18,7 @@ const LAYERS = [
   'src/verbs',
   'src/cli',
   'src/index.ts',
+  'src/import.ts',
 ] as const;
 
 /** Rooms that may import less than their place allows, and what. */
@@ -37,7 +38,7 @@ interface Import {
 }
 
 const IMPORT =
-  /^(?:import|export)\b(?<clause>[^'";]*?)\bfrom '(?<from>[^']+)'|^import '(?<bare>[^']+)'|\bimport\(\s*'(?<dynamic>[^']+)'/gm;
+  /^(?:import|export)\b(?<clause>[^'";]*?)\bfrom '(?<from>[^']+)'|^import '(?<bare>[^']+)'|\b(?:import|require)\(\s*'(?<dynamic>[^']+)'/gm;
 
 function importsOf(file: string): Import[] {
   const text = readFileSync(join(ROOT, file), 'utf8');
@@ -147,8 +148,8 @@ describe('the layers', () => {
     }
   });
 
-  test('src has at most twelve entries', () => {
-    expect(readdirSync(join(ROOT, 'src')).length).toBeLessThanOrEqual(12);
+  test('src has at most thirteen entries', () => {
+    expect(readdirSync(join(ROOT, 'src')).length).toBeLessThanOrEqual(13);
   });
 });
 

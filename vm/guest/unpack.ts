@@ -43,9 +43,11 @@ function fail(status: number, message: string): string {
  * Sets `rt` to the command that sets a real-time priority, if that is possible (util-linux; some kernels
  * refuse it in a control group). The installer's two threads hand over small pieces and yield while they
  * wait; the fair scheduler usually runs the same thread again, the round-robin one runs the other. The
- * reader ahead has the higher priority, because it works in short bursts.
+ * reader ahead has the higher priority, because it works in short bursts. Only where the kernel leaves time to the
+ * others (sched(7)): its own threads, which write pages back and decompress, are among them.
  */
-const REAL_TIME = 'rt=; chrt -r 1 true 2>/dev/null && rt="chrt -r"';
+const REAL_TIME =
+  'rt=; t=$(cat /proc/sys/kernel/sched_rt_runtime_us 2>/dev/null); [ $((t)) -gt 0 ] && chrt -r 1 true 2>/dev/null && rt="chrt -r"';
 
 /**
  * Unpacks one osmet, by an installer with `env` in its environment, and returns once every byte is on the
@@ -118,7 +120,7 @@ export function tuneScript(): string {
 }
 
 /** The memory that the guest needs besides the objects: the installer, its files, dirty pages of the disks. */
-const HEADROOM_KIB = 768 << 10;
+export const HEADROOM_KIB = 768 << 10;
 
 /**
  * Reads every file of the deployment once, if it fits into the guest's memory. The deployment's files are

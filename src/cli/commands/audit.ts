@@ -15,6 +15,7 @@ import { prepareReport, REPORT_FILES, writeReport } from '../../verbs/audit/writ
 import { containersOf } from '../containers.ts';
 import { bundleOf, cacheFor, engineFor, existingFolder, toolsOf } from '../environment.ts';
 import type { CliIo } from '../io.ts';
+import { workloadOf } from '../jobs.ts';
 import { keysOf } from '../keyring.ts';
 import {
   type OptionsOf,
@@ -116,7 +117,7 @@ async function audited(options: AuditCliOptions, io: CliIo): Promise<AuditReport
     shard: options.shard,
     engine,
     cache,
-    jobs: options.jobs,
+    ...workloadOf(options),
     isoPaths: options.iso,
     containers: containersOf(options, io),
     released: options.released,

@@ -12,6 +12,7 @@ import { renderArchitecture, reportArchitecture } from '../../verbs/inspect/bund
 import { containersOf } from '../containers.ts';
 import { cacheFor, engineFor, existingFolder } from '../environment.ts';
 import type { CliIo } from '../io.ts';
+import { workloadOf } from '../jobs.ts';
 import {
   type OptionsOf,
   streamOption,
@@ -130,7 +131,7 @@ async function run(options: DehydrateCliOptions, io: CliIo): Promise<void> {
       force: options.force,
       base: options.base,
       containers: containersOf(options, io),
-      jobs: options.jobs,
+      ...workloadOf(options),
       engine: engineFor(options, io),
       cache,
       signal: io.signal,

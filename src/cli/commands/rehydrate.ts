@@ -9,6 +9,7 @@ import { type RehydrateReport, rehydrate } from '../../verbs/rehydrate/rehydrate
 import { containersOf } from '../containers.ts';
 import { bundleOf, cacheFor, engineFor, existingFolder } from '../environment.ts';
 import type { CliIo } from '../io.ts';
+import { workloadOf } from '../jobs.ts';
 import { keysOf } from '../keyring.ts';
 import {
   type OptionsOf,
@@ -92,7 +93,7 @@ async function run(options: RehydrateCliOptions, io: CliIo): Promise<void> {
     released: options.released,
     keyring,
     force: options.force,
-    jobs: options.jobs,
+    ...workloadOf(options),
     engine: engineFor(options, io),
     cache,
     isoPaths: options.iso,

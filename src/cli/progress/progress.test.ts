@@ -51,12 +51,74 @@ test('JSON lines, quietly: notes and failures', () => {
 test('status text: percent, bytes and rate', () => {
   const state = { phase: 'patch', since: 0, done: GIB / 2, total: GIB } as const;
   expect(statusText('qemu', state, 2000)).toBe(
-    'qemu: patching   50 %  512.0 MiB of 1.0 GiB  256.0 MiB/s',
+    'qemu: patching   50 %  512.0 MiB of 1.0 GiB  256.0 MiB/s  2 s left',
   );
   const boot = { phase: 'boot', since: 0, done: undefined, total: undefined } as const;
   expect(statusText('vm', boot, 7000)).toBe('vm: booting  7 s');
   const match = { phase: 'match', since: 0, done: 2048, total: undefined } as const;
   expect(statusText('aws', match, 100)).toBe('aws: matching  2,048 B');
+});
+
+test('status text: at 80 columns all of it, at 40 what matters most', () => {
+  const state = { phase: 'patch', since: 0, done: GIB / 2, total: 16 * GIB } as const;
+  const at = (label: string, width: number) => statusText(label, state, 10_000, width - 1);
+  expect(at('azure', 80)).toBe(
+    'azure: patching    3 %  512.0 MiB of 16.0 GiB  51.2 MiB/s  5:10 min left',
+  );
+  expect(at('azure', 40)).toBe('azure: patching    3 %  5:10 min left');
+  expect(at('aarch64 azurestack/vhd.xz', 40)).toBe('aarch64 azuresta…    3 %  5:10 min left');
+  expect(at('aarch64 azurestack/vhd.xz', 10)).toHaveLength(9);
+});
+
+test('the clock ticks while nothing is reported', () => {
+  vi.useFakeTimers();
+  try {
+    let drawn = '';
+    using status = statusLines(
+      (text) => {
+        drawn += text;
+      },
+      () => 80,
+      () => Date.now(),
+    );
+    status.report({ type: 'phase', subject: 'vm', phase: 'boot' });
+    vi.advanceTimersByTime(75_000);
+    for (const time of ['1 s', '42 s', '1:14 min']) expect(drawn).toContain(`vm: booting  ${time}`);
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
+test('plain lines: every 30 seconds how far each phase is', () => {
+  vi.useFakeTimers();
+  try {
+    let text = '';
+    const renderer = plainLines(
+      (more) => {
+        text += more;
+      },
+      () => Date.now(),
+    );
+    renderer.report({ type: 'phase', subject: 'vm', phase: 'boot' });
+    vi.advanceTimersByTime(31_000);
+    renderer.report({ type: 'phase', subject: 'vm', phase: 'unpack', total: GIB });
+    renderer.report({ type: 'advance', subject: 'vm', phase: 'unpack', done: GIB / 4 });
+    vi.advanceTimersByTime(61_000);
+    renderer.report({ type: 'done', subject: 'vm', seconds: 92 });
+    vi.advanceTimersByTime(61_000);
+    renderer[Symbol.dispose]();
+    expect(text.trimEnd().split('\n')).toEqual([
+      'vm: booting',
+      'vm: booting: 30 s',
+      'vm: unpacking the disk (1.0 GiB)',
+      'vm: unpacking the disk: 25 %, 256.0 MiB of 1.0 GiB, 8.5 MiB/s, 1:30 min left',
+      'vm: unpacking the disk: 25 %, 256.0 MiB of 1.0 GiB, 4.3 MiB/s, 3:00 min left',
+      'vm: done in 92.0 s',
+    ]);
+    expect(vi.getTimerCount()).toBe(0);
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 test('status lines: at most ten drawings a second, erased at the end', () => {

@@ -1,24 +1,19 @@
-import type { Arch } from '../../core/arch.ts';
-import type { Phase } from '../../core/progress/progress.ts';
-import { formatBytes } from '../../core/text/bytes.ts';
 import { printable } from '../../core/text/printable.ts';
 import { labelOf } from './label.ts';
+import { factsOf, forget, type PhaseState, type Running } from './phase-state.ts';
 import { PHASE_WORDS } from './phase-words.ts';
 import type { ProgressRenderer } from './renderer.ts';
 
 /** Milliseconds between two redraws, at least. */
 const FRAME = 100;
+/** Milliseconds after which the clock ticks, whether anything has happened or not. */
+const TICK = 1000;
+/** Facts of this weight stay as long as there is room for this much of the label. */
+const ESSENTIAL = 2;
+const MIN_LABEL = 12;
 /** ECMA-48: go to the start of the line and erase it; go up one line. */
 const ERASE_LINE = '\r\x1b[2K';
 const LINE_UP = '\x1b[1A';
-
-interface Running {
-  readonly architecture: Arch | undefined;
-  phase: Phase;
-  since: number;
-  done: number | undefined;
-  total: number | undefined;
-}
 
 /** One status line per running subject, redrawn in place; finished subjects and notes scroll away. */
 export function statusLines(
@@ -26,7 +21,7 @@ export function statusLines(
   columns: () => number,
   now: () => number = () => performance.now(),
 ): ProgressRenderer {
-  const running = new Map<string, Running>();
+  const running: Running = new Map();
   let drawn = 0;
   let timer: NodeJS.Timeout | undefined;
 
@@ -37,15 +32,18 @@ export function statusLines(
   const draw = () => {
     timer = undefined;
     erase();
-    const lines = [...running].map(([label, state]) =>
-      statusText(label, state, now()).slice(0, Math.max(20, columns() - 1)),
-    );
+    const width = Math.max(20, columns() - 1);
+    const lines = [...running].map(([label, state]) => statusText(label, state, now(), width));
     write(lines.join('\n'));
     drawn = lines.length;
   };
   const drawSoon = () => {
     timer ??= setTimeout(draw, FRAME);
   };
+  const clock = setInterval(() => {
+    if (running.size > 0) drawSoon();
+  }, TICK);
+  clock.unref();
   const scroll = (text: string) => {
     erase();
     write(`${printable(text).replaceAll('\n', ' ')}\n`);
@@ -74,12 +72,7 @@ export function statusLines(
           scroll(`${label}: ${event.message}`);
           return;
         case 'failed':
-          running.delete(label);
-          if (event.subject === event.architecture) {
-            for (const [other, { architecture }] of running) {
-              if (architecture === event.architecture) running.delete(other);
-            }
-          }
+          forget(running, label, event);
           scroll(`${label}: failed: ${event.message}`);
           return;
         case 'done': {
@@ -97,6 +90,7 @@ export function statusLines(
       drawSoon();
     },
     [Symbol.dispose]() {
+      clearInterval(clock);
       if (timer) clearTimeout(timer);
       erase();
       running.clear();
@@ -104,22 +98,27 @@ export function statusLines(
   };
 }
 
-/** `qemu: patching  42 %  630.0 MiB of 1.5 GiB  310.2 MiB/s` */
+/**
+ * `qemu: patching  42 %  630.0 MiB of 1.5 GiB  310.2 MiB/s  3 s left`, in at most `width` characters: first what
+ * weighs least is left out, then the label is cut.
+ */
 export function statusText(
   label: string,
-  { phase, since, done, total }: Omit<Running, 'architecture'>,
+  state: PhaseState,
   now: number,
+  width = Number.POSITIVE_INFINITY,
 ): string {
-  const seconds = (now - since) / 1000;
-  const parts = [printable(`${label}: ${PHASE_WORDS[phase]}`).replaceAll('\n', ' ')];
-  if (done !== undefined && total) {
-    const percent = Math.min(100, Math.floor((done / total) * 100));
-    parts.push(`${String(percent).padStart(3)} %`, `${formatBytes(done)} of ${formatBytes(total)}`);
-  } else if (done !== undefined) {
-    parts.push(formatBytes(done));
-  } else {
-    parts.push(`${seconds.toFixed(0)} s`);
+  const head = printable(`${label}: ${PHASE_WORDS[state.phase]}`).replaceAll('\n', ' ');
+  let facts = factsOf(state, now);
+  const text = () => facts.map((fact) => `  ${fact.text}`).join('');
+  while (facts.length > 1) {
+    const least = Math.min(...facts.map(({ weight }) => weight));
+    // Rather a label cut short than no percentage.
+    const wanted = least < ESSENTIAL ? head.length : Math.min(head.length, MIN_LABEL);
+    if (wanted + text().length <= width) break;
+    facts = facts.filter(({ weight }) => weight !== least);
   }
-  if (done !== undefined && seconds >= 0.5) parts.push(`${formatBytes(done / seconds)}/s`);
-  return parts.join('  ');
+  const room = width - text().length;
+  const start = head.length <= room ? head : `${head.slice(0, Math.max(0, room - 1))}…`;
+  return (start + text()).slice(0, width);
 }

@@ -25,7 +25,7 @@ export async function loadDeflate(implementation: Implementation): Promise<Defla
     compress(input, params) {
       start(wasm, implementation, params);
       const pieces: Uint8Array[] = [];
-      for (const piece of feed(wasm, input, true)) {
+      for (const piece of feed(wasm, input, { last: true })) {
         const size = wasm.bufferSize();
         if (input.length <= size && piece.length < size) return piece; // that was all of it
         pieces.push(Uint8Array.from(piece));
@@ -56,8 +56,8 @@ function startStream(
 ): DeflateStream {
   start(wasm, implementation, params);
   return {
-    push: (chunk) => feed(wasm, chunk, false),
-    finish: () => feed(wasm, new Uint8Array(0), true),
+    push: (chunk) => feed(wasm, chunk, { last: false }),
+    finish: () => feed(wasm, new Uint8Array(0), { last: true }),
   };
 }
 
@@ -71,7 +71,11 @@ function start(wasm: DeflateExports, implementation: Implementation, params: Def
   }
 }
 
-function* feed(wasm: DeflateExports, input: Uint8Array, last: boolean): Generator<Uint8Array> {
+function* feed(
+  wasm: DeflateExports,
+  input: Uint8Array,
+  { last }: { readonly last: boolean },
+): Generator<Uint8Array> {
   const size = wasm.bufferSize();
   for (let at = 0; ; ) {
     const length = Math.min(size, input.length - at);

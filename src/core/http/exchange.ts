@@ -42,7 +42,11 @@ export function exchange(
       reject(signal.reason);
       return;
     }
-    const request = begin(tls, { ...options, method, headers: { ...options.headers, ...headers } });
+    const request = begin(tls ? https : http, {
+      ...options,
+      method,
+      headers: { ...options.headers, ...headers },
+    });
     let timer: NodeJS.Timeout | undefined;
     const arm = (milliseconds: number, error: () => Error) => {
       clearTimeout(timer);
@@ -75,7 +79,7 @@ export function exchange(
       settled();
       if (signal?.aborted) reject(signal.reason);
       else if (error instanceof BodyError) reject(error);
-      else reject(staleOr(error, request.reusedSocket));
+      else reject(request.reusedSocket ? staleOr(error) : transportError(error));
     });
     request.on('information', () => {});
     request.once('upgrade', () =>
@@ -124,9 +128,12 @@ export function exchange(
 }
 
 /** Headers may hold what a server said before, a token for one; Node refuses what HTTP cannot carry. */
-function begin(tls: boolean, options: http.RequestOptions): http.ClientRequest {
+function begin(
+  protocol: typeof http | typeof https,
+  options: http.RequestOptions,
+): http.ClientRequest {
   try {
-    return (tls ? https : http).request(options);
+    return protocol.request(options);
   } catch (error) {
     throw new TransportError('the request cannot be written', { transient: false, cause: error });
   }
@@ -151,10 +158,11 @@ async function* pieces(make: MakeBody): AsyncGenerator<Uint8Array> {
  */
 export class StaleConnection extends TransportError {}
 
-function staleOr(error: Error, reused: boolean): Error {
+/** For an error on a connection that was kept alive. */
+function staleOr(error: Error): Error {
   const ours = transportError(error);
   const code = 'code' in error ? error.code : undefined;
-  if (reused && (code === 'ECONNRESET' || code === 'EPIPE')) {
+  if (code === 'ECONNRESET' || code === 'EPIPE') {
     return new StaleConnection(ours.message, { cause: error });
   }
   return ours;

@@ -1,28 +1,47 @@
-import koffi from 'koffi';
+import { spawnSync } from 'node:child_process';
+import process from 'node:process';
+import { optionalAddon } from './addon.ts';
+import { seekDataByReading } from './read-holes.ts';
 
-// lseek(2) with SEEK_DATA/SEEK_HOLE and fallocate(2) are not in node:fs. Both return at once, so
-// calling them synchronously is cheaper than a trip through a thread pool.
+// What node:fs lacks. All of it returns at once, so calling it synchronously is cheaper than a trip through a
+// thread pool. koffi is optional: each function says what it does without.
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
 const FALLOC_FL_KEEP_SIZE = 0x01;
 const FALLOC_FL_PUNCH_HOLE = 0x02;
 const F_DUPFD_CLOEXEC = 1030;
+const AT_FDCWD = -100;
+const RENAME_EXCHANGE = 2;
 const LOCK_EX = 2;
 const LOCK_NB = 4;
 const ENXIO = 6;
 const EWOULDBLOCK = 11;
 
-// null = symbols of the running process, so glibc and musl both serve.
-const self = koffi.load(null);
-const flock = self.func('int flock(int fd, int operation)');
-const lseek = self.func('int64_t lseek(int fd, int64_t offset, int whence)');
-const fcntl = self.func('int fcntl(int fd, int command, ...)');
-const exit = self.func('void _exit(int status)');
-const fallocate = self.func('int fallocate(int fd, int mode, int64_t offset, int64_t length)');
+const libc = optionalAddon((require) => {
+  const koffi: typeof import('koffi') = require('koffi');
+  // null = symbols of the running process, so glibc and musl both serve.
+  const self = koffi.load(null);
+  return {
+    errno: () => koffi.errno(),
+    flock: self.func('int flock(int fd, int operation)'),
+    lseek: self.func('int64_t lseek(int fd, int64_t offset, int whence)'),
+    fcntl: self.func('int fcntl(int fd, int command, ...)'),
+    exit: self.func('void _exit(int status)'),
+    fallocate: self.func('int fallocate(int fd, int mode, int64_t offset, int64_t length)'),
+    renameat2: () =>
+      self.func(
+        'int renameat2(int from, const char *old, int to, const char *path, unsigned int flags)',
+      ),
+  };
+});
+
+/** musl has had no wrapper of renameat2(2) for long. */
+const renameat2 = optionalAddon(() => libc()?.renameat2());
 
 /**
  * The next data region of a file of `size` bytes at or after `position` (bytes), as lseek(2)
  * reports it; `undefined` if only a hole remains. On a file system without holes: all the rest.
+ * Without koffi, holes are found by reading: zeros count as one, and a region may be told in parts.
  */
 export function seekData(
   fd: number,
@@ -30,18 +49,23 @@ export function seekData(
   size: number,
 ): { start: number; end: number } | undefined {
   if (position >= size) return undefined;
-  const start = Number(lseek(fd, position, SEEK_DATA));
+  const c = libc();
+  if (c === undefined) return seekDataByReading(fd, position, size);
+  const start = Number(c.lseek(fd, position, SEEK_DATA));
   if (start < 0) {
-    return koffi.errno() === ENXIO ? undefined : { start: position, end: size };
+    return c.errno() === ENXIO ? undefined : { start: position, end: size };
   }
   if (start >= size) return undefined;
-  const end = Number(lseek(fd, start, SEEK_HOLE));
+  const end = Number(c.lseek(fd, start, SEEK_HOLE));
   return { start, end: end < 0 ? size : Math.min(end, size) };
 }
 
-/** Another descriptor of the same open file, not inherited by children; -1 if none is left. */
+/** Whether {@link duplicate} works. */
+export const canDuplicate = () => libc() !== undefined;
+
+/** Another descriptor of the same open file, not inherited by children; -1 if none is left, or without koffi. */
 export function duplicate(fd: number): number {
-  return fcntl(fd, F_DUPFD_CLOEXEC, 'int', 0);
+  return libc()?.fcntl(fd, F_DUPFD_CLOEXEC, 'int', 0) ?? -1;
 }
 
 /**
@@ -49,13 +73,20 @@ export function duplicate(fd: number): number {
  * stuck in the kernel (a FIFO, a dead network mount) never ends.
  */
 export function exitNow(code: number): never {
-  exit(code);
-  throw new Error('the process has ended');
+  libc()?.exit(code);
+  // Without koffi: what takes the place of this program ends its threads as _exit(2) does.
+  process.execve?.('/bin/sh', ['sh', '-c', `exit ${code}`]);
+  process.exit(code);
 }
 
-/** Gives the blocks of a byte range back to the file system. False where it cannot punch holes. */
+/** Gives the blocks of a byte range back to the file system. False where it cannot punch holes, or without koffi. */
 export function punchHole(fd: number, offset: number, length: number): boolean {
-  return fallocate(fd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, offset, length) === 0;
+  return libc()?.fallocate(fd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, offset, length) === 0;
+}
+
+/** Lets two names change places in one step, by renameat2(2). False where that cannot be done. */
+export function exchangeNames(one: string, other: string): boolean {
+  return renameat2()?.(AT_FDCWD, one, AT_FDCWD, other, RENAME_EXCHANGE) === 0;
 }
 
 /**
@@ -63,6 +94,21 @@ export function punchHole(fd: number, offset: number, length: number): boolean {
  * process at the latest. `unsupported` where the file system has no locks.
  */
 export function tryLock(fd: number): 'locked' | 'busy' | 'unsupported' {
-  if (flock(fd, LOCK_EX | LOCK_NB) === 0) return 'locked';
-  return koffi.errno() === EWOULDBLOCK ? 'busy' : 'unsupported';
+  const c = libc();
+  if (c === undefined) return lockByProgram(fd);
+  if (c.flock(fd, LOCK_EX | LOCK_NB) === 0) return 'locked';
+  return c.errno() === EWOULDBLOCK ? 'busy' : 'unsupported';
+}
+
+/** flock(1)'s exit code for a lock that somebody else has. */
+const FLOCK_BUSY = 1;
+
+/**
+ * By flock(1), of util-linux and BusyBox: the lock belongs to the open file, which the program shares with us, and stays
+ * when the program has ended.
+ */
+function lockByProgram(fd: number): 'locked' | 'busy' | 'unsupported' {
+  const { status } = spawnSync('flock', ['-n', '3'], { stdio: ['ignore', 'ignore', 'ignore', fd] });
+  if (status === 0) return 'locked';
+  return status === FLOCK_BUSY ? 'busy' : 'unsupported';
 }

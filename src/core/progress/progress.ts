@@ -47,7 +47,11 @@ export type ProgressEvent =
 export type Progress = (event: ProgressEvent) => void;
 
 /** Adds the architecture to each event, if the run has more than one. */
-export function forArch(progress: Progress, architecture: Arch, several: boolean): Progress {
+export function forArch(
+  progress: Progress,
+  architecture: Arch,
+  { several }: { readonly several: boolean },
+): Progress {
   return several ? (event) => progress({ ...event, architecture }) : progress;
 }
 

@@ -22,9 +22,9 @@ export function reportable(text: string): string {
   return text.replace(CONTROLS, '?').slice(0, MAX_REPORTED);
 }
 
-/** For a recipe manifest, one line: invisible characters become blanks; bounded. */
+/** For a recipe manifest or an error message, one line: invisible characters become blanks; bounded. */
 export function oneLine(text: string): string {
-  return text.replace(/\p{C}/gu, ' ').slice(0, MAX_REASON);
+  return text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, ' ').slice(0, MAX_REASON);
 }
 
 /** For XML or HTML, in elements and in quoted attributes. Characters that XML 1.0 forbids become `?`. */

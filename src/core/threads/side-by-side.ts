@@ -1,3 +1,5 @@
+import { throwIfAborted } from '../errors.ts';
+
 /** The outcome of one of several. */
 export type Settled<T> =
   | { readonly ok: true; readonly value: T }
@@ -33,6 +35,32 @@ export async function sideBySide<T, R>(
 }
 
 const nothing = () => {};
+
+/**
+ * Like {@link sideBySide}, for work that is worth nothing unless all of it succeeds: the first failure cancels the
+ * rest, and is thrown once that has ended. Each body gets the signal to heed.
+ */
+export async function allSideBySide<T, R>(
+  items: readonly T[],
+  jobs: number,
+  outer: AbortSignal | undefined,
+  body: (item: T, signal: AbortSignal) => Promise<R>,
+): Promise<R[]> {
+  const stop = new AbortController();
+  const signal = outer ? AbortSignal.any([outer, stop.signal]) : stop.signal;
+  const settled = await sideBySide(items, jobs, async (item) => {
+    try {
+      throwIfAborted(signal);
+      return await body(item, signal);
+    } catch (error) {
+      stop.abort(error);
+      throw error;
+    }
+  });
+  throwIfAborted(outer);
+  if (stop.signal.aborted) throw stop.signal.reason;
+  return settled.map(valueOrThrow);
+}
 
 /** The value, or throws the error. */
 export function valueOrThrow<T>(settled: Settled<T>): T {

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
-import { type Header, pack } from 'tar-stream';
+import { type Pack, pack } from 'tar-stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { digestLengthFor, toList } from './contents.ts';
 import { openImageArchive, openLayoutFolder } from './images/layout.ts';
@@ -21,6 +21,7 @@ afterAll(() => rm(work, { recursive: true, force: true }));
 
 const sha256 = (bytes: Uint8Array | string) => createHash('sha256').update(bytes).digest('hex');
 
+type Header = Parameters<Pack['entry']>[0];
 type Entry = Partial<Header> & Pick<Header, 'name'> & { readonly body?: string };
 
 async function tarOf(entries: readonly Entry[]): Promise<Buffer> {

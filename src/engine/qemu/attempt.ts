@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type VmSpec, vmArgs } from '../../../vm/argv.ts';
+import { CONSOLE_ID, type VmSpec, vmArgs } from '../../../vm/argv.ts';
 import type { CpuTimes, GuestDisk } from '../../../vm/guest/unpack.ts';
 import { readTail } from '../../core/io/regular.ts';
 import type { Phase, Progress, ProgressEvent } from '../../core/progress/progress.ts';
@@ -9,15 +9,23 @@ import { type Complaint, createJudge } from './badness.ts';
 import { createConsole } from './console.ts';
 import { awaitReady, openShell, unpack } from './dialogue.ts';
 import { createGuestClock, threadWaits } from './guest-clock.ts';
-import { type QemuProcess, spawnQemu } from './process.ts';
-import { listenForQmp, type Qmp, type QmpEvent, type QmpListener, queryStatus } from './qmp.ts';
+import { openTerminals } from './process.ts';
+import {
+  listenForQmp,
+  type Qmp,
+  type QmpEvent,
+  type QmpListener,
+  queryStatus,
+  queryTerminal,
+} from './qmp.ts';
+import type { QemuProcess } from './terminals.ts';
 import { type Cause, createTermination, Terminated, type Termination } from './termination.ts';
 import type { QemuTool } from './tool.ts';
 import { type Limits, startWatch, type Work } from './watch.ts';
 
 export interface AttemptPlan {
   readonly tool: QemuTool;
-  readonly vm: Omit<VmSpec, 'qmpSocket' | 'sandbox'>;
+  readonly vm: Omit<VmSpec, 'qmpSocket' | 'sandbox' | 'console'>;
   /** The same disks as `vm.disks`, from the guest's side. */
   readonly disks: readonly GuestDisk[];
   readonly folder: string;
@@ -101,9 +109,11 @@ export async function runAttempt(plan: AttemptPlan): Promise<Outcome> {
       onError: (error) => termination.end({ kind: 'qmp', error }),
     });
     phases.enter('boot');
-    qemu = spawnQemu({
+    const { sandbox } = plan.tool;
+    const terminals = openTerminals();
+    qemu = terminals.spawn({
       binary: plan.tool.binary,
-      args: vmArgs({ ...plan.vm, qmpSocket: files.qmp, sandbox: plan.tool.sandbox }),
+      args: vmArgs({ ...plan.vm, qmpSocket: files.qmp, sandbox, console: terminals.console }),
       cwd: plan.folder,
       stderr: files.stderr,
       setpriv: plan.tool.setpriv,
@@ -115,6 +125,10 @@ export async function runAttempt(plan: AttemptPlan): Promise<Outcome> {
     });
     qemu.exited.then(({ code, signal }) => termination.end({ kind: 'exit', code, signal, guest }));
     qmp = await termination.race(listener.connected.catch(givenExit(qemu)));
+    if (qemu.attach) {
+      qemu.attach(await termination.race(queryTerminal(qmp, CONSOLE_ID)));
+      await termination.race(qmp.execute('cont'));
+    }
     watch.follow(qmp);
     const write = qemu.write;
     const type = (text: string) => {

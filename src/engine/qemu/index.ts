@@ -1,5 +1,6 @@
 import { availableParallelism, arch as nodeArch } from 'node:os';
 import { resolve } from 'node:path';
+import { availableMemory } from 'node:process';
 import { type DiskSpec, ISO_NODE, kernelCommandLine } from '../../../vm/argv.ts';
 import { type Accel, PROFILES, type VmProfile } from '../../../vm/profiles/index.ts';
 import { type Arch, parseArch } from '../../core/arch.ts';
@@ -10,7 +11,9 @@ import type { EngineReport, MetalDisk, MetalEngine, RegenerateRequest } from '..
 import { createOutputs } from '../outputs.ts';
 import { type AccelChoice, chooseLadder, kvmSymptom, probeKvm } from './accel.ts';
 import { type AttemptPlan, runAttempt } from './attempt.ts';
+import { emulationHint } from './emulation.ts';
 import { failureError } from './failure.ts';
+import { guestMemory } from './guest-memory.ts';
 import { findQemu, WANTED_MAJOR } from './tool.ts';
 import type { Limits } from './watch.ts';
 import { createWorkdir } from './workdir.ts';
@@ -28,6 +31,8 @@ export interface QemuEngineOptions {
   readonly vcpus?: number | undefined;
   /** Seconds without a sign of life or, while it unpacks, without progress until a guest counts as dead. */
   readonly inactivitySeconds?: number | undefined;
+  /** The native engine can be used instead: a hint says so before a long emulated boot. */
+  readonly hasAlternative?: boolean | undefined;
   /** Multiplies every time limit; for hosts that are slower than the profiles expect. */
   readonly timeoutScale?: number | undefined;
 }
@@ -83,7 +88,12 @@ async function regenerate(
     vm: {
       profile,
       accel,
-      memoryMiB: options.memoryMiB ?? profile.memoryMiB,
+      memoryMiB:
+        options.memoryMiB ??
+        guestMemory(profile.memoryMiB, {
+          mapped: Math.max(0, ...disks.map(({ osmet }) => osmet.mappedBytes)),
+          free: availableMemory(),
+        }),
       vcpus: options.vcpus ?? Math.min(profile.vcpus[accel], availableParallelism()),
       kernel: workdir.kernel,
       initrd: workdir.initrd,
@@ -104,7 +114,12 @@ async function regenerate(
   });
 
   let kvmDied: string | undefined;
+  const hint = emulationHint(
+    iso.arch,
+    disks.map(({ osmet }) => osmet.diskSize),
+  );
   for (const accel of ladder.steps) {
+    if (accel === 'tcg' && hint && options.hasAlternative) note(hint);
     const outcome = await runAttempt(planFor(accel));
     if (outcome.ok) {
       await outputs.sync();

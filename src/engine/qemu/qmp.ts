@@ -151,3 +151,16 @@ export async function queryDiskActivity(qmp: Qmp): Promise<DiskActivity> {
 export async function queryStatus(qmp: Qmp): Promise<string> {
   return v.parse(v.looseObject({ status: v.string() }), await qmp.execute('query-status')).status;
 }
+
+const Chardevs = v.array(v.looseObject({ label: v.string(), filename: v.string() }));
+/** What QEMU reports as the file name of a pseudo-terminal. */
+const PTY = /^pty:(\/dev\/\S{1,200})$/;
+
+/** The path of a pseudo-terminal that QEMU has made. Throws if the chardev is of another kind. */
+export async function queryTerminal(qmp: Qmp, label: string): Promise<string> {
+  const chardevs = v.parse(Chardevs, await qmp.execute('query-chardev'));
+  const filename = chardevs.find((one) => one.label === label)?.filename ?? 'none';
+  const path = PTY.exec(filename)?.[1];
+  if (path === undefined) throw new Error(`QEMU's console is no terminal: ${filename}`);
+  return path;
+}

@@ -97,7 +97,7 @@ describe.concurrent('an unpack goes on as long as written bytes move', { timeout
 
 describe.concurrent('a live system that complains and comes up', { timeout: 120_000 }, () => {
   test('is no failure; each kind of complaint becomes one note', async () => {
-    const log = await readFile(join(CONSOLES, 'chatty.log'), 'utf8');
+    const log = await readFile(join(CONSOLES, 'chatty.txt'), 'utf8');
     const { error, notes } = await run({ log });
     expect(error).toBeUndefined();
     expect(notes.map((note) => /goes on: ([^:]+):/.exec(note)?.[1])).toEqual([
@@ -128,14 +128,14 @@ describe.concurrent('a live system that complains and comes up', { timeout: 120_
   });
 
   test('what it complained of is told if it fails later', async () => {
-    const log = await readFile(join(CONSOLES, 'chatty.log'), 'utf8');
+    const log = await readFile(join(CONSOLES, 'chatty.txt'), 'utf8');
     const { error } = await run({ log, stops: 0, step: { written: 0, read: 0 } }, QUICKLY);
     expect(error?.message).toMatch(
       /the guest complained before:\n( {2}\| .*\n)*? {2}\| kernel oops: .*Oops: /,
     );
   });
 
-  test.each(['emergency.log', 'panic.log'])(
+  test.each(['emergency.txt', 'panic.txt'])(
     '%s: a boot that has ended ends the run',
     async (name) => {
       const log = await readFile(join(CONSOLES, name), 'utf8');

@@ -1,5 +1,4 @@
 import { closeSync, writeSync } from 'node:fs';
-import { duplicate } from '../../core/io/libc.ts';
 
 /**
  * Limit for bytes that the guest has not read yet. Our lines and the answers to its terminal queries are
@@ -21,11 +20,10 @@ export interface TerminalWriter {
  * Writes to a terminal's master without blocking. libuv treats terminals as blocking and would retry a
  * stalled write forever, ignoring signals; here the rest is written later.
  *
- * @param fd closed by the caller, maybe before this is
+ * @param own a descriptor that nobody else closes, not even with the terminal: its number may be another file's then.
+ * Negative if there is none. This closes it.
  */
-export function createTerminalWriter(fd: number): TerminalWriter {
-  // Use our own duplicate, because the number of a closed descriptor may be reused for another file.
-  const own = duplicate(fd);
+export function createTerminalWriter(own: number): TerminalWriter {
   let queue: Buffer[] = [];
   let unread = 0;
   let pause = FIRST_PAUSE_MS;

@@ -60,7 +60,10 @@ export const hasDescriptor = ({ flags }: ZipEntry): boolean => (flags & HAS_DESC
  */
 export async function onlyEntry(source: Source): Promise<ZipEntry> {
   const ends = await findEnds(source);
-  let problem: unknown = damagedZip(source.name, 'that is cut short or has bytes behind its end');
+  let problem: unknown = damagedZip(
+    source.name,
+    'that is cut short or has too much behind its end',
+  );
   let entries: ZipEntry[] | undefined;
   for (const [index, end] of ends.entries()) {
     try {

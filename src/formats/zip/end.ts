@@ -23,25 +23,28 @@ export interface EndOfZip {
 
 /**
  * All possible ends of this zip, the likeliest first. The comment after the end may hold anything, even the
- * end of another zip, so an end must have a comment that extends to the end of the file and a directory
- * before it. An end that implies no bytes before the zip is preferred.
+ * end of another zip, so an end with a comment that extends to the end of the file is preferred, and of those one that
+ * implies no bytes before the zip. Bytes behind the comment are no damage to unzip either.
  */
 export async function findEnds(source: Source): Promise<EndOfZip[]> {
   const from = Math.max(0, source.size - END_BYTES - MAX_COMMENT);
   const tail = Buffer.alloc(source.size - from);
   await source.read(tail, from);
-  const found: EndOfZip[] = [];
+  const found: (EndOfZip & { readonly behind: number })[] = [];
   for (
     let at = tail.lastIndexOf(END);
     at !== -1;
     at = at > 0 ? tail.lastIndexOf(END, at - 1) : -1
   ) {
     if (at + END_BYTES > tail.length) continue;
-    if (at + END_BYTES + tail.readUInt16LE(at + 20) !== tail.length) continue;
+    const behind = tail.length - (at + END_BYTES + tail.readUInt16LE(at + 20));
+    if (behind < 0) continue;
     const end = await readEnd(source, tail.subarray(at, at + END_BYTES), from + at);
-    if (end) found.push(end);
+    if (end) found.push({ ...end, behind });
   }
-  found.sort((a, b) => Number(a.prefix > 0) - Number(b.prefix > 0));
+  const rank = ({ behind, prefix }: (typeof found)[number]) =>
+    2 * Number(behind > 0) + Number(prefix > 0);
+  found.sort((a, b) => rank(a) - rank(b));
   return found.slice(0, MAX_ENDS);
 }
 

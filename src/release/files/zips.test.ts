@@ -32,6 +32,7 @@ const GOOD = [
   'deflated-pipe',
   'deflate-good',
   'deflate-behind',
+  'tail',
   'wide',
   'wide-pipe',
   'long-comment',

@@ -8,13 +8,14 @@ import { throwIfAborted } from '../../core/errors.ts';
 import { sha256Of } from '../../core/io/digest.ts';
 import { forArch, type Progress, silent } from '../../core/progress/progress.ts';
 import { sideBySide, valueOrThrow } from '../../core/threads/side-by-side.ts';
+import { createTurns, type Turns } from '../../core/threads/turns.ts';
 import type { MetalCache } from '../../engine/cache/metal-cache.ts';
 import type { MetalEngine } from '../../engine/engine.ts';
 import type { Containers } from '../../engine/files/sources/open-container.ts';
 import type { Keys } from '../../release/download/signature.ts';
 import { shortName } from '../../release/stream/artifacts.ts';
+import { memoFor } from '../make/deflate-memo.ts';
 import { refuseContainers } from '../make/metals.ts';
-import { memoFor } from '../rehydrate/deflate-memo.ts';
 import { matchIsos } from '../rehydrate/iso.ts';
 import { auditArtifact } from './artifact.ts';
 import { openAuditBases } from './bases.ts';
@@ -30,8 +31,10 @@ import { countStatuses, worstOf } from './verdict.ts';
 export interface AuditOptions extends WorkRequest {
   readonly engine: MetalEngine;
   readonly cache: MetalCache;
-  /** How many architectures are worked on at a time; 1 if undefined. */
+  /** How many artifacts are worked on at a time; 1 if undefined. Never affects a result. */
   readonly jobs?: number | undefined;
+  /** How many architectures are, because each may need a VM; as many as `jobs` if undefined. */
+  readonly boots?: number | undefined;
   /** Copies of the ISO outside the bundle, one per architecture at most. */
   readonly isoPaths?: readonly string[] | undefined;
   /** Sources of the base `files`, instead of the ISO. */
@@ -58,7 +61,17 @@ export interface AuditOptions extends WorkRequest {
  * wrong, and CancelledError.
  */
 export async function audit(options: AuditOptions): Promise<AuditReport> {
-  const { bundle, engine, selection, arches, shard, jobs = 1, signal, tools } = options;
+  const {
+    bundle,
+    engine,
+    selection,
+    arches,
+    shard,
+    jobs = 1,
+    boots = jobs,
+    signal,
+    tools,
+  } = options;
   const progress = options.progress ?? silent;
   const started = new Date().toISOString();
   const { architectures: work } = chooseWork(options, progress);
@@ -66,12 +79,14 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
   const isos = await matchIsos(options.isoPaths ?? [], work, options.signal);
   await using memo = await memoFor(work, options.cache);
   await using pool = workerPool(undefined, memo?.shared);
-  const settled = await sideBySide(work, jobs, (one) =>
+  const turns = createTurns(jobs);
+  const settled = await sideBySide(work, boots, (one) =>
     auditArch(one, {
       ...options,
       pool,
+      turns,
       isoPath: isos.get(one.recipes.architecture),
-      progress: forArch(progress, one.recipes.architecture, work.length > 1),
+      progress: forArch(progress, one.recipes.architecture, { several: work.length > 1 }),
     }),
   );
   throwIfAborted(signal);
@@ -102,6 +117,7 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
 
 interface ArchAuditOptions extends AuditOptions {
   readonly pool: CodecPool;
+  readonly turns: Turns;
   readonly isoPath: string | undefined;
   readonly progress: Progress;
 }
@@ -110,7 +126,8 @@ async function auditArch(
   { recipes, artifacts, uncovered }: ArchWork,
   options: ArchAuditOptions,
 ): Promise<AuditedArchitecture> {
-  const { bundle, folder, released, keyring, signal, progress, pool, reportFolder } = options;
+  const { bundle, folder, released, keyring, signal, progress, pool, turns, reportFolder } =
+    options;
   const { architecture, release, stream, iso } = recipes;
   const started = performance.now();
   const needed = new Set<BaseName>(artifacts.map(baseOf));
@@ -126,12 +143,17 @@ async function auditArch(
   let engine: AuditedArchitecture['engine'];
   if (artifacts.length > 0) {
     await using bases = await openAuditBases(needed, { ...options, recipes });
-    for (const artifact of artifacts) {
-      throwIfAborted(signal);
+    const settled = await sideBySide(artifacts, artifacts.length, async (artifact, earlier) => {
       const label = shortName(artifact, recipes.artifacts);
       const how = { bundle, bases, pool, folder, reportFolder, label, released, keyring };
-      judged(await auditArtifact(artifact, { ...how, signal, progress }));
-    }
+      const one = await turns.run(async () => {
+        throwIfAborted(signal);
+        return auditArtifact(artifact, { ...how, signal, progress });
+      });
+      await earlier;
+      judged(one);
+    });
+    settled.map(valueOrThrow);
     const { report } = bases;
     if (report) {
       engine = { engine: report.engine, detail: report.detail, seconds: { ...report.seconds } };

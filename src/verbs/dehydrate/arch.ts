@@ -12,7 +12,8 @@ import { throwIfAborted } from '../../core/errors.ts';
 import type { BlobRef } from '../../core/io/digest.ts';
 import { closeAll, openSource, type Source } from '../../core/io/source.ts';
 import type { Progress } from '../../core/progress/progress.ts';
-import { sideBySide, valueOrThrow } from '../../core/threads/side-by-side.ts';
+import { allSideBySide } from '../../core/threads/side-by-side.ts';
+import type { Turns } from '../../core/threads/turns.ts';
 import type { MetalCache } from '../../engine/cache/metal-cache.ts';
 import { disksOf } from '../../engine/cache/provenance.ts';
 import type { EngineReport, MetalEngine } from '../../engine/engine.ts';
@@ -44,6 +45,8 @@ export interface ArchContext extends Pick<WatchOptions, 'kinds' | 'blocks'> {
   readonly containers: Containers | undefined;
   readonly cache: MetalCache;
   readonly pool: CodecPool;
+  /** Whose turn it is among the artifacts of all architectures. */
+  readonly turns: Turns;
   readonly signal: AbortSignal | undefined;
   readonly progress: Progress;
 }
@@ -123,9 +126,6 @@ function basesOf(
   return Object.fromEntries(bases);
 }
 
-/** How many artifacts of an architecture are worked on at a time. */
-const ARTIFACTS_AT_A_TIME = 1;
-
 /**
  * Goes through all artifacts even if one fails, so that a run reports every failure. An error that concerns
  * more than one artifact (disk full, xz missing) ends the run.
@@ -134,11 +134,9 @@ async function coverAll(
   artifacts: readonly StreamArtifact[],
   release: string,
   bases: ReadonlyMap<BaseName, OpenBase>,
-  { folder, writer, pool, signal: outer, progress, kinds, blocks }: ArchContext,
+  { folder, writer, pool, turns, signal: outer, progress, kinds, blocks }: ArchContext,
 ): Promise<{ covered: RecipeArtifact[]; failures: Failure[] }> {
-  const stop = new AbortController();
-  const signal = outer ? AbortSignal.any([outer, stop.signal]) : stop.signal;
-  const settled = await sideBySide(artifacts, ARTIFACTS_AT_A_TIME, async (artifact) => {
+  const cover = async (artifact: StreamArtifact, signal: AbortSignal) => {
     throwIfAborted(signal);
     const subject = shortName(artifact, artifacts);
     const common = { folder, release, bases, writer, pool, kinds, blocks };
@@ -146,17 +144,14 @@ async function coverAll(
     try {
       return { covered: [await dehydrateArtifact(artifact, context)], failures: [] };
     } catch (error) {
-      if (!concernsArtifact(error, artifact, folder)) {
-        stop.abort(error);
-        throw error;
-      }
+      if (!concernsArtifact(error, artifact, folder)) throw error;
       progress({ type: 'note', subject, message: `not covered: ${error.message}` });
       return { covered: [], failures: [{ artifact, label: subject, error }] };
     }
-  });
-  throwIfAborted(outer);
-  if (stop.signal.aborted) throw stop.signal.reason;
-  const outcomes = settled.map(valueOrThrow);
+  };
+  const outcomes = await allSideBySide(artifacts, artifacts.length, outer, (artifact, signal) =>
+    turns.run(() => cover(artifact, signal)),
+  );
   return {
     covered: outcomes.flatMap(({ covered }) => covered),
     failures: outcomes.flatMap(({ failures }) => failures),

@@ -9,6 +9,7 @@ import { architecturesFailed, headline } from '../../core/failures.ts';
 import { closeAll } from '../../core/io/source.ts';
 import { forArch, type Progress, silent } from '../../core/progress/progress.ts';
 import { type Settled, sideBySide, valueOrThrow } from '../../core/threads/side-by-side.ts';
+import { createTurns } from '../../core/threads/turns.ts';
 import type { MetalCache } from '../../engine/cache/metal-cache.ts';
 import type { EngineReport, MetalEngine } from '../../engine/engine.ts';
 import type { Containers } from '../../engine/files/sources/open-container.ts';
@@ -36,8 +37,10 @@ export interface DehydrateOptions {
    * `all`: every one of the stream; a missing ISO is then an error.
    */
   readonly arches?: readonly Arch[] | 'all' | undefined;
-  /** How many architectures are worked on at a time; 1 if undefined. */
+  /** How many artifacts are worked on at a time; 1 if undefined. Never affects a result. */
   readonly jobs?: number | undefined;
+  /** How many architectures are, because each may need a VM; as many as `jobs` if undefined. */
+  readonly boots?: number | undefined;
   /** Path of the new bundle. */
   readonly target: string;
   /** Refer to the ISO instead of including it. */
@@ -88,7 +91,7 @@ export interface ArchReport {
  * reports all artifacts that cannot be covered; nothing is written unless all of them are allowed to be
  * missing. Deterministic.
  *
- * Several architectures go into one bundle, `jobs` of them worked on side by side. Problems that the
+ * Several architectures go into one bundle, `boots` of them worked on side by side, and `jobs` artifacts. Problems that the
  * release's metadata shows are reported for all of them before any ISO is booted. After that, one that
  * fails does not stop the others, so that one run reports every failure and leaves the other disks in the
  * cache. A bundle holds everything that was requested, or is not written.
@@ -96,7 +99,8 @@ export interface ArchReport {
 export async function dehydrate(options: DehydrateOptions): Promise<DehydrateReport> {
   const { stream, bytes } = await readStream(options.streamPath, options.signal);
   const arches = await chooseArches(stream, options);
-  const { target, force, signal, jobs = 1 } = options;
+  const { target, force, signal, jobs = 1, boots = jobs } = options;
+  const turns = createTurns(jobs);
   await using writer = await createBundleWriter(target, { force, signal });
   // Verification deflates the same data again as the search for the recipe did.
   await using memo = await openMemo(writer.path);
@@ -134,16 +138,18 @@ export async function dehydrate(options: DehydrateOptions): Promise<DehydrateRep
     blocks: undefined,
     allowed,
     signal,
+    turns,
     stream: streamBlob,
   };
-  const progressOf = (arch: Arch) => forArch(options.progress ?? silent, arch, arches.length > 1);
+  const several = arches.length > 1;
+  const progressOf = (arch: Arch) => forArch(options.progress ?? silent, arch, { several });
 
   const surveyed = await sideBySide(lists, 1, ({ arch, artifacts }) =>
     surveyArch(arch, artifacts, { ...context, progress: progressOf(arch) }),
   );
   const surveys = allOf(surveyed, arches, signal);
-  const settled = await sideBySide(surveys, jobs, (survey) =>
-    dehydrateOne(survey, { ...context, progress: progressOf(survey.arch) }, arches.length > 1),
+  const settled = await sideBySide(surveys, boots, (survey) =>
+    dehydrateOne(survey, { ...context, progress: progressOf(survey.arch), several }),
   );
   try {
     const made = allOf(settled, arches, signal);
@@ -151,11 +157,16 @@ export async function dehydrate(options: DehydrateOptions): Promise<DehydrateRep
     for (const { recipes } of made) manifests.push(await addManifest(writer, recipes));
     await addIndex(writer, manifests, made[0]?.recipes.release ?? stream.stream);
     const { path } = writer;
-    const verified = await sideBySide(made, jobs, ({ recipes, metal, isoPath, filesBase }) => {
-      const arch = recipes.architecture;
-      const progress = progressOf(arch);
-      return verifyBundle({ path, arch, metal, isoPath, filesBase, pool, signal, progress });
-    });
+    const verified = await sideBySide(
+      made,
+      made.length,
+      ({ recipes, metal, isoPath, filesBase }) => {
+        const arch = recipes.architecture;
+        const progress = progressOf(arch);
+        const bases = { metal, isoPath, filesBase };
+        return verifyBundle({ path, arch, ...bases, pool, turns, signal, progress });
+      },
+    );
     allOf(verified, arches, signal);
     await writer.commit();
     const architectures = made.map(({ recipes, engine: report }) => ({ recipes, engine: report }));
@@ -170,9 +181,9 @@ export async function dehydrate(options: DehydrateOptions): Promise<DehydrateRep
 }
 
 /** Reports the end of one architecture at once if others are still running. */
-async function dehydrateOne(survey: Survey, context: ArchContext, several: boolean) {
+async function dehydrateOne(survey: Survey, context: ArchContext & { readonly several: boolean }) {
   const { arch: subject } = survey;
-  const { progress, signal } = context;
+  const { several, progress, signal } = context;
   try {
     throwIfAborted(signal);
     const made = await dehydrateArch(survey, context);

@@ -1,14 +1,16 @@
 import type { BaseName } from '../../../images/platforms.ts';
 import type { Bundle } from '../../bundle/read.ts';
 import { openBundle, recipesFor } from '../../bundle/read.ts';
-import { baseOf, type Recipes } from '../../bundle/recipes.ts';
+import { baseOf, type RecipeArtifact, type Recipes } from '../../bundle/recipes.ts';
 import type { CodecPool } from '../../codec/pool.ts';
 import type { Arch } from '../../core/arch.ts';
-import { IntegrityError } from '../../core/errors.ts';
+import { IntegrityError, throwIfAborted } from '../../core/errors.ts';
 import { nullSink } from '../../core/io/sink.ts';
 import { openSource, type Source } from '../../core/io/source.ts';
 import type { Progress } from '../../core/progress/progress.ts';
 import { step } from '../../core/progress/step.ts';
+import { allSideBySide } from '../../core/threads/side-by-side.ts';
+import type { Turns } from '../../core/threads/turns.ts';
 import { applyDelta } from '../../formats/delta/apply.ts';
 import { shortName } from '../../release/stream/artifacts.ts';
 import { writeArtifact } from '../make/write-artifact.ts';
@@ -24,6 +26,7 @@ export interface VerifyOptions {
   /** The base `files`, if the disks are made from it. */
   readonly filesBase?: Source | undefined;
   readonly pool: CodecPool;
+  readonly turns: Turns;
   readonly signal?: AbortSignal | undefined;
   readonly progress: Progress;
 }
@@ -34,14 +37,15 @@ export interface VerifyOptions {
  * wrong.
  */
 export async function verifyBundle(options: VerifyOptions): Promise<void> {
-  const { path, arch, metal, isoPath, filesBase, pool, signal, progress } = options;
-  const bundle = await openBundle(path, signal);
+  const { path, arch, metal, isoPath, filesBase, pool, turns, signal: outer, progress } = options;
+  const bundle = await openBundle(path, outer);
   const recipes = recipesFor(bundle, arch);
   const { artifacts, iso } = recipes;
-  if (filesBase) await verifyMetal(bundle, recipes, filesBase, { pool, signal, progress });
+  if (filesBase) await verifyMetal(bundle, recipes, filesBase, { pool, signal: outer, progress });
   await using isoSource = await openSource(iso.embedded ? bundle.blobPath(iso) : isoPath);
   const sourceOf = (name: BaseName) => (name === 'iso' ? isoSource : metal.get(name));
-  for (const artifact of artifacts) {
+  const verify = async (artifact: RecipeArtifact, signal: AbortSignal) => {
+    throwIfAborted(signal);
     const subject = shortName(artifact, artifacts);
     const base = sourceOf(baseOf(artifact));
     if (base === undefined) throw new Error(`base ${baseOf(artifact)} is not open`);
@@ -59,7 +63,10 @@ export async function verifyBundle(options: VerifyOptions): Promise<void> {
         cause: error,
       });
     }
-  }
+  };
+  await allSideBySide(artifacts, artifacts.length, outer, (artifact, signal) =>
+    turns.run(() => verify(artifact, signal)),
+  );
 }
 
 /** Patches the base `files` into each metal disk that is made from it. */

@@ -2,6 +2,7 @@ import { BASE_NAMES, expectedImage } from '../../../images/platforms.ts';
 import { notPulled, pullCommand } from '../../bundle/pulled.ts';
 import type { Bundle } from '../../bundle/read.ts';
 import { blobsOf, blobsOfBase, type RecipeArtifact, type Recipes } from '../../bundle/recipes.ts';
+import { layerText } from '../../bundle/released-layer.ts';
 import type { Arch } from '../../core/arch.ts';
 import type { BlobRef } from '../../core/io/digest.ts';
 import { formatBytes, formatShare } from '../../core/text/bytes.ts';
@@ -62,7 +63,10 @@ export async function reportBundle(bundle: Bundle): Promise<BundleReport> {
     if (iso.embedded) count(iso);
     for (const base of BASE_NAMES) blobsOfBase(one, base).forEach(count);
     count(stream);
-    for (const { recipe } of artifacts) blobsOf(recipe).forEach(count);
+    for (const { recipe, released } of artifacts) {
+      blobsOf(recipe).forEach(count);
+      if (released.signature) count(released.signature);
+    }
   }
   const size = [...blobs.values()].reduce((sum, bytes) => sum + bytes, 0);
   const architectures: ArchitectureReport[] = [];
@@ -170,6 +174,7 @@ const COLUMNS: readonly Column<ArtifactReport>[] = [
     align: 'right',
     cell: ({ released }) => (released.size === undefined ? '-' : formatBytes(released.size)),
   },
+  { title: 'AS RELEASED', cell: asReleased },
   {
     title: 'DELTA',
     align: 'right',
@@ -185,6 +190,13 @@ const COLUMNS: readonly Column<ArtifactReport>[] = [
   { title: 'MADE FROM', cell: madeFrom },
   { title: 'VERIFIED BY', cell: ({ attestation }) => HOW[attestation] },
 ];
+
+/** Whether the released file itself can be made, how it was compressed, and whether its signature is carried. */
+function asReleased({ compression, released }: ArtifactReport): string {
+  const { layer, signature } = released;
+  const how = compression === 'none' ? 'as it is' : layer ? layerText(layer) : 'no';
+  return signature ? `${how}, signed` : how;
+}
 
 /** `metal`, or the layers around it, outermost first: `splice < vmdk < metal`. */
 export function madeFrom({ recipe }: Pick<RecipeArtifact, 'recipe'>): string {

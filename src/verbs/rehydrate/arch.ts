@@ -8,6 +8,8 @@ import { CancelledError, throwIfAborted } from '../../core/errors.ts';
 import { headline } from '../../core/failures.ts';
 import type { Sha256 } from '../../core/io/digest.ts';
 import type { Progress } from '../../core/progress/progress.ts';
+import { sideBySide, valueOrThrow } from '../../core/threads/side-by-side.ts';
+import type { Turns } from '../../core/threads/turns.ts';
 import type { MetalCache } from '../../engine/cache/metal-cache.ts';
 import type { EngineReport, MetalEngine } from '../../engine/engine.ts';
 import type { Containers } from '../../engine/files/sources/open-container.ts';
@@ -16,7 +18,7 @@ import { type ArtifactId, type Attestation, shortName } from '../../release/stre
 import { checkMakeable, isMakeable, type MadeFile } from '../make/made-file.ts';
 import { openBases } from './bases.ts';
 import { deliver, type Outcome } from './deliver.ts';
-import type { ArchPlan } from './plan.ts';
+import type { ArchPlan, Planned } from './plan.ts';
 import type { StreamOutput } from './stream-output.ts';
 
 /** One artifact that exists and is proved. */
@@ -44,6 +46,8 @@ export interface ArchContext {
   /** Sources of the base `files`, instead of the ISO. */
   readonly containers?: Containers | undefined;
   readonly pool: CodecPool;
+  /** Whose turn it is among the artifacts of all architectures. */
+  readonly turns: Turns;
   readonly force: boolean;
   /** Check the signatures of the release. */
   readonly keyring?: Keys | undefined;
@@ -53,7 +57,7 @@ export interface ArchContext {
   readonly turn: Promise<void>;
   readonly signal: AbortSignal | undefined;
   readonly progress: Progress;
-  /** Called as soon as each artifact is complete and proven. */
+  /** Called for each artifact that is complete and proven, in the order of the plan. */
   readonly onResult: (result: Rehydrated) => void;
 }
 
@@ -70,13 +74,13 @@ export interface ArchResult {
  */
 export async function rehydrateArch(plan: ArchPlan, context: ArchContext): Promise<ArchResult> {
   const { recipes, isoPath } = plan;
-  const { stream, signal, progress } = context;
+  const { stream, signal, progress, turns } = context;
   const absent = await notPulled(context.bundle, recipes);
   await using bases = await openBases(neededBases(plan, absent), { ...context, recipes, isoPath });
   if (stream) await context.turn;
 
-  const failed: FailedArtifact[] = [];
-  for (const planned of plan.files) {
+  const broken = new AbortController();
+  const deliverOne = async (planned: Planned): Promise<Outcome | FailedArtifact> => {
     throwIfAborted(signal);
     const { file } = planned;
     const { artifact } = file;
@@ -86,17 +90,30 @@ export async function rehydrateArch(plan: ArchPlan, context: ArchContext): Promi
         checkMakeable(file);
         refuseNotPulled(context.bundle, recipes, artifact, absent);
       }
-      const outcome = await deliver(planned, { ...context, bases, subject });
-      context.onResult(resultOf(file, recipes.architecture, outcome));
+      return await deliver(planned, { ...context, bases, subject });
     } catch (error) {
       if (error instanceof CancelledError) throw error;
-      failed.push({ artifact, label: subject, error });
       if (plan.files.length > 1) progress({ type: 'failed', subject, message: headline(error) });
-      if (stream === undefined) continue;
-      stream.breakOff(error);
-      break;
+      return { artifact, label: subject, error };
     }
-  }
+  };
+
+  const failed: FailedArtifact[] = [];
+  // A stream takes one after the other.
+  const atATime = stream ? 1 : plan.files.length;
+  const settled = await sideBySide(plan.files, atATime, async (planned, earlier) => {
+    if (broken.signal.aborted) return;
+    const made = await turns.run(() => deliverOne(planned));
+    if ('error' in made && stream) {
+      broken.abort();
+      stream.breakOff(made.error);
+    }
+    // In the order of the plan, so that two runs report the same.
+    await earlier;
+    if ('error' in made) failed.push(made);
+    else context.onResult(resultOf(planned.file, recipes.architecture, made));
+  });
+  settled.map(valueOrThrow);
   return { failed, engine: bases.report };
 }
 

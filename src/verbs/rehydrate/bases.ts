@@ -134,7 +134,8 @@ export async function openBases(
     async doubt(base, used, { remake }) {
       await doubts.get(base)?.catch(() => {});
       const current = sources.get(base);
-      // Another artifact has already triggered the check.
+      // Another artifact has already triggered the check, and knows why there is no disk now.
+      if (current === undefined && lost.has(base)) throw lost.get(base);
       if (current !== used) return current !== undefined;
       const doubt = readAgain(base, used, remake);
       doubts.set(base, doubt);

@@ -22,7 +22,7 @@ export type Output =
  * otherwise a file. Throws UsageError `OUTPUT_NOT_A_FOLDER`.
  */
 export async function resolveOutput(path: string, count: number): Promise<Output> {
-  const found = await lstatOrNothing(path, true);
+  const found = await statOrNothing(stat, path);
   if (found?.isDirectory() || (!found && path.endsWith('/'))) return { kind: 'folder', path };
   if (count === 1 && !path.endsWith('/')) return { kind: 'file', path };
   if (!found) return { kind: 'folder', path };
@@ -67,7 +67,7 @@ export async function planFiles(
   for (const file of files) {
     const path = pathOf(file);
     const present = await isPresent(path, file, force, signal);
-    const size = file.size ?? (present ? (await lstatOrNothing(path, false))?.size : undefined);
+    const size = file.size ?? (present ? (await statOrNothing(lstat, path))?.size : undefined);
     planned.push({ file: { ...file, size }, path, present });
   }
   return planned;
@@ -94,7 +94,7 @@ async function isPresent(
   force: boolean,
   signal: AbortSignal | undefined,
 ): Promise<boolean> {
-  const found = await lstatOrNothing(path, false);
+  const found = await statOrNothing(lstat, path);
   if (!found) return false;
   if (found.isFile() && (size === undefined || found.size === size)) {
     const { sha256: actual } = await hashFile(path, { signal });
@@ -118,9 +118,9 @@ async function refuseReadOnly(folder: string): Promise<void> {
   }
 }
 
-async function lstatOrNothing(path: string, follow: boolean) {
+async function statOrNothing(look: typeof stat, path: string) {
   try {
-    return follow ? await stat(path) : await lstat(path);
+    return await look(path);
   } catch (error) {
     if (isAbsent(error)) return undefined;
     throw osError(error, 'look at', path);

@@ -6,16 +6,19 @@ import { CancelledError, throwIfAborted } from '../../core/errors.ts';
 import { artifactsFailed, headline } from '../../core/failures.ts';
 import { forArch, type Progress, silent } from '../../core/progress/progress.ts';
 import { sideBySide, valueOrThrow } from '../../core/threads/side-by-side.ts';
+import { createTurns, type Turns } from '../../core/threads/turns.ts';
 import type { MetalCache } from '../../engine/cache/metal-cache.ts';
 import type { EngineReport, MetalEngine } from '../../engine/engine.ts';
+import { memoFor } from '../make/deflate-memo.ts';
 import { type ArchResult, type FailedArtifact, type Rehydrated, rehydrateArch } from './arch.ts';
-import { memoFor } from './deflate-memo.ts';
 import { type ArchPlan, type Plan, type PlanRequest, planRehydration } from './plan.ts';
 import { type StreamOutput, streamOutput } from './stream-output.ts';
 
 export interface RehydrateOptions extends PlanRequest {
-  /** How many architectures are worked on at a time; 1 if undefined. */
+  /** How many artifacts are worked on at a time; 1 if undefined. Never affects a result. */
   readonly jobs?: number | undefined;
+  /** How many architectures are, because each may need a VM; as many as `jobs` if undefined. */
+  readonly boots?: number | undefined;
   readonly engine: MetalEngine;
   readonly cache: MetalCache;
   readonly progress?: Progress | undefined;
@@ -47,13 +50,13 @@ export interface ArchOutcome {
 }
 
 /**
- * Makes the selected artifacts of one or several architectures, `jobs` of these side by side. An artifact
+ * Makes the selected artifacts of one or several architectures, `boots` of these and `jobs` artifacts side by side. An artifact
  * or an architecture that fails does not stop the others: the report lists each, and `failureOf` turns it
  * into an error. Files appear complete and proved or not at all; those finished before a failure stay.
  * Throws before any work is done if the request as a whole is wrong, and CancelledError.
  */
 export async function rehydrate(options: RehydrateOptions): Promise<RehydrateReport> {
-  const { jobs = 1, signal, progress = silent } = options;
+  const { jobs = 1, boots = jobs, signal, progress = silent } = options;
   const plan = await planRehydration(options, progress);
   await using memo = await memoFor(plan.architectures, options.cache);
   await using pool = workerPool(undefined, memo?.shared);
@@ -64,8 +67,16 @@ export async function rehydrate(options: RehydrateOptions): Promise<RehydrateRep
       ? streamOutput(plan.output.stream, count(plan), (reason) => stop.abort(reason))
       : undefined;
   const either = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
-  const run = { ...options, pool, stream, signal: either, several: plan.architectures.length > 1 };
-  const settled = await sideBySide(plan.architectures, jobs, (one, earlier) =>
+  const turns = createTurns(jobs);
+  const run = {
+    ...options,
+    pool,
+    turns,
+    stream,
+    signal: either,
+    several: plan.architectures.length > 1,
+  };
+  const settled = await sideBySide(plan.architectures, boots, (one, earlier) =>
     rehydrateOne(one, { ...run, earlier }),
   );
   const architectures = settled.map(valueOrThrow);
@@ -76,6 +87,7 @@ export async function rehydrate(options: RehydrateOptions): Promise<RehydrateRep
 
 interface Run extends RehydrateOptions {
   readonly pool: CodecPool;
+  readonly turns: Turns;
   readonly signal: AbortSignal;
   readonly stream: StreamOutput | undefined;
   readonly several: boolean;
@@ -88,7 +100,7 @@ async function rehydrateOne(plan: ArchPlan, run: Run): Promise<ArchOutcome> {
   const { recipes, uncovered } = plan;
   const { several, earlier: turn, force = false, signal } = run;
   const { architecture } = recipes;
-  const progress = forArch(run.progress ?? silent, architecture, several);
+  const progress = forArch(run.progress ?? silent, architecture, { several });
   const started = performance.now();
   const artifacts: Rehydrated[] = [];
   const onResult = (result: Rehydrated) => {

@@ -83,7 +83,10 @@ export async function openImageStore(options: ImageStoreOptions): Promise<ImageS
   let queue: Promise<unknown> = Promise.resolve();
 
   /** Undefined if there is no such image, or none that is right. */
-  async function find({ file }: ServedFile, isNew = false): Promise<OpenImage | undefined> {
+  async function find(
+    { file }: ServedFile,
+    { isNew = false }: { readonly isNew?: boolean } = {},
+  ): Promise<OpenImage | undefined> {
     const { sha256, size } = file;
     const path = join(folder, sha256);
     const handle = await openOwn(path);
@@ -124,7 +127,7 @@ export async function openImageStore(options: ImageStoreOptions): Promise<ImageS
     const job = queue.then(() => timed(() => makeImage(file, options)));
     queue = job.catch(() => {});
     await job;
-    const made = await find(file, true);
+    const made = await find(file, { isNew: true });
     await made?.handle.close();
   }
 

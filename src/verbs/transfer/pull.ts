@@ -72,7 +72,7 @@ export async function pull(options: PullOptions): Promise<Transfer> {
     await writeBlobs(target, documents);
     return pullInto(target, documents, options);
   }
-  await refuseTaken(target, force);
+  await refuseTaken(target, { force });
   await reclaimScratch(besideTarget(target));
   await using scratch = await makeScratch(besideTarget(target)).catch((error: unknown) => {
     throw osError(error, 'create', target);
@@ -92,7 +92,7 @@ export async function pull(options: PullOptions): Promise<Transfer> {
   }
   const done = await pullInto(made, documents, options, target);
   throwIfAborted(options.signal);
-  await refuseTaken(target, force);
+  await refuseTaken(target, { force });
   await putInPlace(made, target, { replace: force });
   return done;
 }

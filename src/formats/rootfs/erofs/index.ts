@@ -122,11 +122,14 @@ function fileReader(image: ImageReader, start: number, superblock: Superblock) {
   const packedFile = (at: number): RootFile => {
     const { packedNid } = superblock;
     if (packedNid === undefined) throw badErofs('a fragment without a packed inode', at);
-    packed ??= open(readInode(image, superblock, packedNid), false);
+    packed ??= open(readInode(image, superblock, packedNid), { fragments: false });
     return packed;
   };
 
-  function open(inode: Inode, fragments = true): RootFile {
+  function open(
+    inode: Inode,
+    { fragments = true }: { readonly fragments?: boolean } = {},
+  ): RootFile {
     const { layout, size } = inode;
     if (size > MAX_FILE_SIZE) throw badErofs(`a file of ${size} bytes`, inode.offset);
     if (layout === 'plain' || layout === 'inline') {

@@ -81,7 +81,7 @@ export function openTables(source: Source, extent: IsoExtent, codec: Codec): Tab
   // The memory does not grow any more, so one view of each is enough.
   const { buffer } = wasm.memory;
   const path = Buffer.from(buffer, wasm.path(), wasm.max_path());
-  const answer = new Float64Array(buffer, wasm.answer_at(), ANSWER);
+  const answer = numbersOf(new DataView(buffer, wasm.answer_at(), ANSWER * 8));
   return {
     find(name) {
       const absolute = `/${name}`;
@@ -103,7 +103,7 @@ export function openTables(source: Source, extent: IsoExtent, codec: Codec): Tab
     },
     fragment(index) {
       const field = wasm.fragment(index);
-      return field === 0 ? undefined : { offset: answer[1] ?? 0, field };
+      return field === 0 ? undefined : { offset: answer(1), field };
     },
   };
 }
@@ -127,14 +127,17 @@ function trapped<T>(run: () => T, at: () => number): T {
   }
 }
 
-function fileNode(wasm: SquashfsExports, answer: Float64Array): FileNode {
-  const index = answer[3] ?? 0;
-  const node = answer[5] ?? 0;
+/** WebAssembly's memory is little endian on every host, a typed array only where the host is. */
+const numbersOf = (view: DataView) => (index: number) => view.getFloat64(index * 8, true);
+
+function fileNode(wasm: SquashfsExports, answer: (index: number) => number): FileNode {
+  const index = answer(3);
+  const node = answer(5);
   return {
-    size: answer[0] ?? 0,
-    start: answer[1] ?? 0,
-    blocks: answer[2] ?? 0,
-    fragment: index === NO_FRAGMENT ? undefined : { index, offset: answer[4] ?? 0 },
+    size: answer(0),
+    start: answer(1),
+    blocks: answer(2),
+    fragment: index === NO_FRAGMENT ? undefined : { index, offset: answer(4) },
     block: (block) => wasm.block(node, block),
   };
 }

@@ -109,7 +109,7 @@ function row(architecture: string, artifact: AuditedArtifact): Markup {
   const { status, label, name, size, sha256, blobSize, madeFrom, map, seconds } = artifact;
   const bytes = (count: number | undefined) => (count === undefined ? '' : formatBytes(count));
   const search = `${architecture} ${label} ${name}`.toLowerCase();
-  return markup`<tr data-status="${status}" data-name="${search}"><td class="status ${status}">${status}</td><td title="${name}\n${sha256}">${label}</td><td class="number">${bytes(size)}</td><td class="number">${bytes(blobSize)}</td><td>${madeFrom}</td><td class="map">${map ? mapStrip(map) : undefined}</td><td class="number">${seconds > 0 ? `${seconds.toFixed(2)} s` : ''}</td></tr>
+  return markup`<tr data-status="${status}" data-name="${search}"><td class="status ${status}" data-label="status">${status}</td><td title="${name}\n${sha256}" data-label="artifact">${label}</td><td class="number" data-label="size">${bytes(size)}</td><td class="number" data-label="delta">${bytes(blobSize)}</td><td data-label="made from">${madeFrom}</td><td class="map" data-label="bytes from">${map ? mapStrip(map) : undefined}</td><td class="number" data-label="time">${seconds > 0 ? `${seconds.toFixed(2)} s` : ''}</td></tr>
 `;
 }
 

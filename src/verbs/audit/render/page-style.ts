@@ -28,6 +28,15 @@ svg text.label { fill: var(--soft); }
 .swatch { display: inline-block; width: .8em; height: .8em; margin-right: .4em; border-radius: 2px; }
 .filters { display: flex; flex-wrap: wrap; gap: .5rem 1rem; margin: 1.2rem 0; align-items: center; }
 input[type=search] { font: inherit; padding: .2rem .5rem; } [hidden] { display: none; }
+@media (max-width: 45rem) {
+  dl { grid-template-columns: minmax(0, 1fr); } dd { margin-bottom: .4rem; }
+  thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+  table, tbody, tr, td { display: block; width: 100%; } tr[hidden] { display: none; }
+  tr { padding: .6rem 0; border-bottom: 1px solid var(--line); }
+  td, td.map { display: grid; grid-template-columns: 6rem minmax(0, 1fr); gap: .6rem; width: 100%; padding: .1rem 0;
+    border: 0; text-align: left; overflow-wrap: anywhere; } td:empty { display: none; }
+  td::before { content: attr(data-label); color: var(--soft); font-weight: 400; } svg.map { min-width: 0; }
+}
 `;
 
 /** Filters the rows by status and by name. Without it the page shows them all. */

@@ -1,0 +1,174 @@
+import { readdirSync, statSync } from 'node:fs';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import { execa } from 'execa';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { defaultCacheRoot } from '../../scripts/fixture/cache.ts';
+import { openBundle } from '../../src/bundle/read.ts';
+import { openMetalCache } from '../../src/engine/cache/metal-cache.ts';
+import { dehydrate } from '../../src/verbs/dehydrate/dehydrate.ts';
+import { serve } from '../../src/verbs/serve/serve.ts';
+import { sha256Of } from '../support/synthetic-bundle.ts';
+import { type SyntheticRelease, writeSyntheticRelease } from '../support/synthetic-release.ts';
+import { inView, LOOKS } from './support/browser.ts';
+
+/**
+ * The mirror of a small signed release, and the real coreos-installer as its client: its list and its downloads. The
+ * keys that are built into it do not know ours, so the gpg that it calls imports ours beside them.
+ */
+let folder: string;
+let release: SyntheticRelease;
+let url: string;
+let stop: () => Promise<void>;
+const at = (name: string) => join(folder, name);
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'iso-rehydrate-mirror-'));
+  await mkdir(at('home'), { mode: 0o700 });
+  const gpg = (...args: string[]) => {
+    const fixed = ['--homedir', at('home'), '--batch', '--quiet', '--pinentry-mode', 'loopback'];
+    return execa('gpg', [...fixed, '--passphrase', '', ...args]);
+  };
+  await gpg('--quick-gen-key', 'release', 'ed25519', 'sign', 'never');
+  await gpg('--output', at('keys.gpg'), '--export', 'release');
+  release = await writeSyntheticRelease(at('release'), { containers: true });
+  // Node's own gzip is not reproduced.
+  const path = join(release.folder, 'x-qemu.raw.gz');
+  const input = gunzipSync(await readFile(path));
+  const { stdout } = await execa('gzip', ['-6'], { input, encoding: 'buffer' });
+  await writeFile(path, stdout);
+  await release.edit((artifacts) => {
+    const disk = artifacts.qemu?.formats['raw.gz']?.disk;
+    if (disk) disk.sha256 = sha256Of(Buffer.from(stdout));
+    for (const { formats } of Object.values(artifacts)) {
+      for (const files of Object.values(formats)) {
+        for (const file of Object.values(files)) {
+          Object.assign(file, { signature: `${file.location}.sig` });
+        }
+      }
+    }
+  });
+  for (const name of (await readdir(release.folder)).filter((one) => one.startsWith('x-'))) {
+    const signed = join(release.folder, name);
+    await gpg('--output', `${signed}.sig`, '--detach-sign', signed);
+  }
+  await execa('gpgconf', ['--homedir', at('home'), '--kill', 'all']);
+  const { engine, streamPath, folder: files } = release;
+  const cache = await openMetalCache({ dir: at('cache'), maxBytes: 1e9 });
+  await dehydrate({ streamPath, folder: files, target: at('bundle'), engine, cache });
+  const controller = new AbortController();
+  const { signal } = controller;
+  const serving = await serve({
+    bundle: await openBundle(at('bundle')),
+    ...{ engine, cache, folder: at('images'), maxBytes: 1e9, reserve: 0, signal },
+    listen: { host: '127.0.0.1', port: 0 },
+    progress: () => {},
+  });
+  ({ url } = serving);
+  stop = () => {
+    controller.abort();
+    return serving.ended;
+  };
+  await mkdir(at('bin'));
+  const real = (await execa('bash', ['-c', 'command -v gpg'])).stdout;
+  const also = `"${real}" "\${@:1:2}" --batch --quiet --import "${at('keys.gpg')}"`;
+  const script = `#!/bin/bash\n"${real}" "$@" || exit\ncase " $* " in *" --import "*) ${also} ;; esac\n`;
+  await writeFile(at('bin/gpg'), script);
+  await chmod(at('bin/gpg'), 0o755);
+}, 300_000);
+afterAll(async () => {
+  await stop?.();
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** The one that the fixture's live system has. */
+function installer(): string {
+  const stages = join(defaultCacheRoot(), 'installer-x86_64');
+  const [newest] = readdirSync(stages)
+    .map((name) => join(stages, name, 'coreos-installer'))
+    .sort((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs);
+  if (newest === undefined) throw new Error('the fixture has no coreos-installer');
+  return newest;
+}
+
+async function install(verb: string, args: readonly string[], trusting = true) {
+  await mkdir(at('got'), { recursive: true });
+  const where = ['--stream-base-url', `${url}/streams/`, '-s', 'test'];
+  return execa(installer(), [verb, ...where, ...args], {
+    reject: false,
+    env: trusting ? { PATH: `${at('bin')}:${process.env.PATH}` } : {},
+  });
+}
+
+const download = (platform: string, format: string, trusting: boolean, ...more: string[]) =>
+  install(
+    'download',
+    ['-a', 'x86_64', '-C', at('got'), '-p', platform, '-f', format, ...more],
+    trusting,
+  );
+
+describe('coreos-installer', () => {
+  test('list-stream shows what the release has', async () => {
+    const { exitCode, stdout, stderr } = await install('list-stream', []);
+    expect(exitCode, stderr).toBe(0);
+    const rows = stdout.split('\n').slice(1);
+    expect(rows.map((row) => row.split(/\s+/).slice(1).join(' '))).toEqual([
+      ...['aws vmdk.gz', 'gcp tar.gz', 'metal iso', 'metal pxe', 'metal raw.xz'],
+      ...['nutanix qcow2', 'qemu raw.gz', 'vmware ova'],
+    ]);
+  });
+
+  test('download, with the signature of the released file checked', async () => {
+    const gz = await download('qemu', 'raw.gz', true, '--decompress');
+    expect(gz.exitCode, gz.stderr).toBe(0);
+    expect(gz.stderr).toContain('Good signature from "release"');
+    const contents = gunzipSync(await readFile(join(release.folder, 'x-qemu.raw.gz')));
+    expect((await readFile(join(at('got'), 'x-qemu.raw'))).equals(contents)).toBe(true);
+
+    const plain = await download('nutanix', 'qcow2', true);
+    expect(plain.exitCode, plain.stderr).toBe(0);
+    for (const name of ['x-nutanix.qcow2', 'x-nutanix.qcow2.sig']) {
+      await execa('cmp', [join(release.folder, name), join(at('got'), name)]);
+    }
+  });
+
+  test('by its own keys alone, it refuses ours', async () => {
+    const { exitCode, stderr } = await download('qemu', 'raw.gz', false, '--decompress');
+    expect(exitCode).not.toBe(0);
+    expect(stderr).toContain('GPG verification failure');
+  });
+
+  test('what can only be unpacked: refused by default, there with --insecure', async () => {
+    const refused = await download('metal', 'raw.xz', true);
+    expect(refused.exitCode).not.toBe(0);
+    expect(refused.stderr).toContain('signature not found');
+    const { exitCode, stderr } = await download('metal', 'raw.xz', true, '--insecure');
+    expect(exitCode, stderr).toBe(0);
+    const { stdout } = await execa('xz', ['-dc', join(release.folder, 'x-metal.raw.xz')], {
+      encoding: 'buffer',
+    });
+    expect((await readFile(join(at('got'), 'x-metal.raw'))).equals(Buffer.from(stdout))).toBe(true);
+  });
+});
+
+describe('the page for people', () => {
+  test.each([
+    { width: 1280, scheme: 'light' },
+    { width: 1280, scheme: 'dark' },
+    { width: 400, scheme: 'light' },
+    { width: 400, scheme: 'dark' },
+  ] as const)('in a browser: %j', async (view) => {
+    await inView(url, view, async ({ evaluate }) => {
+      expect(await evaluate(LOOKS)).toEqual([]);
+      const text = await evaluate<string>('document.body.innerText');
+      expect(text).toContain(sha256Of(await readFile(join(release.folder, 'x-qemu.raw.gz'))));
+      for (const said of ['coreos-installer', 'openshift-install', 'podman machine', 'not made']) {
+        expect(text).toContain(said);
+      }
+      const paper = await evaluate<string>('getComputedStyle(document.body).backgroundColor');
+      expect(paper).toBe(view.scheme === 'dark' ? 'rgb(17, 17, 19)' : 'rgb(255, 255, 255)');
+    });
+  });
+});
