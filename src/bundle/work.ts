@@ -11,7 +11,7 @@ import { type Shard, takeShard, type Weighted } from './shard.ts';
 
 /** What a user asks for, of which architectures, and which part of it. */
 export interface WorkRequest {
-  readonly bundle: Bundle;
+  readonly bundle: Pick<Bundle, 'path' | 'recipes'>;
   /** `all` is whatever the bundle holds; those that lack what is asked for are left out then. */
   readonly arches: readonly Arch[] | 'all';
   readonly selection: Selection;

@@ -6,7 +6,7 @@ import { makeScratch, reclaimScratch } from '../core/io/scratch.ts';
 import { type MetalCache, openMetalCache } from '../engine/cache/metal-cache.ts';
 import type { MetalEngine } from '../engine/engine.ts';
 import type { CliIo } from './io.ts';
-import type { EngineOptions } from './option-groups.ts';
+import type { CacheOptions, EngineOptions } from './option-groups.ts';
 import { version } from './version.ts';
 
 type Environment = CliIo['env'];
@@ -20,6 +20,10 @@ function xdg(env: Environment, variable: string, fallback: string): string {
 
 export function cacheFolder(env: Environment): string {
   return xdg(env, 'XDG_CACHE_HOME', '.cache');
+}
+
+export function configFolder(env: Environment): string {
+  return xdg(env, 'XDG_CONFIG_HOME', '.config');
 }
 
 export function logFolder(env: Environment): string {
@@ -55,7 +59,7 @@ export function engineFor(options: EngineOptions, io: CliIo): MetalEngine {
  * output goes there, so there is room. It is removed on dispose. `beside` must exist.
  */
 export async function cacheFor(
-  options: EngineOptions,
+  options: CacheOptions,
   io: CliIo,
   beside: string = tmpdir(),
 ): Promise<MetalCache> {

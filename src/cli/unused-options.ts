@@ -1,5 +1,6 @@
 import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 import { UsageError } from '../core/errors.ts';
+import { namesRepository } from '../verbs/transfer/bundle-source.ts';
 
 interface Rule {
   /** Only for these commands; all of them if undefined. */
@@ -40,8 +41,8 @@ const RULES: readonly Rule[] = [
   {
     commands: ['rehydrate', 'dehydrate', 'audit', 'serve'],
     unused: ['plainHttp', 'authfile'],
-    when: ({ container }) => container === undefined,
-    why: 'without --container',
+    when: (options) => !usesRegistry(options),
+    why: 'without a registry in --bundle, --container or --iso',
   },
   {
     commands: ['rehydrate'],
@@ -58,6 +59,15 @@ const RULES: readonly Rule[] = [
     why: 'with --merge, which audits nothing itself',
   },
 ];
+
+function usesRegistry({ bundle, container, iso }: Readonly<Record<string, unknown>>): boolean {
+  const isos = Array.isArray(iso) ? iso.map(String) : [];
+  return (
+    container !== undefined ||
+    isos.some((name) => name.startsWith('docker://')) ||
+    namesRepository(String(bundle ?? ''))
+  );
+}
 
 /** Throws UsageError `OPTION_UNUSED` if an option on the command line does nothing. */
 export function refuseUnusedOptions(command: CommandUnknownOpts): void {

@@ -1,5 +1,6 @@
 import type { Command } from '@commander-js/extra-typings';
 import { openBundle } from '../../bundle/read.ts';
+import { vouchersOf } from '../../bundle/trust.ts';
 import { UsageError } from '../../core/errors.ts';
 import { createHttp } from '../../core/http/client.ts';
 import { formatBytes } from '../../core/text/bytes.ts';
@@ -17,8 +18,10 @@ import {
   withOutput,
   withRegistry,
   withSelection,
+  withTrust,
 } from '../option-groups.ts';
 import { progressRenderer } from '../progress/choose.ts';
+import { vetterOf } from '../trust.ts';
 
 function definePush(program: Command) {
   const command = program
@@ -39,7 +42,7 @@ function definePull(program: Command) {
     .option('--without-iso', 'skip the ISOs; name your copies with --iso later')
     .option('--force', 'replace an existing bundle')
     .addHelpText('after', PULL_HELP);
-  return withOutput(withRegistry(withSelection(command, { everything: true })));
+  return withOutput(withTrust(withRegistry(withSelection(command, { everything: true }))));
 }
 
 type PushCliOptions = OptionsOf<typeof definePush>;
@@ -97,6 +100,9 @@ async function runPull(text: string, options: PullCliOptions, io: CliIo): Promis
   const reference = parseReference(text);
   const { digest, tag } = reference;
   using progress = progressRenderer(options, io);
+  const vetted = await vetterOf(options, io)({ name: referenceText(reference), inRegistry: true });
+  const vouchers = vouchersOf(vetted.trust);
+  progress.report({ type: 'note', subject: 'trust', message: `vouched for by ${vouchers}` });
   const made = await pull({
     registry: await connect(reference, options, io),
     reference: digest ? `sha256:${digest}` : (tag ?? 'latest'),
@@ -104,6 +110,7 @@ async function runPull(text: string, options: PullCliOptions, io: CliIo): Promis
     ...selectionOf(options),
     withoutIso: options.withoutIso,
     force: options.force,
+    vetted,
     signal: io.signal,
     progress: progress.report,
   });

@@ -1,6 +1,7 @@
 import type { Bundle } from '../../bundle/read.ts';
-import type { RecipeArtifact } from '../../bundle/recipes.ts';
+import type { RecipeArtifact, Recipes } from '../../bundle/recipes.ts';
 import { baseOf } from '../../bundle/recipes.ts';
+import { refuseUntrusted } from '../../bundle/trust.ts';
 import type { CodecPool } from '../../codec/pool.ts';
 import { RehydrateError, throwIfAborted } from '../../core/errors.ts';
 import { nullSink } from '../../core/io/sink.ts';
@@ -18,6 +19,7 @@ import { reportError, statusOf } from './verdict.ts';
 
 export interface AuditArtifactOptions {
   readonly bundle: Bundle;
+  readonly recipes: Recipes;
   readonly bases: AuditBases;
   readonly pool: CodecPool;
   /** Released files, to compare wrong artifacts with. */
@@ -44,6 +46,7 @@ export async function auditArtifact(
   const ended = () => (performance.now() - started) / 1000;
   let base: Source;
   try {
+    refuseUntrusted(options.bundle, options.recipes, artifact);
     base = options.bases.get(baseOf(artifact));
   } catch (error) {
     return { status: statusOf(error), ...known, seconds: 0, error: reportError(error) };

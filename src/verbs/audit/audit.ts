@@ -1,6 +1,8 @@
 import type { BaseName } from '../../../images/platforms.ts';
+import type { Bundle } from '../../bundle/read.ts';
 import type { MissingArtifact } from '../../bundle/recipes.ts';
 import { baseOf } from '../../bundle/recipes.ts';
+import { NO_TRUST } from '../../bundle/trust.ts';
 import { type ArchWork, chooseWork, type WorkRequest } from '../../bundle/work.ts';
 import type { CodecPool } from '../../codec/pool.ts';
 import { workerPool } from '../../codec/workers/pool.ts';
@@ -23,9 +25,11 @@ import {
   type AuditedArtifact,
   type AuditReport,
 } from './report.ts';
+import { trustRecord } from './trust-record.ts';
 import { countStatuses, worstOf } from './verdict.ts';
 
 export interface AuditOptions extends WorkRequest {
+  readonly bundle: Bundle;
   readonly engine: MetalEngine;
   readonly cache: MetalCache;
   /** How many architectures are worked on at a time; 1 if undefined. */
@@ -78,13 +82,14 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
     verdict: worstOf(counts),
     counts,
     tools: { ...tools },
-    bundle: { path: bundle.path, index: bundle.digest },
+    bundle: { path: bundle.origin ?? bundle.path, index: bundle.digest },
     request: {
       engine: engine.name,
       arches: arches === 'all' ? ['all'] : [...arches],
       platforms: [...platforms],
       ...(formats ? { formats: [...formats] } : {}),
       ...(shard ? { shard: { ...shard } } : {}),
+      trust: trustRecord(bundle.trust ?? NO_TRUST),
     },
     started,
     finished: new Date().toISOString(),
@@ -121,7 +126,7 @@ async function auditArch(
     for (const artifact of artifacts) {
       throwIfAborted(signal);
       const label = shortName(artifact, recipes.artifacts);
-      const how = { bundle, bases, pool, folder, reportFolder, label, signal, progress };
+      const how = { bundle, recipes, bases, pool, folder, reportFolder, label, signal, progress };
       judged(await auditArtifact(artifact, how));
     }
     const { report } = bases;

@@ -55,13 +55,13 @@ function refuseOther(first: NamedReport, source: string, report: AuditReport): v
       hint: 'merge reports of one bundle only',
     });
   }
-  const asked = ({ request: { engine, arches, platforms, formats } }: AuditReport) =>
-    JSON.stringify([engine, arches, platforms, formats]);
+  const asked = ({ request: { engine, arches, platforms, formats, trust } }: AuditReport) =>
+    JSON.stringify([engine, arches, platforms, formats, trust]);
   if (asked(report) === asked(first.report)) return;
   throw new UsageError(`${source} has another request than ${first.source}`, {
     code: 'AUDIT_REQUESTS',
     context: { expected: asked(first.report), found: asked(report) },
-    hint: 'give each shard the same --engine, --arch, --platform and --format',
+    hint: 'give each shard the same --engine, --arch, --platform, --format and --trust',
   });
 }
 

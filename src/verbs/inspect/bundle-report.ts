@@ -2,6 +2,7 @@ import { BASE_NAMES, expectedImage } from '../../../images/platforms.ts';
 import { notPulled, pullCommand } from '../../bundle/pulled.ts';
 import type { Bundle } from '../../bundle/read.ts';
 import { blobsOf, blobsOfBase, type RecipeArtifact, type Recipes } from '../../bundle/recipes.ts';
+import { NO_TRUST, type Trust, voucherOf } from '../../bundle/trust.ts';
 import type { Arch } from '../../core/arch.ts';
 import type { BlobRef } from '../../core/io/digest.ts';
 import { formatBytes, formatShare } from '../../core/text/bytes.ts';
@@ -51,10 +52,12 @@ export interface ArtifactReport extends RecipeArtifact {
   readonly label: string;
   /** Size of its delta and the recipes of its layers together. */
   readonly deltaSize: number;
+  /** Who vouches for its digest: `bundle`, `index`, the verifier of a signature, a trusted stream, or `nobody`. */
+  readonly vouchedBy: string;
 }
 
 export async function reportBundle(bundle: Bundle): Promise<BundleReport> {
-  const { path, recipes } = bundle;
+  const { path, origin, recipes } = bundle;
   const blobs = new Map<string, number>();
   const count = ({ sha256, size }: BlobRef) => blobs.set(sha256, size);
   for (const one of recipes) {
@@ -67,10 +70,14 @@ export async function reportBundle(bundle: Bundle): Promise<BundleReport> {
   const size = [...blobs.values()].reduce((sum, bytes) => sum + bytes, 0);
   const architectures: ArchitectureReport[] = [];
   for (const one of recipes) {
-    const absent = await reportNotPulled(bundle, one);
-    architectures.push({ ...reportArchitecture(one), ...(absent ? { notPulled: absent } : {}) });
+    // What lies in a registry is fetched when it is needed.
+    const absent = origin === undefined ? await reportNotPulled(bundle, one) : undefined;
+    architectures.push({
+      ...reportArchitecture(one, bundle.trust),
+      ...(absent ? { notPulled: absent } : {}),
+    });
   }
-  return { path, size, architectures };
+  return { path: origin ?? path, size, architectures };
 }
 
 async function reportNotPulled(bundle: Bundle, recipes: Recipes) {
@@ -84,7 +91,7 @@ async function reportNotPulled(bundle: Bundle, recipes: Recipes) {
   return { iso, artifacts: names, hint: pull };
 }
 
-export function reportArchitecture(recipes: Recipes): ArchitectureReport {
+export function reportArchitecture(recipes: Recipes, trust: Trust = NO_TRUST): ArchitectureReport {
   const { architecture, stream, release, iso, bases, files, artifacts, missing } = recipes;
   const sum = (of: (artifact: RecipeArtifact) => number) =>
     artifacts.reduce((total, artifact) => total + of(artifact), 0);
@@ -98,6 +105,7 @@ export function reportArchitecture(recipes: Recipes): ArchitectureReport {
     artifacts: artifacts.map((artifact) => ({
       label: shortName(artifact, artifacts),
       deltaSize: deltaSize(artifact),
+      vouchedBy: vouchedBy(artifact, architecture, trust),
       ...artifact,
     })),
     missing,
@@ -184,7 +192,14 @@ const COLUMNS: readonly Column<ArtifactReport>[] = [
   },
   { title: 'MADE FROM', cell: madeFrom },
   { title: 'VERIFIED BY', cell: ({ attestation }) => HOW[attestation] },
+  { title: 'VOUCHED FOR BY', cell: ({ vouchedBy }) => vouchedBy },
 ];
+
+function vouchedBy(artifact: RecipeArtifact, architecture: Arch, trust: Trust): string {
+  const { streams, verifiedBy, expected } = trust;
+  if (streams.length > 0) return voucherOf(artifact, architecture, trust)?.name ?? 'nobody';
+  return verifiedBy ?? (expected === undefined ? 'bundle' : 'index');
+}
 
 /** `metal`, or the layers around it, outermost first: `splice < vmdk < metal`. */
 export function madeFrom({ recipe }: Pick<RecipeArtifact, 'recipe'>): string {

@@ -2,6 +2,7 @@ import type { BaseName } from '../../../images/platforms.ts';
 import { type NotPulled, notPulled, refuseNotPulled } from '../../bundle/pulled.ts';
 import type { Bundle } from '../../bundle/read.ts';
 import { baseOf, type RecipeArtifact } from '../../bundle/recipes.ts';
+import { isUntrusted, refuseUntrusted } from '../../bundle/trust.ts';
 import type { CodecPool } from '../../codec/pool.ts';
 import type { Arch } from '../../core/arch.ts';
 import { CancelledError, throwIfAborted } from '../../core/errors.ts';
@@ -69,7 +70,11 @@ export async function rehydrateArch(plan: ArchPlan, context: ArchContext): Promi
   const { recipes, isoPath } = plan;
   const { stream, signal, progress } = context;
   const absent = await notPulled(context.bundle, recipes);
-  await using bases = await openBases(neededBases(plan, absent), { ...context, recipes, isoPath });
+  await using bases = await openBases(neededBases(plan, absent, context.bundle), {
+    ...context,
+    recipes,
+    isoPath,
+  });
   if (stream) await context.turn;
 
   const failed: FailedArtifact[] = [];
@@ -79,6 +84,7 @@ export async function rehydrateArch(plan: ArchPlan, context: ArchContext): Promi
     const subject = shortName(artifact, recipes.artifacts);
     try {
       checkDeclared(artifact);
+      refuseUntrusted(context.bundle, recipes, artifact);
       if (!planned.present) refuseNotPulled(context.bundle, recipes, artifact, absent);
       const outcome = await deliver(planned, { ...context, bases, subject });
       context.onResult(resultOf(artifact, recipes.architecture, outcome));
@@ -94,9 +100,17 @@ export async function rehydrateArch(plan: ArchPlan, context: ArchContext): Promi
   return { failed, engine: bases.report };
 }
 
-function neededBases({ files }: ArchPlan, absent: NotPulled): ReadonlySet<BaseName> {
+function neededBases(
+  { files, recipes }: ArchPlan,
+  absent: NotPulled,
+  bundle: Bundle,
+): ReadonlySet<BaseName> {
   const wanted = files.filter(
-    ({ artifact, present }) => !present && isPlausible(artifact) && !absent.artifacts.has(artifact),
+    ({ artifact, present }) =>
+      !present &&
+      isPlausible(artifact) &&
+      !isUntrusted(bundle, recipes, artifact) &&
+      !absent.artifacts.has(artifact),
   );
   return new Set(wanted.map(({ artifact }) => baseOf(artifact)));
 }

@@ -1,3 +1,4 @@
+import type { Bundle } from '../../bundle/read.ts';
 import { baseOf, type RecipeArtifact } from '../../bundle/recipes.ts';
 import { type ArchWork, chooseWork, type WorkRequest } from '../../bundle/work.ts';
 import { codecOf } from '../../codec/registry.ts';
@@ -18,6 +19,7 @@ import {
 
 /** The requested artifacts, their architectures and their destination. */
 export interface PlanRequest extends WorkRequest {
+  readonly bundle: Bundle;
   /** A function is called once the number of artifacts is known. */
   readonly output: Output | ((count: number) => Promise<Output>);
   /** Replace existing files. */

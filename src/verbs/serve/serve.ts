@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { notPulled } from '../../bundle/pulled.ts';
 import type { Bundle } from '../../bundle/read.ts';
 import { baseOf, type Recipes } from '../../bundle/recipes.ts';
+import { isUntrusted } from '../../bundle/trust.ts';
 import { RehydrateError } from '../../core/errors.ts';
 import { osError } from '../../core/io/os-error.ts';
 import { isMetaDocument } from '../../release/stream/meta.ts';
@@ -281,13 +282,18 @@ async function servableOf(options: ServeOptions): Promise<Bundle> {
       const isBased = !noIso || (hasContainers && baseOf(artifact) !== 'iso');
       return isBased && !absent.artifacts.has(artifact);
     });
+    const vouched = artifacts.filter((artifact) => !isUntrusted(bundle, one, artifact));
+    if (vouched.length < artifacts.length) {
+      const message = `left out ${artifacts.length - vouched.length} files: no trusted stream has them`;
+      progress({ type: 'note', subject: one.architecture, message });
+    }
     const count = one.artifacts.length - artifacts.length;
     if (count > 0) {
       const why = noIso ? 'its ISO was not pulled: name it with --iso' : 'not pulled';
       const message = `left out ${count} of ${one.artifacts.length} files: ${why}`;
       progress({ type: 'note', subject: one.architecture, message });
     }
-    recipes.push({ ...one, artifacts });
+    recipes.push({ ...one, artifacts: vouched });
   }
   return { ...bundle, recipes };
 }
