@@ -140,7 +140,10 @@ export const withReading = <A extends unknown[], O extends OptionValues>(command
   withRegistry(withCache(command));
 
 export const streamOption = () =>
-  new Option('--stream <file>', 'CoreOS stream or release JSON').makeOptionMandatory();
+  new Option(
+    '--stream <source>',
+    'stream or release JSON: a file, a URL, stable, testing, next, or docker://IMAGE that holds it',
+  ).makeOptionMandatory();
 
 type None = Record<never, never>;
 

@@ -8,6 +8,7 @@ import { findCredentials } from '../registry/credentials.ts';
 import type { Reference } from '../registry/reference.ts';
 import { resolveIsos } from '../verbs/isos/resolve.ts';
 import type { WantedIso } from '../verbs/isos/sources.ts';
+import { readNamedStream } from '../verbs/streams/read-named.ts';
 import { openNamedBundle, type SourcedBundle } from '../verbs/transfer/bundle-source.ts';
 import { bundleOf, cacheFor } from './environment.ts';
 import type { CliIo } from './io.ts';
@@ -76,6 +77,14 @@ export async function withSourced<T>(
   const { bundle } = await openSourced(options, io, downloads, silent);
   return await body(bundle);
 }
+
+/** The stream that --stream names, wherever it lies. */
+export const streamOf = (options: RegistryOptions & { readonly stream: string }, io: CliIo) =>
+  readNamedStream(options.stream, {
+    http: () => createHttp({ env: io.env }),
+    connect: connectorOf(options, io),
+    signal: io.signal,
+  });
 
 /** Paths of the ISOs that --iso names; `wanted` is asked for where they have to be looked for. */
 export async function isosOf(

@@ -60,11 +60,17 @@ const RULES: readonly Rule[] = [
   },
 ];
 
-function usesRegistry({ bundle, container, iso }: Readonly<Record<string, unknown>>): boolean {
+function usesRegistry({
+  bundle,
+  container,
+  iso,
+  stream,
+}: Readonly<Record<string, unknown>>): boolean {
   const isos = Array.isArray(iso) ? iso.map(String) : [];
   return (
     container !== undefined ||
     isos.some((name) => name.startsWith('docker://')) ||
+    String(stream ?? '').startsWith('docker://') ||
     namesRepository(String(bundle ?? ''))
   );
 }

@@ -20,6 +20,7 @@ import {
 } from '../option-groups.ts';
 import { oneOf, parseArches, parseJobs, parseList } from '../options.ts';
 import { progressRenderer } from '../progress/choose.ts';
+import { streamOf } from '../sources.ts';
 
 function define(program: Command) {
   const command = program
@@ -113,6 +114,7 @@ async function run(options: DehydrateCliOptions, io: CliIo): Promise<void> {
     using progress = progressRenderer(options, io);
     report = await dehydrate({
       streamPath: options.stream,
+      stream: await streamOf(options, io),
       folder: options.artifacts,
       arches: options.arch,
       target: options.output,

@@ -2,11 +2,11 @@ import type { Command } from '@commander-js/extra-typings';
 import { UnsupportedError } from '../../core/errors.ts';
 import { printable } from '../../core/text/printable.ts';
 import { renderTable } from '../../core/text/table.ts';
-import { readStream } from '../../release/stream/read.ts';
 import { type Estimate, type EstimatedArtifact, estimate } from '../../verbs/estimate/estimate.ts';
 import type { CliIo } from '../io.ts';
-import { type OptionsOf, streamOption, withOutput } from '../option-groups.ts';
+import { type OptionsOf, streamOption, withOutput, withRegistry } from '../option-groups.ts';
 import { parseArches } from '../options.ts';
+import { streamOf } from '../sources.ts';
 
 function define(program: Command) {
   const command = program
@@ -16,7 +16,7 @@ function define(program: Command) {
     .option('--artifacts <dir>', 'folder that may already hold released files')
     .option('-a, --arch <names>', 'architectures, or `all`, the default', parseArches)
     .addHelpText('after', HELP);
-  return withOutput(command);
+  return withOutput(withRegistry(command));
 }
 
 type EstimateCliOptions = OptionsOf<typeof define>;
@@ -37,7 +37,7 @@ Examples:
     jq -r '.architectures[].artifacts[] | select(.fileAt == "fetch").released.location'`;
 
 async function run(options: EstimateCliOptions, io: CliIo): Promise<void> {
-  const { stream } = await readStream(options.stream, io.signal);
+  const { stream } = await streamOf(options, io);
   const { arch: arches, artifacts: folder } = options;
   const made = await estimate(stream, { arches, folder });
   io.stdout.write(options.json ? `${JSON.stringify(made)}\n` : printable(render(made)));

@@ -28,6 +28,7 @@ function definePush(program: Command) {
     .command('push')
     .description('push a bundle, or the part that some images need, to an OCI registry')
     .argument('<reference>', 'registry/name:tag')
+    .option('--merge', 'keep the other architectures that the tag has')
     .addHelpText('after', PUSH_HELP);
   const selected = withBundle(withSelection(command, { everything: true }));
   return withOutput(withRegistry(selected));
@@ -61,7 +62,8 @@ export function addPull(program: Command, io: CliIo): void {
 const PUSH_HELP = `
 Blobs that the registry already has are not sent again. Prints the reference by digest: sign that
 one. A part of a bundle is a separate bundle: its index has another digest, and its recipes do not
-mention what was left out.
+mention what was left out. --merge adds architectures to the index under the tag, without pulling
+anything: all must come from the same stream JSON.
 
 Examples:
   iso-rehydrate push --bundle bundle registry.example.com/coreos/bundle:42.20250101.3.0
@@ -92,6 +94,7 @@ async function runPush(text: string, options: PushCliOptions, io: CliIo): Promis
   using progress = progressRenderer(options, io);
   const made = await push({
     ...{ bundle, registry, tag, signal, progress: progress.report, ...selectionOf(options) },
+    merge: options.merge,
   });
   tell('pushed', reference, made, options, io);
 }

@@ -36,6 +36,7 @@ function define(program: Command) {
     .description('make platform images from a bundle (the default command)')
     .option('-o, --output <path>', 'file, folder, or - for stdout (several files: a tar)', '.')
     .option('--force', 'replace existing files with other content')
+    .option('--force-device', 'with -o /dev/…: overwrite the disk; it is read back afterwards')
     .addHelpText('after', HELP);
   const selected = withIso(withShard(withBundle(withSelection(command, { everything: false }))));
   return withOutput(withJobs(withCache(withEngine(withTrust(withContainers(selected))))));
@@ -95,6 +96,7 @@ async function run(options: RehydrateCliOptions, io: CliIo): Promise<void> {
       ? { kind: 'stream', stream: io.stdout }
       : (count) => resolveOutput(options.output, count),
     force: options.force,
+    forceDevice: options.forceDevice,
     jobs: options.jobs,
     engine: engineFor(options, io),
     cache,

@@ -4,6 +4,7 @@ import koffi from 'koffi';
 // calling them synchronously is cheaper than a trip through a thread pool.
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
+const SEEK_END = 2;
 const FALLOC_FL_KEEP_SIZE = 0x01;
 const FALLOC_FL_PUNCH_HOLE = 0x02;
 const F_DUPFD_CLOEXEC = 1030;
@@ -37,6 +38,11 @@ export function seekData(
   if (start >= size) return undefined;
   const end = Number(lseek(fd, start, SEEK_HOLE));
   return { start, end: end < 0 ? size : Math.min(end, size) };
+}
+
+/** Size of an open file in bytes, of a block device too, for which stat(2) says 0. */
+export function seekEnd(fd: number): number {
+  return Number(lseek(fd, 0, SEEK_END));
 }
 
 /** Another descriptor of the same open file, not inherited by children; -1 if none is left. */

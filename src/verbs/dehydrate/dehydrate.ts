@@ -28,6 +28,8 @@ import { verifyBundle } from './verify.ts';
 export interface DehydrateOptions {
   /** Path of the stream JSON. */
   readonly streamPath: string;
+  /** The stream, if it was read from elsewhere. */
+  readonly stream?: { readonly stream: Stream; readonly bytes: Uint8Array } | undefined;
   /** Folder with the released files under the names of their locations. */
   readonly folder: string;
   /**
@@ -86,7 +88,8 @@ export interface ArchReport {
  * cache. A bundle holds everything that was requested, or is not written.
  */
 export async function dehydrate(options: DehydrateOptions): Promise<DehydrateReport> {
-  const { stream, bytes } = await readStream(options.streamPath, options.signal);
+  const { stream, bytes } =
+    options.stream ?? (await readStream(options.streamPath, options.signal));
   const arches = await chooseArches(stream, options);
   const { target, force, signal, jobs = 1 } = options;
   await using writer = await createBundleWriter(target, { force, signal });

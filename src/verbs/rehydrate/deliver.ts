@@ -4,6 +4,7 @@ import { baseOf, blobsOf, type RecipeArtifact } from '../../bundle/recipes.ts';
 import type { CodecPool } from '../../codec/pool.ts';
 import { FormatError, IntegrityError, IoError } from '../../core/errors.ts';
 import { writeAtomically } from '../../core/io/atomic.ts';
+import { isBlockDevice, writeDevice } from '../../core/io/device.ts';
 import { hashFile } from '../../core/io/hash-file.ts';
 import type { Sink } from '../../core/io/sink.ts';
 import type { Source } from '../../core/io/source.ts';
@@ -11,6 +12,7 @@ import type { Progress } from '../../core/progress/progress.ts';
 import { step } from '../../core/progress/step.ts';
 import { writeArtifact } from '../make/write-artifact.ts';
 import type { Bases } from './bases.ts';
+import { deviceImageOf } from './output.ts';
 import type { Planned } from './plan.ts';
 import type { StreamOutput } from './stream-output.ts';
 
@@ -75,13 +77,23 @@ async function writeFile(
 ): Promise<number> {
   const { bases, force, signal } = options;
   const name = baseOf(artifact);
-  const write = (base: Source) =>
+  // It was checked before, when the work was planned.
+  const isDevice = await isBlockDevice(path);
+  const writeTo = (base: Source) =>
+    writeDevice(
+      path,
+      deviceImageOf(artifact),
+      (sink) => makeArtifact(artifact, base, sink, options),
+      signal,
+    );
+  const writeFileFrom = (base: Source) =>
     writeAtomically(path, (sink) => makeArtifact(artifact, base, sink, options), {
       signal,
       overwrite: force,
       size: artifact.size,
       allocates: allocatedBy(artifact),
     });
+  const write = isDevice ? writeTo : writeFileFrom;
   const base = bases.get(name);
   try {
     return await write(base);

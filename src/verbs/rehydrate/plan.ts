@@ -24,6 +24,8 @@ export interface PlanRequest extends WorkRequest {
   readonly output: Output | ((count: number) => Promise<Output>);
   /** Replace existing files. */
   readonly force?: boolean | undefined;
+  /** Write to a block device. */
+  readonly forceDevice?: boolean | undefined;
   /** Copies of the ISO outside the bundle, one per architecture at most. */
   readonly isoPaths?: readonly string[] | undefined;
   /** Sources of the base `files`, instead of the ISO. */
@@ -55,7 +57,7 @@ export interface Plan {
  * UnsupportedError `CODEC_UNKNOWN`, and what {@link chooseWork} and {@link planFiles} throw.
  */
 export async function planRehydration(request: PlanRequest, progress: Progress): Promise<Plan> {
-  const { force = false, signal } = request;
+  const { force = false, forceDevice, signal } = request;
   const { architectures: chosen, leftOut } = chooseWork(request, progress);
   for (const { recipes } of chosen) refuseContainers(recipes, request.containers);
   const wanted = await withoutIso(chosen, request, progress);
@@ -63,7 +65,7 @@ export async function planRehydration(request: PlanRequest, progress: Progress):
   refuseUnknownCodecs(everything);
   const output =
     typeof request.output === 'function' ? await request.output(everything.length) : request.output;
-  const files = await placeAll(everything, output, { force, signal });
+  const files = await placeAll(everything, output, { force, forceDevice, signal });
   const isos = await matchIsos(request.isoPaths ?? [], wanted, request.signal);
   const architectures = wanted.map((work) => ({
     ...work,

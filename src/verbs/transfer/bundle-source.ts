@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { blobPath } from '../../bundle/blobs.ts';
@@ -60,10 +61,13 @@ export async function openNamedBundle(
     inRegistry,
   });
   const { trust, digest: wanted } = vetted;
-  progress({ type: 'note', subject: 'trust', message: `vouched for by ${vouchersOf(trust)}` });
+  const tell = () => {
+    progress({ type: 'note', subject: 'trust', message: `vouched for by ${vouchersOf(trust)}` });
+  };
   if (named.kind === 'folder') {
     const bundle = await openBundle(named.path, signal);
     checkIndex(bundle.digest, wanted);
+    tell();
     return { bundle: { ...bundle, trust }, fetch: async () => {} };
   }
   const blobs = await options.blobs();
@@ -84,7 +88,7 @@ export async function openNamedBundle(
   const reference = isPinned ? `sha256:${wanted}` : own;
   const documents = await fetchDocuments(source, reference);
   checkIndex(documents.digest, wanted);
-  const folder = join(await blobs.scratch(), 'bundle');
+  const folder = join(await blobs.scratch(), `bundle-${randomBytes(6).toString('hex')}`);
   await writeLayout(folder, documents, reference);
   const { digest } = documents;
   const origin =
@@ -92,6 +96,7 @@ export async function openNamedBundle(
       ? referenceText({ ...named.reference, tag: undefined, digest })
       : named.path;
   const bundle = { ...(await openBundle(folder, signal)), origin, trust };
+  tell();
   const titles = new Map(documents.layers.map((layer) => [digestHex(layer), titleOf(layer)]));
   return {
     bundle,

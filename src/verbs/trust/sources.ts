@@ -36,17 +36,22 @@ export async function readVoucher(name: string, { http, signal }: ReadOptions): 
       hint: 'name a file, or a URL that begins with https://',
     });
   }
+  return fetchStream(name, { http, signal });
+}
+
+/** A stream JSON over HTTP; no redirect may lead from https to http, because no digest of it is known. */
+export async function fetchStream(url: string, { http, signal }: ReadOptions): Promise<Buffer> {
   try {
     return await withRetries({ signal }, async () => {
-      using response = await http().request(name, { signal });
-      if (!response.ok) throw refusedBy(response, name);
+      using response = await http().request(url, { signal });
+      if (!response.ok) throw refusedBy(response, url);
       return await readBody(response, MAX_STREAM_BYTES, 'the stream JSON');
     });
   } catch (error) {
     if (!(error instanceof TransportError)) throw error;
-    throw new IoError(`cannot fetch ${shown(name)}: ${error.message}`, {
+    throw new IoError(`cannot fetch ${shown(url)}: ${error.message}`, {
       code: 'DOWNLOAD',
-      context: { url: shown(name) },
+      context: { url: shown(url) },
       hint: 'fetch it by other means, and name the file',
       cause: error,
     });
