@@ -253,6 +253,7 @@ export const ERROR_CODES = {
     'format',
   )('The registry requires a login, or the stored one is malformed.'),
   RELEASED_DIGEST: integrity('A released file does not match its SHA-256 in the stream.'),
+  RELEASED_UNKNOWN: unsupported('No known program compresses like this released file.'),
   RELEASE_DIFFERS: unsupported('An artifact is of another release than the ISO.'),
   ROOT_BLOCK: format('A block of the root image is damaged or contradictory.'),
   ROOT_IMAGE_KIND: unsupported('The root image has a format that the native engine cannot read.'),

@@ -160,8 +160,8 @@ describe('worker threads', () => {
     (file) => within('src', file) && /\bparentPort\b/.test(readFileSync(join(ROOT, file), 'utf8')),
   );
 
-  test('there are four kinds of them', () => {
-    expect(entries).toHaveLength(4);
+  test('there are five kinds of them', () => {
+    expect(entries).toHaveLength(5);
   });
 
   test.each(entries)('%s loads no native addon', (entry) => {

@@ -13,6 +13,7 @@ import { throughZlib } from '../../formats/compressed/zlib-stream.ts';
 import type { Opened } from '../codec.ts';
 import { END_BYTES, type Follower, findDeflaters } from './candidates.ts';
 import { deflateStream } from './deflater.ts';
+import type { DeflateParams } from './params.ts';
 import { serializeRecipe } from './recipe.ts';
 
 const CHUNK = 1 << 20;
@@ -41,12 +42,7 @@ export async function openDeflate(
   source: Source,
   signal: AbortSignal | undefined,
 ): Promise<Opened> {
-  const { raw, whole, taken } = await firstBytes(source, signal);
-  const deflated = new Uint8Array(Math.min(source.size, taken + CHUNK));
-  await source.read(deflated, 0);
-  const end = new Uint8Array(Math.min(source.size, END_BYTES));
-  await source.read(end, source.size - end.length);
-  const found = await findDeflaters({ raw, deflated, whole, end });
+  const found = await likelyDeflaters(source, signal);
   const unknown = () =>
     new UnsupportedError(`${source.name} is not deflated by any known deflater`, {
       code: 'DEFLATE_UNKNOWN',
@@ -88,6 +84,19 @@ export async function openDeflate(
       return { bytes: serializeRecipe(recipe), requires: [params.implementation] };
     },
   };
+}
+
+/** The deflaters that agree on the start of a raw deflate stream; none if it is not by a known one. */
+export async function likelyDeflaters(
+  source: Source,
+  signal: AbortSignal | undefined,
+): Promise<DeflateParams[]> {
+  const { raw, whole, taken } = await firstBytes(source, signal);
+  const deflated = new Uint8Array(Math.min(source.size, taken + CHUNK));
+  await source.read(deflated, 0);
+  const end = new Uint8Array(Math.min(source.size, END_BYTES));
+  await source.read(end, source.size - end.length);
+  return findDeflaters({ raw, deflated, whole, end });
 }
 
 /** Whether the file continues with the next pieces of a stream. */

@@ -1,7 +1,6 @@
 import { constants, createZstdCompress } from 'node:zlib';
 import { FormatError } from '../../core/errors.ts';
 import { type Sink, streamSink } from '../../core/io/sink.ts';
-import { feedOf } from '../compressed/feed.ts';
 import { USUAL_WINDOW_LOG, unzstdAll, unzstdFrame } from '../compressed/zstd.ts';
 
 /**
@@ -89,27 +88,22 @@ export async function* unzstd(
   compressed: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   signal?: AbortSignal,
 ): AsyncGenerator<Buffer> {
-  const feed = feedOf(compressed);
   const options = { chunkSize: 1 << 18, maxWindowLog: MAX_WINDOW_LOG };
   try {
-    for await (const chunk of unzstdAll(feed, options)) {
+    for await (const chunk of unzstdAll(compressed, options)) {
       if (signal?.aborted) throw signal.reason;
       yield chunk;
     }
   } catch (error) {
     throw damagedZstd(name, error);
-  } finally {
-    await feed.close();
   }
 }
 
 /** Like {@link unzstd}, for one small frame at once; undefined if it unpacks to more than `limit` bytes. */
 export function unzstdAtOnce(name: string, compressed: Uint8Array, limit: number) {
   try {
-    return unzstdFrame(compressed, { maxOutputLength: limit, maxWindowLog: MAX_WINDOW_LOG });
+    return unzstdFrame(compressed, { maxLength: limit, maxWindowLog: MAX_WINDOW_LOG });
   } catch (error) {
-    const tooLarge = error instanceof Error && 'code' in error;
-    if (tooLarge && error.code === 'ERR_BUFFER_TOO_LARGE') return undefined;
     throw damagedZstd(name, error);
   }
 }

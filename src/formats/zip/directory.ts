@@ -94,6 +94,22 @@ export async function onlyEntry(source: Source): Promise<ZipEntry> {
   return only;
 }
 
+/** APPNOTE.TXT 6.3.10, 4.3.7. */
+const LOCAL_BYTES = 30;
+
+/** Where the data of `entry` is: behind its local header, which has lengths of its own. */
+export async function dataRange(
+  source: Source,
+  { start, compressedSize, limit }: ZipEntry,
+): Promise<{ readonly start: number; readonly length: number }> {
+  const local = Buffer.alloc(LOCAL_BYTES);
+  if (start + LOCAL_BYTES <= limit) await source.read(local, start);
+  const from = start + LOCAL_BYTES + local.readUInt16LE(26) + local.readUInt16LE(28);
+  if (from + compressedSize > limit)
+    throw damagedZip(source.name, 'whose file overlaps its directory');
+  return { start: from, length: compressedSize };
+}
+
 async function readDirectory(source: Source, end: EndOfZip): Promise<ZipEntry[]> {
   const bad = (problem: string) => damagedZip(source.name, problem);
   if (end.length > MAX_DIRECTORY) throw bad(`whose directory has ${end.length} bytes`);

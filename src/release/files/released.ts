@@ -157,7 +157,7 @@ async function* decompress(
       case 'gz':
         return yield* gunzipAll(feedOf(chunks), CHUNK);
       case 'zst':
-        return yield* unzstdAll(feedOf(chunks), {
+        return yield* unzstdAll(chunks, {
           chunkSize: CHUNK,
           maxWindowLog: affordableWindowLog(),
         });

@@ -1,6 +1,7 @@
 /**
- * Finds the ends of the frames of a zstd stream without unpacking them: RFC 8878, 3.1. Needed because Node
- * stops after the first frame, and layers may have one frame for each file (zstd:chunked, pzstd).
+ * Finds the ends of the frames of a zstd stream without unpacking them: RFC 8878, 3.1. Releases of Node
+ * differ in what they do at the end of a frame: some stop there, some go on with the next frame, and some
+ * drop a few bytes behind it without an error. A decompressor that gets exactly one frame has no choice.
  */
 const MAGIC = 0xfd2fb528;
 /** 0x184D2A50 to …5F: frames that hold no data. */
@@ -12,7 +13,10 @@ export interface FramePart {
   readonly last: boolean;
 }
 
-/** Cuts a zstd stream into the parts of its frames; skippable frames are left out. Throws Error. */
+/**
+ * Cuts a zstd stream into the parts of its frames; skippable frames are left out. Throws Error with the
+ * code `ZSTD_FRAME`.
+ */
 export function createFrameCutter() {
   let state: 'header' | 'block' | 'body' | 'checksum' | 'skip-header' | 'skip' = 'header';
   let pending = Buffer.alloc(0);
@@ -23,7 +27,7 @@ export function createFrameCutter() {
   /** Bytes of the header at the start of `pending`; undefined if more are needed to tell. */
   function headerLength(): number | undefined {
     if (pending.length < 5) return undefined;
-    if (pending.readUInt32LE(0) !== MAGIC) throw new Error('no zstd frame where one should begin');
+    if (pending.readUInt32LE(0) !== MAGIC) throw broken('no zstd frame where one should begin');
     const descriptor = pending.readUInt8(4);
     const single = (descriptor & 0x20) !== 0;
     checksum = (descriptor & 0x04) !== 0;
@@ -55,7 +59,7 @@ export function createFrameCutter() {
         const field = pending.readUIntLE(0, 3);
         lastBlock = (field & 1) !== 0;
         const type = (field >>> 1) & 3;
-        if (type === 3) throw new Error('a zstd block of an unknown kind');
+        if (type === 3) throw broken('a zstd block of an unknown kind');
         left = type === 1 ? 1 : field >>> 3;
         state = 'body';
         yield { bytes: take(3), last: false };
@@ -84,9 +88,13 @@ export function createFrameCutter() {
 
   return {
     push,
-    /** Throws Error if the stream ends inside a frame. */
+    /** Throws if the stream ends inside a frame. */
     finish(): void {
-      if (state !== 'header' || pending.length > 0) throw new Error('unexpected end of file');
+      if (state !== 'header' || pending.length > 0) throw broken('unexpected end of file');
     },
   };
+}
+
+function broken(why: string): Error {
+  return Object.assign(new Error(why), { code: 'ZSTD_FRAME' });
 }

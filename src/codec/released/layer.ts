@@ -1,0 +1,125 @@
+import * as v from 'valibot';
+import { sizeField } from '../../core/json/fields.ts';
+import { type DeflateParams, deflateParamsField } from '../deflate/params.ts';
+
+/**
+ * The compression around a released file's target, with all that is needed to compress the target again to the
+ * same bytes. Plain JSON, for recipes, which are untrusted. Sizes in bytes.
+ */
+export type ReleasedLayer = DeflatedLayer | XzLayer;
+
+export type ReleasedKind = ReleasedLayer['kind'];
+
+/** One deflate stream between two literals: a gzip member, or a zip with one file. */
+export interface DeflatedLayer {
+  readonly kind: 'gz' | 'zip';
+  /** What comes before the stream, in base64. */
+  readonly head: string;
+  /** What comes after it. */
+  readonly tail: string;
+  /** Absent: the zip stores its file. */
+  readonly deflater?: DeflateParams | undefined;
+}
+
+/** The liblzma states, by the first release that has their bytes. A name is a promise: they never change. */
+export const LIBLZMA = ['liblzma-5.4'] as const;
+export type Liblzma = (typeof LIBLZMA)[number];
+
+/** Streams of one encoder, one after the other. */
+export interface XzLayer {
+  readonly kind: 'xz';
+  readonly library: Liblzma;
+  /** 0 to 9. */
+  readonly preset: number;
+  /** `-e`. */
+  readonly extreme: boolean;
+  /** The type of the check of each block: none (0), CRC32 (1), CRC64 (4) or SHA-256 (10). */
+  readonly check: number;
+  /** Of the target, after which a block ends; absent: each stream is one block. */
+  readonly blockSize?: number | undefined;
+  /** Whether the headers of blocks have their sizes, as those that xz makes with threads do. */
+  readonly sized: boolean;
+  readonly streams: readonly XzStream[];
+}
+
+export interface XzStream {
+  /** Of its contents. */
+  readonly size: number;
+  /** How many such streams there are, one after the other; absent: one. */
+  readonly times?: number | undefined;
+  /** Zeros behind each of them; absent: none. */
+  readonly padding?: number | undefined;
+}
+
+export const XZ_CHECKS = [0, 1, 4, 10] as const;
+
+const MAX_AROUND = 64 << 10;
+const MAX_STREAMS = 4096;
+
+const around = v.pipe(
+  v.string(),
+  v.maxLength(Math.ceil(MAX_AROUND / 3) * 4, 'expected at most 64 KiB'),
+  v.regex(/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/, 'expected base64'),
+);
+
+const deflatedField = v.pipe(
+  v.object({
+    kind: v.picklist(['gz', 'zip']),
+    head: around,
+    tail: around,
+    deflater: v.optional(deflateParamsField),
+  }),
+  v.check(({ deflater }) => !deflater || deflater.format === 'raw', 'expected a raw stream'),
+  v.check(({ kind, deflater }) => kind === 'zip' || deflater !== undefined, 'expected a deflater'),
+);
+
+const atLeastOne = v.pipe(sizeField, v.minValue(1, 'expected at least 1'));
+
+const xzField = v.pipe(
+  v.object({
+    kind: v.literal('xz'),
+    library: v.picklist(LIBLZMA, 'expected a liblzma that this version carries'),
+    preset: v.pipe(
+      v.number(),
+      v.safeInteger('expected a whole number'),
+      v.minValue(0, 'expected 0 to 9'),
+      v.maxValue(9, 'expected 0 to 9'),
+    ),
+    extreme: v.boolean(),
+    check: v.picklist(XZ_CHECKS, 'expected a known check'),
+    blockSize: v.optional(atLeastOne),
+    sized: v.boolean(),
+    streams: v.pipe(
+      v.array(
+        v.object({
+          size: sizeField,
+          times: v.optional(atLeastOne),
+          padding: v.optional(sizeField),
+        }),
+      ),
+      v.minLength(1, 'expected a stream'),
+      v.maxLength(MAX_STREAMS, `expected at most ${MAX_STREAMS} kinds of streams`),
+    ),
+  }),
+  v.check(
+    ({ sized, blockSize }) => !sized || blockSize !== undefined,
+    'expected the size of the blocks',
+  ),
+);
+
+/** For recipes. */
+export const releasedLayerField: v.GenericSchema<unknown, ReleasedLayer> = v.variant('kind', [
+  deflatedField,
+  xzField,
+]);
+
+/** The size of the target that a layer is for; undefined if it fits any. */
+export function targetSizeOf(layer: ReleasedLayer): number | undefined {
+  if (layer.kind !== 'xz') return undefined;
+  return layer.streams.reduce((sum, { size, times = 1 }) => sum + size * times, 0);
+}
+
+/** What names the code that a layer needs, as `requires` of a codec's recipe does. */
+export function requirementOf(layer: ReleasedLayer): string | undefined {
+  return layer.kind === 'xz' ? layer.library : layer.deflater?.implementation;
+}

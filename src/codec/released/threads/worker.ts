@@ -1,0 +1,60 @@
+import { parentPort } from 'node:worker_threads';
+import { zeroChunks } from '../../../core/io/zero.ts';
+import { toFailure } from '../../../core/threads/failure.ts';
+import type { Answer, Ask, Reply } from './messages.ts';
+import { type Packer, startPacker } from './packer.ts';
+
+/** The entry point of a thread that compresses: answers one message after the other. */
+const port = parentPort;
+if (port === null) throw new TypeError('worker.ts runs in a worker thread only');
+
+let packer: Packer | undefined;
+let before: Promise<unknown> = Promise.resolve();
+
+port.on('message', (ask: Ask) => {
+  before = before.then(async () => {
+    try {
+      const answer = await carryOut(ask);
+      const { made, spare } = answer;
+      const moved = [made.buffer, ...(spare ? [spare.buffer] : [])] as ArrayBuffer[];
+      port.postMessage({ answer } satisfies Reply, moved);
+    } catch (error) {
+      port.postMessage({ failure: toFailure(error) } satisfies Reply);
+    }
+  });
+});
+
+async function carryOut(ask: Ask): Promise<Answer> {
+  if (ask.op === 'start') {
+    packer = await startPacker(ask.spec);
+    return { made: new Uint8Array(0) };
+  }
+  if (packer === undefined) throw new TypeError('no stream was started');
+  switch (ask.op) {
+    case 'data':
+      return { made: joined(packer.push(ask.bytes.subarray(0, ask.length))), spare: ask.bytes };
+    case 'zeros':
+      return { made: joined(pushZeros(packer, ask.length)) };
+    case 'end':
+      return { made: joined(packer.finish()) };
+  }
+}
+
+function* pushZeros(to: Packer, length: number): Generator<Uint8Array> {
+  for (const chunk of zeroChunks(length)) yield* to.push(chunk);
+}
+
+/** Copies, in a buffer that can be moved. */
+function joined(pieces: Iterable<Uint8Array>): Uint8Array {
+  const copies: Uint8Array[] = [];
+  for (const piece of pieces) copies.push(Uint8Array.from(piece));
+  const [only] = copies;
+  if (copies.length === 1 && only) return only;
+  const all = new Uint8Array(copies.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const copy of copies) {
+    all.set(copy, at);
+    at += copy.length;
+  }
+  return all;
+}
