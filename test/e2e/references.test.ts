@@ -35,7 +35,10 @@ beforeAll(async () => {
     ...['push', '-b', bundle, reference, '--arch', arch, '--platform', platform, '--quiet'],
   ]);
   expect(pushed.exitCode, pushed.stderr).toBe(0);
-  const iso = join(fixtureDir(), pick('metal', 'iso', 'disk', arch).released.split('/').at(-1) ?? '');
+  const iso = join(
+    fixtureDir(),
+    pick('metal', 'iso', 'disk', arch).released.split('/').at(-1) ?? '',
+  );
   await writeDigestOf(iso, join(folder, 'iso.sha256'));
   // The ISO of another stream lies beside it.
   await execa('cp', [iso, join(folder, 'other.iso')]);

@@ -3,7 +3,11 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { cli } from '../../../test/support/cli.ts';
-import { sha256Of, temporaryFolder } from '../../../test/support/synthetic-bundle.ts';
+import {
+  sha256Of,
+  temporaryFolder,
+  writeSyntheticBundle,
+} from '../../../test/support/synthetic-bundle.ts';
 import { isBlockDevice, writeDevice } from './device.ts';
 
 /** Real loop devices: the tests run as root. */
@@ -85,9 +89,13 @@ test('after a failure, and after wrong bytes, the start of the disk is erased', 
   );
 });
 
-test('rehydrate asks for --force-device', async () => {
+test('rehydrate refuses a device without --force-device, and images that are not raw', async () => {
   const device = await loop('asked', 4 << 20);
-  const { code, stderr } = await cli(['-p', 'metal', '-b', at('none'), '-o', device]);
-  expect(code).not.toBe(0);
-  expect(stderr).toContain('NOT_FOUND');
+  const bundle = await writeSyntheticBundle(folder.path);
+  const argv = ['-p', 'metal/pxe/kernel', '-b', bundle.path, '-o', device, '--no-cache'];
+  const asked = await cli(argv);
+  expect(asked).toMatchObject({ code: 2, stderr: expect.stringContaining('--force-device') });
+  const forced = await cli([...argv, '--force-device']);
+  expect(forced).toMatchObject({ code: 2, stderr: expect.stringContaining('not a raw disk') });
+  expect((await readFile(at('asked'))).every((byte) => byte === 0xaa)).toBe(true);
 });

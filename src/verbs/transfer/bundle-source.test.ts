@@ -115,7 +115,18 @@ test('inspect, stream, plan and audit take references; the environment as well',
   // Documents alone.
   expect(await kept('cache-verbs')).not.toContain(bundle.recipes.iso.sha256);
   const report = at('report');
-  const argv = ['audit', '-b', pinned, '-a', 's390x', '-p', 'metal/pxe', '--report', report, ...more];
+  const argv = [
+    'audit',
+    '-b',
+    pinned,
+    '-a',
+    's390x',
+    '-p',
+    'metal/pxe',
+    '--report',
+    report,
+    ...more,
+  ];
   const audited = await cli([...argv, '--iso', at('live.iso')]);
   expect(audited.code, audited.stderr).toBe(0);
   const audit = JSON.parse(await readFile(join(report, 'audit.json'), 'utf8'));

@@ -30,7 +30,7 @@ const ruleSchema = v.strictObject({
 });
 
 /** `trust.json`. Members that are not known are refused: a typo must not weaken a policy. */
-export const policySchema = v.strictObject({
+const policySchema = v.strictObject({
   schemaVersion: v.literal(1),
   /** The first rule that matches applies. */
   rules: v.pipe(v.array(ruleSchema), v.maxLength(256)),
