@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes the reference of the library's exports, into .work/api. typedoc reads the compiler's API, which TypeScript 7
-# has no more, so it comes with a TypeScript of its own, apart from the project's packages.
+# Writes the reference of the library's exports to .work/api. typedoc needs the compiler API, which TypeScript 7 no
+# longer has, so it gets a TypeScript of its own, apart from the project's packages.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tools=.tools/typedoc

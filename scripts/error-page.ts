@@ -1,7 +1,7 @@
 import { EXIT_CODES, EXIT_CODES_WORST_FIRST, exitCodesOf } from '../src/cli/exit-code.ts';
 import { ERROR_CODES, type ErrorCode } from '../src/core/error-codes.ts';
 
-/** What `docs/errors.md` says: all of it comes from the code. */
+/** The text of `docs/errors.md`, generated from the code. */
 export function errorPage(): string {
   const codes = Object.keys(ERROR_CODES) as ErrorCode[];
   const own = codes.filter((code) => !code.startsWith('FIXTURE_'));
@@ -35,7 +35,7 @@ reason; otherwise with 5 if anything is UNCOVERED.
 
 ## Error codes
 
-A code with several exit codes sums up other errors, and ends like the worst of them.
+A code with several exit codes sums up other errors; the exit code is that of the worst of them.
 
 ${table(['code', 'exit code', 'meaning'], own.map(rowOf))}
 

@@ -1,10 +1,10 @@
 /**
- * What a first bundle of a real release takes, for docs/first-release.md:
+ * Estimates downloads, time and disk of a first bundle of a real release, for docs/first-release.md:
  *
  *     node scripts/first-release.ts STREAM_JSON [ARCH]
  *
- * Streams have no sizes, so a file counts as large as its like: in the metadata of RHCOS 4.10, which has
- * sizes, or in a release of real size that was built with the fixture builder and more packages.
+ * Streams have no sizes. Each file counts as many bytes as the same format in the metadata of RHCOS 4.10, which
+ * has sizes, or in a release of real size that was built with the fixture builder and more packages.
  */
 import { parseArch } from '../src/core/arch.ts';
 import { readStream } from '../src/release/stream/read.ts';
@@ -26,16 +26,16 @@ const SIZES: Readonly<Record<string, number>> = {
   'qcow2.xz': 860_000_000,
   qcow2: 1_110_000_000,
   iso: 1_010_726_912,
-  // Its kernel, initramfs and root file system together, which are the ISO's.
+  // Kernel, initramfs and root file system together; they are the ISO's.
   pxe: 1_000_000_000,
-  // No size is known: a qcow2 in gzip's deflate, and a VHDX in zip's.
+  // No size is known: these are the sizes of a qcow2 compressed by gzip, and of a VHDX in a zip.
   ociarchive: 1_019_698_076,
   'vhdx.zip': 1_032_651_087,
 };
 
 /** Bytes of released files that dehydrate covers in a second, verification included; docs/measurements.md. */
 const RATE = 11e6;
-/** What both disks of that release take, and the largest image while it is taken apart. */
+/** Disk space for both disks of that release, and for the largest image while it is taken apart. */
 const [DISKS, SCRATCH] = [2 * 3.1e9, 4e9];
 const GIGABIT = 1e9 / 8;
 
@@ -48,7 +48,7 @@ const files = preview.artifacts.filter(({ fileAt }) => fileAt === 'fetch');
 const formats = new Map<string, number>();
 for (const { platform, format } of files) {
   const size = SIZES[format];
-  if (size === undefined) throw new Error(`no size is known of a ${format}`);
+  if (size === undefined) throw new Error(`the size of a ${format} file is not known`);
   formats.set(`${platform} ${format}`, size); // the three files of PXE are one format
 }
 const bytes = [...formats.values()].reduce((sum, size) => sum + size, 0);

@@ -14,7 +14,7 @@ export function publishedSchemas(): Record<string, object> {
   };
 }
 
-/** What is read is described; that a text becomes a branded type then is nobody else's business. */
+/** Describes the input of each schema: branded types are internal to the program. */
 function publish(title: string, schema: Schema): object {
   const { $schema: _draft, ...body } = toJsonSchema(schema, {
     typeMode: 'input',

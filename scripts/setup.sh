@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Makes a bare Debian machine (bookworm or newer, root or sudo) ready. Safe to run again: each step
-# first looks whether there is anything to do.
+# Prepares a bare Debian machine (bookworm or newer, root or sudo). Safe to run again: each step first
+# checks whether there is anything to do.
 #
 #   scripts/setup.sh                the program: Node, npm packages, the build, QEMU for this machine, and
 #                                   the command in ${PREFIX:-/usr/local}/bin
-#   scripts/setup.sh --quickstart   and what builds and boots the fixture of x86_64
-#   scripts/setup.sh --tests        and whatever the tests need
+#   scripts/setup.sh --quickstart   also everything that builds and boots the x86_64 fixture
+#   scripts/setup.sh --tests        also everything that the tests need
 #   scripts/setup.sh --command      only the command
-#   . scripts/setup.sh --env        only PATH, and what Node needs, in this shell
+#   . scripts/setup.sh --env        only set PATH, and the certificates for Node, in this shell
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 tools=$here/.tools
 
@@ -23,7 +23,7 @@ if [ -n "$node_arch" ] && [ -x "$(node_bin "$node_arch")/node" ]; then
 fi
 [ ! -d "$tools/bin" ] || PATH=$tools/bin:$PATH
 export PATH
-# Node brings its own list of authorities; a network whose proxy signs with its own needs the system's.
+# Node has its own list of certificate authorities; a network whose proxy has its own authority needs the system's.
 system_ca=/etc/ssl/certs/ca-certificates.crt
 [ ! -r "$system_ca" ] || export NODE_EXTRA_CA_CERTS="${NODE_EXTRA_CA_CERTS:-$system_ca}"
 [ "${1-}" = --env ] && return 0
@@ -34,19 +34,19 @@ say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
 command_in() { echo "${PREFIX:-/usr/local}/bin/iso-rehydrate"; }
-# Puts the command where a shell finds it, whichever Node the system has.
+# Installs a launcher that runs the program with this Node, whichever Node the system has.
 install_command() {
   local file made as=as_root
   file=$(command_in)
   if [ -e "$file" ] && ! grep -qs 'written by scripts/setup.sh' "$file"; then
-    say "$file is another program's: it stays as it is. Run PREFIX=… scripts/setup.sh --command for another place"
+    say "$file belongs to another program and was left alone. Run PREFIX=… scripts/setup.sh --command for another place"
     return
   fi
   made=$(printf '#!/bin/sh\n# iso-rehydrate of a checkout; written by scripts/setup.sh\nexec "%s" "%s" "$@"' \
     "$(command -v node)" "$here/dist/src/cli/bin.js")
   [ "$(cat "$file" 2>/dev/null)" != "$made" ] || return 0
   say "Installing the command: $file"
-  # Only the system's own folders take root.
+  # Root is needed only for the system's folders.
   if mkdir -p "${file%/*}" 2>/dev/null && [ -w "${file%/*}" ]; then as=; fi
   $as mkdir -p "${file%/*}"
   printf '%s\n' "$made" | $as tee "$file" >/dev/null
@@ -58,7 +58,7 @@ want=${1:-program}
 case $want in
   program | --quickstart | --tests) ;;
   --command) install_command; exit ;;
-  *) say "unknown option $want: give --quickstart, --tests, --command or nothing"; exit 2 ;;
+  *) say "unknown option $want: use --quickstart, --tests, --command or nothing"; exit 2 ;;
 esac
 
 # The program: xz for dehydrating .xz files, gpgv for --keyring, and the emulator of this machine.
@@ -78,7 +78,7 @@ if [ "$want" != program ]; then
   qemu_packages+=(qemu-system-x86 qemu-utils)
 fi
 if [ "$want" = --tests ]; then
-  # Foreign architectures, other programs to compare with, a browser, a registry, a builder of containers, a compiler.
+  # Foreign architectures, tools to compare with, a browser, a registry, a container builder, a compiler.
   packages+=(
     unzip pigz libarchive-tools fdisk kmod busybox-static isolinux syslinux-common gpg arch-test binfmt-support
     squashfs-tools-ng rdiff xdelta3 rsync python3 procps git openssl
@@ -92,7 +92,7 @@ apt_install() { as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q
 apt_updated=
 apt_update() {
   [ -n "$apt_updated" ] && return
-  # A mirror is out of step with its index now and then: try again.
+  # A mirror is sometimes out of step with its index: try again.
   for _ in 1 2 3; do as_root apt-get update -q >&2 && break || sleep 5; done
   apt_updated=yes
 }
@@ -159,8 +159,8 @@ if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modu
   npm install --no-save --no-audit --no-fund --ignore-scripts >&2
 fi
 if [ "$want" = --tests ]; then
-  # What the tests sign with, and another client of registries. Debian 12 has neither; they are Go modules, and so
-  # is the newer Go that Debian's fetches where it is too old for them. The module's go.sum pins all of it.
+  # notation, which signs, and oras, another registry client. Debian 12 has neither; they are Go modules. If Debian's
+  # Go is too old for them, it fetches a newer one, which is a module, too. The module's go.sum pins all of it.
   go_version() { { GOTOOLCHAIN=local go version 2>/dev/null || true; } | sed -n 's/.* go\([0-9.]*\).*/\1/p'; }
   if [ ! -x "$tools/bin/oras" ] || [ scripts/tools/go.mod -nt "$tools/bin/oras" ]; then
     say "Building notation and oras"

@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { bytes, table } from './table.ts';
 
-/** What `--json` says of an architecture of a bundle; sizes in bytes. */
+/** An architecture in the `--json` output of `dehydrate`; sizes in bytes. */
 export const Architecture = v.object({
   architecture: v.string(),
   iso: v.object({ size: v.number() }),
@@ -18,9 +18,8 @@ export type Architecture = v.InferOutput<typeof Architecture>;
 type Artifact = Architecture['artifacts'][number];
 
 /**
- * What bundles take beside what they stand for, each architecture and all together: the files of the release as
- * they are released, compressed. An artifact that is kept nearly whole, since it is encrypted, is told by name
- * and counted in a row of its own.
+ * The size of bundles next to the size of the released, compressed files, for each architecture and for all of
+ * them. An artifact that is stored nearly whole, because it is encrypted, is named and left out in a second row.
  */
 export function bundleTable(architectures: readonly Architecture[]): string {
   const rows = architectures.flatMap(({ architecture, iso, artifacts }) => {
@@ -61,7 +60,7 @@ const isStored = ({ deltaSize, released }: Artifact) => deltaSize > released.siz
 const sum = <T>(all: readonly T[], of: (one: T) => number) =>
   all.reduce((total, one) => total + of(one), 0);
 
-/** Two digits that count. */
+/** Three significant digits. */
 function share(part: number, whole: number): string {
   return `${((100 * part) / whole).toPrecision(3)} %`;
 }

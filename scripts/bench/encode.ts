@@ -1,15 +1,15 @@
 /**
- * The delta of one file, as dehydrate makes it, in a process of its own like the peers': index of the base,
- * taking apart, matching, hashes, recipes. Runs what `npm run build` made. Prints the bytes of delta and recipes.
+ * Makes the delta of one file as dehydrate does: index of the base, taking apart, matching, hashes, recipes. Runs
+ * the built program in a process of its own, as other tools run. Prints the bytes of delta and recipes.
  *
  *     node scripts/bench/encode.ts BASE TARGET BUNDLE [--no-hashes]
  *
- * Without the SHA-256 of file and disk it is what the peers do: they prove nothing.
+ * `--no-hashes` leaves out the SHA-256 of file and disk, which other tools do not compute.
  */
 
 import { resolve } from 'node:path';
 
-/** A module as it is installed: the peers are not compiled anew for each run either. */
+/** Loads a built module, so that compiling TypeScript does not count. */
 const built = (path: string) => import(resolve('dist/src', `${path}.js`));
 const { blobsOf }: typeof import('../../src/bundle/recipes.ts') = await built('bundle/recipes');
 const { createBundleWriter }: typeof import('../../src/bundle/write.ts') =
@@ -37,7 +37,7 @@ const index = indexBase(source);
 index.catch(() => {}); // rethrown when awaited
 const encoded = await encodeFile({
   file: { path: target, compression: 'none' },
-  // Nothing here looks at the digest of the base.
+  // The digest of the base is not used here.
   base: {
     name: 'metal',
     source,

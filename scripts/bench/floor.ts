@@ -1,5 +1,5 @@
 /**
- * What the native engine cannot do without, and nothing else: `node floor.ts ISO DISK` unpacks every
+ * The least that the native engine has to do, and nothing else: `node floor.ts ISO DISK` unpacks every
  * unit of the root image once, on all processors, and hashes the finished disk once. Prints seconds.
  */
 import { availableParallelism } from 'node:os';

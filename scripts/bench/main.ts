@@ -1,7 +1,6 @@
 /**
- * `npm run bench`: prints what dehydrating and rehydrating the fixture costs, next to `cp` +
- * `sha256sum` of the same files and to the deltas that other tools make. Changes nothing but a
- * scratch folder.
+ * `npm run bench`: measures dehydrating and rehydrating the fixture, next to `cp` + `sha256sum` of the
+ * same files and to the deltas of other tools. Writes only to a scratch folder.
  *
  *     npm run bench -- [--fixture DIR] [--arch A,B|all] [--engine qemu|native]
  *                      [--skip-peers] [--peer-timeout SECONDS] [--coreos-installer FILE]
@@ -33,11 +32,11 @@ const { values: options } = parseArgs({
     'skip-peers': { type: 'boolean', default: false },
     'native-only': { type: 'boolean', default: false },
     'vm-only': { type: 'boolean', default: false },
-    /** No boot either: how large the bundle is. */
+    /** Only the size of the bundle; boots nothing. */
     'bundle-only': { type: 'boolean', default: false },
-    /** Only the table of what each artifact takes. */
+    /** Only the table of the time that each artifact takes. */
     matrix: { type: 'boolean', default: false },
-    /** For the matrix: a bundle of the fixture that is there already, and its cache. */
+    /** For `--matrix`: an existing bundle of the fixture, and its cache. */
     bundle: { type: 'string' },
     'cache-dir': { type: 'string' },
     /** To compare the native engine with; needs root. */
@@ -108,7 +107,7 @@ async function isoOf(arch: Arch): Promise<string> {
   return join(options.fixture, name);
 }
 
-/** One bundle of them all. */
+/** Makes one bundle of all architectures; returns the table of its sizes. */
 async function wholeBundle(arches: readonly Arch[]): Promise<string> {
   const made = await measure(dehydrate(arches, scratch, 'native'));
   const { architectures } = v.parse(
@@ -127,7 +126,7 @@ function dehydrate(arches: readonly Arch[], work: string, engine: string): strin
   ];
 }
 
-/** The same, and where it is. */
+/** Makes one bundle of all architectures; returns its path. */
 async function nativeBundle(arches: readonly Arch[]): Promise<string> {
   await measure(dehydrate(arches, scratch, 'native'));
   return join(scratch, 'bundle');
@@ -154,7 +153,7 @@ async function bench(arch: Arch, work: string): Promise<readonly Architecture[]>
       [phases.map(([, value]) => seconds(value))],
     ),
   );
-  // What the installer itself computes (xz, SHA-256) is the floor that no setting of the VM goes below.
+  // No setting of the VM goes below the installer's own processor time (xz, SHA-256).
   for (const [disk, { user, system }] of Object.entries(engine.guestCpu ?? {})) {
     say(
       `\nunpack of ${disk}, processor time in the guest: ${seconds(user)} installer, ${seconds(system)} kernel`,

@@ -13,18 +13,18 @@ const Result = v.object({
 });
 
 export interface MatrixInputs {
-  /** Words that run the command line. */
+  /** The command that runs the program, in words. */
   readonly cli: readonly string[];
-  /** Of all architectures asked for. */
+  /** A bundle of all selected architectures. */
   readonly bundle: string;
-  /** Disks that are not in it are made by the native engine first, which does not count. */
+  /** The native engine first makes the disks that are missing in it, outside of the measured time. */
   readonly cache: string;
   readonly work: string;
 }
 
 /**
  * Makes every artifact of each architecture, one after the other, from metal disks in the cache. Returns a
- * table of what each took: patch, encoding, SHA-256 and writing, which are one pass.
+ * table of the time that each took: patching, encoding, hashing and writing, which are one pass.
  */
 export async function matrix(arches: readonly Arch[], inputs: MatrixInputs): Promise<string> {
   /** By platform and container, by architecture. */

@@ -26,7 +26,7 @@ export async function measure(command: readonly string[], timeout?: number): Pro
 /** Watches the peak resident set of a process (VmHWM; its children do not count) until disposed of. Bytes. */
 export function watchPeak(pid: number | undefined): Disposable & { rss(): number } {
   let peak = 0;
-  // The high-water mark only grows: the last look before the end is the peak, but for the last 20 ms.
+  // The high-water mark only grows, so the last reading is the peak of all but the last 20 ms.
   const sampler = setInterval(() => {
     peak = Math.max(peak, highWater(pid));
   }, 20);

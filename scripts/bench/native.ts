@@ -8,7 +8,7 @@ import { mebibytes, seconds, table } from './table.ts';
 
 const Floor = v.object({ unpack: v.number(), hash: v.number(), sha256: v.string() });
 const Run = v.object({ total: v.number(), digests: v.object({ metal: v.string() }) });
-/** Runs of each, of which the quickest counts: others may be using the machine. */
+/** Runs of each; the fastest counts, because other programs may be using the machine. */
 const RUNS = 3;
 
 /**

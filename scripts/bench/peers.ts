@@ -1,6 +1,6 @@
 /**
- * What others make of the same base and target. Each script gets BASE, TARGET and a scratch folder,
- * and leaves its delta at DIR/delta.
+ * Other tools' deltas between the same base and target. Each script gets BASE, TARGET and a scratch
+ * folder DIR, and writes its delta to DIR/delta.
  */
 import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -23,7 +23,7 @@ export const PEERS: Readonly<Record<string, string>> = {
   bsdiff:
     'kib=$(awk "/MemAvailable/ { print \\$2 }" /proc/meminfo); ' +
     '[ $((17 * $(stat -c %s "$1") / 1024)) -lt "$kib" ] || exit 77; bsdiff "$1" "$2" "$3/delta"',
-  // What a client that has the base would fetch: the chunks that only the target has, and its index.
+  // A client that has the base would download the chunks that only the target has, and its index.
   casync:
     'casync make --store="$3/a.castr" "$3/a.caibx" "$1" >/dev/null; ' +
     'casync make --store="$3/b.castr" "$3/b.caibx" "$2" >/dev/null; ' +
@@ -33,7 +33,7 @@ export const PEERS: Readonly<Record<string, string>> = {
   'zstd --patch-from': 'zstd -q -f -7 -T0 --long=31 --patch-from="$1" "$2" -o "$3/delta"',
 };
 
-/** What the scripts leave behind. */
+/** The files that the scripts leave behind. */
 const LEFT_OVERS = [
   ...['copy', 'batch', 'batch.sh', 'sig', 'new', 'delta'],
   ...['a.castr', 'a.caibx', 'b.castr', 'b.caibx'],

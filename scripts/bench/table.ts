@@ -1,4 +1,4 @@
-/** A Markdown table, so that its numbers can go into the README as they are. */
+/** A Markdown table, to be pasted into docs/measurements.md. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = head.map((title, i) =>
     Math.max(title.length, ...rows.map((row) => (row[i] ?? '').length)),

@@ -7,8 +7,8 @@ import { openLiveIso } from '../../src/formats/iso/open.ts';
 import { seconds, table } from './table.ts';
 
 /**
- * One metal disk of each ISO by a VM, one after the other. `installer` is what coreos-installer itself
- * computes in the guest (xz, SHA-256): no setting of the VM unpacks faster than that. Returns a table.
+ * Makes one metal disk of each ISO in a VM, one after the other. `installer` is coreos-installer's own processor
+ * time in the guest (xz, SHA-256): no setting of the VM goes below it. Returns a table.
  */
 export async function vmTable(isos: ReadonlyMap<Arch, string>, work: string): Promise<string> {
   const rows: string[][] = [];

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the images of the Containerfiles and uses them, on a Debian host without Docker, as root: by buildah, on a base
-# that is made here out of Debian's packages and those of Node.js and npm.
+# Builds the images of the Containerfiles and uses them, on a Debian host without Docker, as root: with buildah, on a base
+# image that this script makes from Debian's packages, Node.js and npm.
 #
 #   scripts/release/try-container.sh BUNDLE ARCH [ENGINE…]
 #
@@ -25,7 +25,7 @@ trap 'b rm --all >/dev/null 2>&1 || true; rm -rf "$work"' EXIT
 
 say "The base: Debian 13, Node.js, npm, a user node"
 for try in 1 2 3; do
-  # A mirror is out of step with its index now and then.
+  # A mirror is sometimes out of step with its index.
   mmdebstrap --quiet --variant=minbase --include=ca-certificates,passwd trixie "$work/base" && break
   [ "$try" -lt 3 ] || exit 1
   rm -rf "$work/base"
@@ -33,7 +33,7 @@ done
 cp "$(command -v node)" "$work/base/usr/local/bin/"
 npm install --silent --no-audit --no-fund --global --prefix "$work/base/usr/local" npm@11
 chroot "$work/base" useradd --create-home --uid 1000 node
-# Where a proxy signs with its own authority, as on this host.
+# For networks whose proxy has a certificate authority of its own.
 cp /etc/ssl/certs/ca-certificates.crt "$work/base/etc/ssl/certs/"
 base=$(b from scratch)
 b add --quiet "$base" "$work/base" / >/dev/null
@@ -52,10 +52,10 @@ b bud --quiet --isolation chroot --build-arg BUNDLE=bundle \
 container=$(b from local/coreos-images)
 rm -rf "$work/context"
 
-# buildah knows no entry point when it runs something.
+# `buildah run` ignores the entry point.
 run() { b run --isolation chroot "$container" -- iso-rehydrate "$@"; }
 # As GitHub does: another user, in a folder of that user's.
-say "In it: user 1001 writes into a workspace; the image's own user is no root"
+say "In it: user 1001 writes into a workspace; the image's own user is not root"
 [ "$(b run --isolation chroot "$container" -- id -u)" = 1000 ]
 mkdir "$work/workspace" && chown 1001 "$work/workspace"
 b run --isolation chroot --user 1001 --volume "$work/workspace:/workspace" --workingdir /workspace "$container" -- \

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes src/codec/deflate/wasm/klauspost-*.wasm.zst: Go's deflaters as WebAssembly, each with one release of
-# klauspost/compress and the library of Go itself. Needs Go 1.26.8: then the modules come out byte for
-# byte as committed.
+# klauspost/compress and Go's own library. Needs Go 1.26.8, which makes the modules byte for byte as
+# committed.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 out=${1:-$here/../../src/codec/deflate/wasm}

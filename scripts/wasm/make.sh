@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes src/codec/deflate/wasm/*.wasm: pinned deflaters as WebAssembly, from the sources that the
-# crates libz-sys and libz-ng-sys carry. Needs cargo, clang 14, lld 14 and wasi-libc, as Debian 12
-# ships them: then the files come out byte for byte as committed.
+# crates libz-sys and libz-ng-sys carry. Needs cargo, and clang 14, lld 14 and wasi-libc of Debian 12,
+# which make the files byte for byte as committed.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 out=${1:-$here/../../src/codec/deflate/wasm}
@@ -21,8 +21,8 @@ compile() {
 
 zlib() { # NAME
   local src=$work/libz-sys-$2/src/zlib
-  # Z_SOLO: no allocator and no gz* files of its own. The other two are upstream's own ways to trade
-  # memory for speed, a quarter here.
+  # Z_SOLO: no allocator and no gz* files of its own. UNALIGNED_OK and LIT_MEM are upstream's own options that
+  # trade memory for speed.
   compile "$1" -DZ_SOLO -DUNALIGNED_OK -DLIT_MEM -DWITH_INFLATE -I"$src" \
     "$src"/{adler32,crc32,deflate,trees,zutil,inflate,inftrees,inffast}.c
 }

@@ -22,7 +22,7 @@ digests() { # NAME RUNNER...: of what $work/native makes
 zlib_ng() { # NAME CRATE_VERSION TRIPLET PROCESSOR RUNNER...
   local name=$1 src=$work/libz-ng-sys-$2/src/zlib-ng triplet=$3 processor=$4
   shift 4
-  # Crates leave out what Windows needs, but cmake wants to see it.
+  # The crates leave out files for Windows, but cmake insists on them.
   mkdir -p "$src/win32" && touch "$src/README.md" "$src/zlib.map.in" "$src"/win32/zlib{1.rc,compat.def}
   cmake -S "$src" -B "$work/$name" -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR="$processor" \
     -DCMAKE_C_COMPILER="$triplet-gcc" -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=OFF -DZLIB_COMPAT=ON \

@@ -1,6 +1,6 @@
 # To be sourced: unpacks the pinned sources into $work.
 
-# fetch CRATE VERSION SHA256: unpacks a crate; cargo and we both check its hash.
+# fetch CRATE VERSION SHA256: unpacks a crate; both cargo and this script check its hash.
 fetch() {
   local project=$work/fetch-$1-$2
   mkdir -p "$project"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes src/formats/rootfs/squashfs/wasm/squashfs.wasm: the crate backhand as WebAssembly, by the Rust 1.85.1 of Debian 13,
-# in a chroot of which nothing stays: then the module comes out byte for byte as committed. Needs mmdebstrap, and
-# cargo to fetch the crates of crates.lock: a Cargo.lock without the lines that name a registry.
+# Makes src/formats/rootfs/squashfs/wasm/squashfs.wasm: the crate backhand as WebAssembly. Debian 13's Rust 1.85.1, in a
+# temporary chroot, makes it byte for byte as committed. Needs mmdebstrap, and cargo to fetch the crates of crates.lock:
+# a Cargo.lock without the lines that name a registry.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)/squashfs
 out=${1:-$here/../../../src/formats/rootfs/squashfs/wasm}
@@ -19,13 +19,13 @@ cp -r "$here"/{Cargo.toml,src} "$work/build"
 )
 backhand=$work/build/vendor/backhand
 patch --quiet -d "$backhand" -p1 <"$here/backhand.patch"
-# It is no longer what the lock file has the hash of, by which cargo has fetched it.
+# The patched crate no longer matches the hash in the lock file, which cargo has checked when it fetched the crate.
 sed -i 's/"files":{[^}]*}/"files":{}/' "$backhand/.cargo-checksum.json"
 
-# A limit of memory, since the module reads untrusted input: 480,000 names take it, as
-# those of 240,000 objects and their links are.
+# The module reads untrusted input, so its memory is limited: enough for 480,000 names, which are 240,000 objects
+# and their links.
 flags="-C linker=wasm-ld -C link-arg=--max-memory=$((256 << 20))"
-# backhand names a newer Rust than it needs.
+# backhand declares a newer Rust than it needs.
 build="cargo build --quiet --offline --locked --ignore-rust-version --release --target wasm32-wasip1"
 mmdebstrap --quiet --variant=apt --format=null --include=rustc,cargo,libstd-rust-dev-wasm32,lld \
   --customize-hook="copy-in $work/build /" \

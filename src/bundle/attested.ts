@@ -70,12 +70,12 @@ function checkArtifact(
   }
 }
 
-/** Where the stream attests nothing but the compressed file, that file itself may be the target. */
+/** If the stream attests only the compressed file, that file itself may be the target. */
 function isAsServed({ attestation }: RecipeArtifact, listed: StreamArtifact): boolean {
   return listed.attestation === 'computed' && attestation === 'sha256';
 }
 
-/** The released file as a target of its own, by the digest that the stream has of it. */
+/** The released, compressed file as a target, under the digest that the stream gives for it. */
 export function asServed(artifact: StreamArtifact): StreamArtifact {
   return {
     ...artifact,
@@ -99,7 +99,7 @@ function lookUp(
   });
 }
 
-/** A disk that the ISO unpacks to and the release publishes is one and the same, or listed as missing. */
+/** A released disk that the ISO also unpacks to must be that very disk, or be listed as missing. */
 function checkDisks({ bases, missing, architecture }: Recipes, listed: readonly StreamArtifact[]) {
   const excused = new Set(missing.map(metalOf));
   for (const artifact of listed) {
@@ -110,7 +110,7 @@ function checkDisks({ bases, missing, architecture }: Recipes, listed: readonly 
   }
 }
 
-/** The base that an artifact should be as it is. */
+/** The base that an artifact should be identical to. */
 export function metalOf({ platform, format, file }: ArtifactId): MetalVariant | undefined {
   return file === 'disk' ? metalVariantOf(platform, plainFormat(format)) : undefined;
 }

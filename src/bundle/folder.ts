@@ -8,17 +8,17 @@ import { readWhole } from '../core/io/regular.ts';
 
 export const MAX_INDEX_BYTES = 1 << 20;
 
-/** Of hidden files and folders in the making, beside what they become. */
+/** Prefix of hidden, unfinished files and folders, which lie beside their final names. */
 export const WORK_PREFIX = '.iso-rehydrate-';
 
-/** What is at a path where a bundle is to go. */
+/** What exists at the path for a new bundle. */
 export type FolderState =
   | { readonly kind: 'absent' }
   | { readonly kind: 'empty' }
   /** An OCI image layout, finished or not. */
   | {
       readonly kind: 'layout';
-      /** Files in it that are no part of a bundle, relative; links count as such. */
+      /** Relative paths in it that are not part of a bundle; links never are. */
       readonly foreign: readonly string[];
     }
   | { readonly kind: 'other' };
@@ -108,7 +108,7 @@ export function taken(message: string, target: string, hint: string): UsageError
   });
 }
 
-/** Puts the finished folder `made` at `target`; a bundle that was there is removed after that, if it may be. */
+/** Moves the finished folder `made` to `target`; a bundle that may be replaced is removed only after that. */
 export async function putInPlace(
   made: string,
   target: string,
@@ -141,6 +141,6 @@ export async function isSameBundle(one: string, other: string): Promise<boolean>
   }
 }
 
-/** Where a bundle is made before it is at `target`: a prefix for mkdtemp, on the same file system. */
+/** Where the bundle for `target` is made: a prefix for mkdtemp, on the same file system. */
 export const besideTarget = (target: string) =>
   join(dirname(target), `${WORK_PREFIX}${basename(target)}-`);

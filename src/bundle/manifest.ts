@@ -23,6 +23,7 @@ import {
   DELTA_TYPE,
   ISO_TYPE,
   RECIPES_TYPE,
+  SIGNATURE_TYPE,
   STREAM_TYPE,
 } from './media-types.ts';
 import { encodeRecipes, type Recipes } from './recipes.ts';
@@ -107,7 +108,7 @@ export function checkManifest(
   }
   const recorded = new Set(expected.map((layer) => layer.digest));
   for (const layer of found.values()) {
-    // A layer of one of our types that no recipe knows would pass for part of the release.
+    // A layer of one of our types that no recipe lists would look like a part of the release.
     if (!OUR_LAYERS.has(layer.mediaType) || recorded.has(layer.digest)) continue;
     expectSame(`layer ${layer.digest}`, layer.mediaType, undefined);
   }
@@ -119,12 +120,13 @@ const OUR_LAYERS: ReadonlySet<string> = new Set([
   DELTA_TYPE,
   CODEC_RECIPE_TYPE,
   CONTENTS_TYPE,
+  SIGNATURE_TYPE,
 ]);
 
 const titleOf = ({ stream, release, architecture }: Recipes) =>
   `${stream.name} ${release} ${architecture}`;
 
-/** Each blob once, however many artifacts share it: ISO, stream, base files, deltas and codec recipes in order. */
+/** Each blob once, however many artifacts share it: ISO, stream, base files, deltas and codec recipes, signatures. */
 function layersOf({ iso, stream, bases, files, artifacts }: Recipes): OciManifest['layers'] {
   const layers = new Map<string, Descriptor>();
   const add = (layer: Descriptor) => {
@@ -167,6 +169,18 @@ function layersOf({ iso, stream, bases, files, artifacts }: Recipes): OciManifes
         },
       });
     }
+  }
+  for (const { released, platform, format, file } of artifacts) {
+    if (released.signature === undefined) continue;
+    add({
+      ...descriptorOf(SIGNATURE_TYPE, released.signature),
+      annotations: {
+        [ANNOTATION_PLATFORM]: platform,
+        [ANNOTATION_FORMAT]: format,
+        [ANNOTATION_FILE]: file,
+        [ANNOTATION_TITLE]: `${released.name}.sig`,
+      },
+    });
   }
   return [...layers.values()];
 }

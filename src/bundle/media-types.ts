@@ -12,6 +12,8 @@ export const STREAM_TYPE = 'application/vnd.iso-rehydrate.stream.v1+json';
 export const DELTA_TYPE = 'application/vnd.iso-rehydrate.delta.v1.rdiff+zstd';
 /** A codec's recipe (see `src/codec/recipe-frame.ts`) in one zstd frame. */
 export const CODEC_RECIPE_TYPE = 'application/vnd.iso-rehydrate.codec-recipe.v1+zstd';
+/** A detached OpenPGP signature of a released file, byte for byte as released. */
+export const SIGNATURE_TYPE = 'application/vnd.iso-rehydrate.signature.v1';
 /** The list of contents that the base `files` is made of (see `src/engine/files/contents.ts`) in one zstd frame. */
 export const CONTENTS_TYPE = 'application/vnd.iso-rehydrate.contents.v1+zstd';
 

@@ -7,9 +7,9 @@ import { blobPath } from './blobs.ts';
 import type { Bundle } from './read.ts';
 import { baseOf, blobsOf, blobsOfBase, type RecipeArtifact, type Recipes } from './recipes.ts';
 
-/** What of an architecture is in the recipes, but not in the folder: a pull may be about a part of a bundle. */
+/** What an architecture's recipes list but the folder lacks, because only a part of the bundle was pulled. */
 export interface NotPulled {
-  /** The ISO, of a bundle that has one. */
+  /** The ISO, if the bundle should have one. */
   readonly iso: boolean;
   /** And the first blob that each lacks. */
   readonly artifacts: ReadonlyMap<RecipeArtifact, BlobRef>;
@@ -38,11 +38,11 @@ export async function notPulled(
 }
 
 async function exists(path: string): Promise<boolean> {
-  // What is there but no good blob is found out, and told, when it is read.
+  // A blob that is there but damaged is reported when it is read.
   return (await lstat(path).catch(() => undefined)) !== undefined;
 }
 
-/** The command that brings them. */
+/** The command that pulls them. */
 export function pullCommand(
   bundle: Pick<Bundle, 'path' | 'recipes'>,
   { architecture, artifacts: all }: Recipes,

@@ -1,6 +1,7 @@
 import * as v from 'valibot';
 import { BASE_NAMES, type BaseName, CONTAINERS, type Container } from '../../images/platforms.ts';
 import { MAX_LAYERS } from '../codec/codec.ts';
+import { targetSizeOf } from '../codec/released/layer.ts';
 import { ARCHITECTURES, type Arch } from '../core/arch.ts';
 import type { CodeOf } from '../core/error-codes.ts';
 import { FormatError } from '../core/errors.ts';
@@ -23,6 +24,7 @@ import {
   idText,
 } from '../release/stream/artifacts.ts';
 import { COMPRESSIONS, type Compression } from '../release/stream/names.ts';
+import { knownLayer, type RecordedLayer, recordedLayerField } from './released-layer.ts';
 
 /**
  * The recipe manifest: one architecture's config blob. It describes how every artifact is made from the
@@ -30,7 +32,7 @@ import { COMPRESSIONS, type Compression } from '../release/stream/names.ts';
  * containers, which a reader of 1 could not skip.
  */
 export const RECIPES_VERSION = 2;
-/** Used where the metal disks are made from the base `files`, which a reader of 2 knows nothing of. */
+/** For metal disks that are made from the base `files`, which readers of version 2 do not know. */
 export const FILES_VERSION = 3;
 
 /** How an artifact is made. */
@@ -41,7 +43,7 @@ export type Recipe =
   | { readonly kind: 'base'; readonly base: Exclude<BaseName, 'iso'> }
   /** Patch `base` with the delta blob. */
   | { readonly kind: 'delta'; readonly base: BaseName; readonly delta: BlobRef }
-  /** Patch `base` with the delta blob into `payload` and put `layers` around it, the last one first. */
+  /** Patch `base` with the delta blob into `payload` and wrap it in `layers`, from the last one to the first. */
   | {
       readonly kind: 'container';
       readonly base: BaseName;
@@ -55,12 +57,12 @@ export type Recipe =
 export interface RecipePayload {
   /** Bytes. */
   readonly size: number;
-  /** Lets other tools check the payload; absent where hashing it would be slow. */
+  /** For other tools that check the payload; absent if hashing it would be slow. */
   readonly sha256?: Sha256 | undefined;
 }
 
 export interface RecipeLayer {
-  /** Which codec encodes it; may be one that this version does not know. */
+  /** The codec that encodes it; this version may not know it. */
   readonly codec: string;
   /** The deflaters it needs; this version may not know them either. */
   readonly requires: readonly string[];
@@ -95,7 +97,7 @@ export type FilesBase = BlobRef & {
   readonly count: number;
   /** Whether the root image of the ISO has them all. */
   readonly iso: boolean;
-  /** Container images that have them all, as named by the user. */
+  /** Container images that together have all of them, under the names that the user gave. */
   readonly containers: readonly string[];
   /** Files of the disk that not every source has; they are in the deltas. */
   readonly lacking: {
@@ -122,6 +124,10 @@ export interface RecipeArtifact extends ArtifactId {
     readonly location: string;
     readonly sha256: Sha256;
     readonly size?: number | undefined;
+    /** How the target is compressed to this file; absent if that cannot be done again, or was not tried. */
+    readonly layer?: RecordedLayer | undefined;
+    /** Its detached OpenPGP signature by the release, if that was at hand. */
+    readonly signature?: BlobRef | undefined;
   };
   readonly recipe: Recipe;
 }
@@ -136,7 +142,7 @@ export interface MissingArtifact extends ArtifactId {
 export interface Recipes {
   readonly schemaVersion: typeof RECIPES_VERSION | typeof FILES_VERSION;
   readonly architecture: Arch;
-  /** Of the ISO, and so of all artifacts. */
+  /** The release of the ISO, and therefore of all artifacts. */
   readonly release: string;
   /** The stream JSON's own name, and the blob that holds it. */
   readonly stream: BlobRef & { readonly name: string };
@@ -157,6 +163,9 @@ export interface Recipes {
 }
 
 const MAX_ARTIFACTS = 4096;
+
+/** Bytes of a detached signature: some hundred for each key. */
+export const MAX_SIGNATURE = 1 << 20;
 
 const blobFields = { sha256: sha256Field, size: sizeField };
 
@@ -215,6 +224,13 @@ const artifactSchema = v.object({
     location: textField(4096),
     sha256: sha256Field,
     size: v.optional(sizeField),
+    layer: v.optional(recordedLayerField),
+    signature: v.optional(
+      v.object({
+        sha256: sha256Field,
+        size: v.pipe(sizeField, v.maxValue(MAX_SIGNATURE, `expected at most ${MAX_SIGNATURE}`)),
+      }),
+    ),
   }),
   recipe: recipeSchema,
 });
@@ -282,8 +298,20 @@ export function decodeRecipes(bytes: Uint8Array, source: string): Recipes {
     if (whole && (whole.sha256 !== artifact.sha256 || whole.size !== artifact.size)) {
       throw fail('RECIPES_CONFLICT', `${id} is not what its recipe gives`, at);
     }
+    if (!isLayerRight(artifact)) {
+      const where = `${at}.released.layer`;
+      throw fail('RECIPES_CONFLICT', `${id} is not what this layer is for`, where);
+    }
   }
   return recipes;
+}
+
+/** Whether the layer is between this target and this released file. */
+function isLayerRight({ compression, size, released }: RecipeArtifact): boolean {
+  const layer = knownLayer(released.layer);
+  if (layer === undefined) return released.layer === undefined || compression !== 'none';
+  const targetSize = targetSizeOf(layer) ?? size;
+  return layer.kind === compression && targetSize === size && released.size !== undefined;
 }
 
 function wholeBase(recipes: Recipes, recipe: Recipe): BlobRef | undefined {

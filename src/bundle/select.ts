@@ -14,9 +14,9 @@ export interface Selected {
   readonly artifacts: readonly RecipeArtifact[];
   /** What was left out and how to get it: `metal also has 4k.raw, iso, pxe (--format)`. */
   readonly notes: readonly string[];
-  /** Asked for through `all` or leniently, known to the bundle, but not covered by it. */
+  /** Requested through `all` or leniently, listed in the bundle, but not covered by it. */
   readonly uncovered: readonly MissingArtifact[];
-  /** Names that mean nothing for this architecture; only where that is not an error: `lenient`. */
+  /** Names that mean nothing for this architecture, if `lenient` makes that no error. */
   readonly absent: ReadonlyMap<string, UnsupportedError>;
 }
 
@@ -133,7 +133,7 @@ function absentError(
   });
 }
 
-/** Everything that a platform or an artifact may be called. */
+/** Every name that a platform or an artifact may be given by. */
 export function namesOf({ artifacts }: Recipes): ReadonlySet<string> {
   return new Set([
     ...artifacts.map(({ platform }) => platform),

@@ -4,7 +4,7 @@ export interface Shard {
   readonly of: number;
 }
 
-/** Something to be done, and how much of a job it is; 0 for what is only to be named. */
+/** A piece of work and its size; 0 for a piece that is only reported. */
 export interface Weighted<T> {
   readonly item: T;
   readonly weight: number;

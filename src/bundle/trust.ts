@@ -62,10 +62,11 @@ export function voucherOf(
     if (!Object.hasOwn(stream.architectures, architecture)) return false;
     const id = idText(artifact);
     const listed = listArtifacts(stream, architecture).find((one) => idText(one) === id);
+    if (listed?.releasedSha256 !== artifact.released.sha256) return false;
     // A released file that is the image is attested by the digest of the file.
     const isReleased =
-      artifact.attestation === 'sha256' && listed?.releasedSha256 === artifact.sha256;
-    return listed !== undefined && (listed.sha256 === artifact.sha256 || isReleased);
+      artifact.attestation === 'sha256' && listed.releasedSha256 === artifact.sha256;
+    return listed.sha256 === artifact.sha256 || isReleased;
   });
 }
 

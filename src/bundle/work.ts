@@ -9,21 +9,21 @@ import { baseOf, blobsOf, blobsOfBase } from './recipes.ts';
 import { listOf, namesOf, type Selected, type Selection, selectArtifacts } from './select.ts';
 import { type Shard, takeShard, type Weighted } from './shard.ts';
 
-/** What a user asks for, of which architectures, and which part of it. */
+/** The requested artifacts, architectures and shard. */
 export interface WorkRequest {
   readonly bundle: Pick<Bundle, 'path' | 'recipes'>;
-  /** `all` is whatever the bundle holds; those that lack what is asked for are left out then. */
+  /** With `all`, every architecture of the bundle that has a match; the others are skipped. */
   readonly arches: readonly Arch[] | 'all';
   readonly selection: Selection;
   /** Only this part of it; all of it if undefined. */
   readonly shard?: Shard | undefined;
 }
 
-/** What is asked for of one architecture. */
+/** The work for one architecture. */
 export interface ArchWork {
   readonly recipes: Recipes;
   readonly artifacts: readonly RecipeArtifact[];
-  /** Asked for, but not in the bundle; the caller should fail over them. */
+  /** Requested, but not in the bundle; the caller should fail because of them. */
   readonly uncovered: readonly MissingArtifact[];
 }
 
@@ -63,7 +63,7 @@ export function chooseWork(request: WorkRequest, progress: Progress): Work {
   return { architectures: shard === undefined ? wanted : partOf(wanted, shard), leftOut };
 }
 
-/** Artifacts that the bundle lacks belong to a shard, too, which reports them. */
+/** Artifacts that the bundle lacks belong to a shard, too, so that one shard reports them. */
 function partOf(work: readonly ArchWork[], shard: Shard): ArchWork[] {
   const items = work.flatMap(({ recipes, artifacts, uncovered }) => [
     ...artifacts.map((item): Weighted<unknown> => ({ item, weight: effortOf(item, recipes) })),
@@ -110,7 +110,12 @@ export function blobsFor(work: readonly Pick<ArchWork, 'recipes' | 'artifacts'>[
   for (const { recipes, artifacts } of work) {
     if (artifacts.length > 0 && recipes.iso.embedded) blobs.set(recipes.iso.sha256, recipes.iso);
     for (const artifact of artifacts) {
-      const wanted = [...blobsOfBase(recipes, baseOf(artifact)), ...blobsOf(artifact.recipe)];
+      const { signature } = artifact.released;
+      const wanted = [
+        ...blobsOfBase(recipes, baseOf(artifact)),
+        ...blobsOf(artifact.recipe),
+        ...(signature ? [signature] : []),
+      ];
       for (const blob of wanted) blobs.set(blob.sha256, blob);
     }
   }

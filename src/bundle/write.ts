@@ -167,7 +167,7 @@ export async function createBundleWriter(
         await refuseTaken(absolute, force);
         await putInPlace(path, absolute, { replace: force });
       } catch (error) {
-        // Another run may have put the very same there meanwhile.
+        // Another run may have put the same bundle there in the meantime.
         if (!(await isSameBundle(path, absolute))) throw error;
       }
     },

@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { cli } from '../../test/support/cli.ts';
+import { fileServer } from '../../test/support/file-server.ts';
+import { pushIndex } from '../../test/support/push-index.ts';
 import { registryServer } from '../../test/support/registry-server.ts';
 import { openBundle } from '../bundle/read.ts';
 
@@ -143,7 +145,8 @@ const base = () => ['--cache-dir', at('cache'), '--quiet'];
 async function dehydrate(bundle: string, ...options: string[]) {
   const made = await cli([
     ...['dehydrate', '--stream', at('stream.json'), '--artifacts', at('release')],
-    ...['-o', at(bundle), '--arch', 'all', ...base(), ...options],
+    ...(options.includes('--arch') ? [] : ['--arch', 'all']),
+    ...['-o', at(bundle), ...base(), ...options],
   ]);
   expect(made.stderr).toBe('');
   expect(made.code).toBe(0);
@@ -208,16 +211,18 @@ describe('ISOs without osmet, of two architectures', () => {
 describe('with a container image beside the ISO', () => {
   test('from archives, a registry and folders, with no ISO on the machine', async () => {
     await using server = await registryServer(at('registry'));
-    const names: string[] = [];
     for (const { arch } of ARCHES) {
-      const image = `docker://${server.host}/os/${arch}:1`;
       await execa('skopeo', [
-        ...['copy', '--quiet', '--insecure-policy', '--dest-tls-verify=false'],
-        ...[`docker-archive:${at(`${arch}.tar`)}`, image],
+        ...['copy', '--quiet', '--insecure-policy', '--dest-tls-verify=false', '--format', 'oci'],
+        ...[`docker-archive:${at(`${arch}.tar`)}`, `docker://${server.host}/os/all:${arch}`],
       ]);
-      names.push(image);
     }
-    await index(server.host);
+    await pushIndex(
+      server.host,
+      'os/all',
+      '1',
+      ARCHES.map(({ arch }) => arch),
+    );
     const image = `${server.host}/os/all:1`;
     const text = await dehydrate('both', '--iso-external', '--container', image);
     expect(text).toContain(`disks made from 39 files`);
@@ -278,27 +283,134 @@ describe('with a container image beside the ISO', () => {
   }, 60_000);
 });
 
-/** An index over the images of both architectures. */
-async function index(host: string): Promise<void> {
-  const manifests: unknown[] = [];
-  const repository = `http://${host}/v2/os/all`;
-  for (const { arch, oci } of ARCHES) {
-    const target = `docker://${host}/os/all:${arch}`;
-    await execa('skopeo', [
-      ...['copy', '--quiet', '--insecure-policy', '--dest-tls-verify=false', '--format', 'oci'],
-      ...[`docker-archive:${at(`${arch}.tar`)}`, target],
+/** The options of a dehydrate of x86_64 alone, with the ISO outside of the bundle. */
+const SMALL = ['--arch', 'x86_64', '--iso-external'];
+
+describe('several sources', () => {
+  test('the base has what all of them have, and each alone suffices', async () => {
+    await execa('cp', ['-a', at('x86_64/tree'), at('less')]);
+    await rm(at('less/usr/lib/f7'));
+    await writeFile(at('less/usr/lib/f8'), 'changed');
+    const both = ['--container', at('x86_64.tar'), '--container', at('less')];
+    const text = await dehydrate('several', ...SMALL, ...both);
+    expect(text).toContain('disks made from 37 files');
+    const { recipes } = await openBundle(at('several'));
+    expect(recipes[0]?.files).toMatchObject({
+      containers: ['x86_64.tar', 'less'],
+      lacking: { count: 4 },
+    });
+    const disks = [...promised.keys()].filter((name) => /^x86_64-(metal|qemu)/.test(name));
+    for (const source of [
+      ['--container', at('x86_64.tar')],
+      ['--container', at('less')],
+      ['--iso', at('release/x86_64.iso')],
+    ]) {
+      const out = `out-several-${source.at(-1)?.split('/').at(-1)}`;
+      const made = await rehydrate(
+        'several',
+        out,
+        '--arch',
+        'x86_64',
+        '-f',
+        'raw,qcow2',
+        ...source,
+      );
+      expect(made.stderr).toBe('');
+      await expectImages(out, disks);
+    }
+  }, 300_000);
+
+  test('estimate tells beforehand which files a container lacks', async () => {
+    const options = ['--stream', at('stream.json'), '--artifacts', at('release')];
+    const cache = ['--cache-dir', at('cache')];
+    const image = ['--arch', 'x86_64', '--container', at('x86_64.tar')];
+    const made = await cli(['estimate', ...options, ...image, ...base()]);
+    expect(made.stderr).toBe('');
+    expect(made.stdout.toString()).toContain(
+      'the containers have 39 of the 41 files of the ISO; the bundle would hold up to 2 files (',
+    );
+    expect(made.stdout.toString()).toContain('  usr/lib/f31: ');
+    expect(made.stdout.toString()).toContain('dehydrate needs this image');
+    const json = await cli(['estimate', ...options, '--json', ...image, ...cache]);
+    expect(JSON.parse(json.stdout.toString()).architectures[0]).toMatchObject({
+      files: { count: 41, lacking: { count: 2, largest: [{ path: 'usr/lib/f31' }, {}] } },
+    });
+    expect(await readdir(at('cache'))).toEqual(['metal']);
+    const without = await cli(['estimate', '--stream', at('stream.json'), ...image]);
+    expect(without.code).toBe(2);
+    expect(without.stderr).toContain('ESTIMATE_ISO');
+    const unused = await cli(['estimate', ...options, ...cache]);
+    expect(unused.code).toBe(2);
+  }, 120_000);
+
+  test('with a container alone, the ISO is named and left out, and serve makes the rest', async () => {
+    await rm(at('cache/metal'), { recursive: true, force: true });
+    const container = ['--container', at('x86_64/tree')];
+    const made = await cli([
+      ...['rehydrate', '--bundle', at('several'), '--platform', 'all', '--arch', 'x86_64'],
+      ...['-o', at('out-named'), '--cache-dir', at('cache'), '--json', ...container],
     ]);
-    const accept = 'application/vnd.oci.image.manifest.v1+json';
-    const answer = await fetch(`${repository}/manifests/${arch}`, { headers: { accept } });
-    const bytes = Buffer.from(await answer.arrayBuffer());
-    const platform = { architecture: oci, os: 'linux' };
-    const digest = `sha256:${sha256(bytes)}`;
-    manifests.push({ mediaType: accept, digest, size: bytes.length, platform });
-  }
-  const mediaType = 'application/vnd.oci.image.index.v1+json';
-  const put = await fetch(`${repository}/manifests/1`, {
-    ...{ method: 'PUT', headers: { 'content-type': mediaType } },
-    body: JSON.stringify({ schemaVersion: 2, mediaType, manifests }),
-  });
-  expect(put.status).toBe(201);
-}
+    expect(made.code).toBe(0);
+    expect(made.stderr).toContain('left out metal/iso: they are made from the ISO itself');
+    await rm(at('cache/metal'), { recursive: true, force: true });
+
+    const stop = new AbortController();
+    const url = Promise.withResolvers<string>();
+    const serving = cli(
+      [
+        ...['serve', '--bundle', at('several'), '--listen', '127.0.0.1:0', ...base()],
+        ...['--images', at('images'), ...container],
+      ],
+      {
+        signal: stop.signal,
+        onStdout: (text) => {
+          const found = /http:[^ ]*(?=\/stream\.json)/.exec(text)?.[0];
+          if (found) url.resolve(found);
+        },
+      },
+    );
+    serving.then((ended) => url.reject(new Error(ended.stderr)));
+    const at0 = await url.promise;
+    const answer = await fetch(`${at0}/x86_64-qemu.qcow2`);
+    expect(answer.status).toBe(200);
+    expect(sha256(Buffer.from(await answer.arrayBuffer()))).toBe(promised.get('x86_64-qemu.qcow2'));
+    const stream = JSON.stringify(await (await fetch(`${at0}/stream.json`)).json());
+    expect(stream).toContain('x86_64-metal.raw');
+    expect(stream).not.toContain('x86_64.iso');
+    stop.abort();
+    await serving;
+  }, 120_000);
+
+  test('--download fetches the metal image if the ISO has no osmet, or cannot be read', async () => {
+    const files = new Map<string, Buffer>();
+    for (const name of await readdir(at('release'))) {
+      if (name.startsWith('x86_64')) files.set(name, await readFile(at('release', name)));
+    }
+    await using server = await fileServer(files);
+    const stream = (await readFile(at('stream.json'), 'utf8')).replaceAll(
+      'https://example.com',
+      server.url,
+    );
+    await writeFile(at('stream-x.json'), stream);
+    const download = async (to: string, ...more: string[]) => {
+      server.requests.length = 0;
+      const made = await cli([
+        ...['dehydrate', '--stream', at('stream-x.json'), '--artifacts', at(`${to}-dl`)],
+        ...['--download', '-o', at(to), ...SMALL, ...base(), ...more],
+      ]);
+      expect(made.stderr).toBe('');
+      expect(server.requests.map((line) => line.split('/').at(-1)).sort()).toEqual([
+        ...['x86_64-metal.raw.xz', 'x86_64-qemu.qcow2.xz', 'x86_64.iso'],
+      ]);
+    };
+    await download('fetched');
+    const digest = sha256(files.get('x86_64.iso') ?? Buffer.alloc(0));
+    const bare = ['-as', 'mkisofs', '-quiet', '-R', '-o', at('bare.iso'), at('x86_64/iso/images')];
+    await execa('xorriso', bare);
+    const other = await readFile(at('bare.iso'));
+    files.set('x86_64.iso', other);
+    await writeFile(at('stream-x.json'), stream.replaceAll(digest, sha256(other)));
+    await download('fetched-2', '--container', at('x86_64.tar'));
+    expect((await openBundle(at('fetched-2'))).recipes[0]?.files?.iso).toBe(false);
+  }, 300_000);
+});

@@ -9,6 +9,8 @@ export interface CliIo {
   /** Where bytes on stdout are useless. */
   readonly stdoutIs?: 'terminal' | 'closed' | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Of this process. */
+  readonly pid: number;
   /** Node's `os.arch()` spelling or CoreOS's. */
   readonly hostArch: string;
   /** Node and its libraries, as in `process.versions`. */

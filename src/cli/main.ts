@@ -50,6 +50,7 @@ export async function runMain(): Promise<void> {
     stderr: process.stderr,
     stdoutIs: standardOutput(),
     env: process.env,
+    pid: process.pid,
     hostArch: process.arch,
     versions: process.versions,
     isTerminal: process.stderr.isTTY === true && process.env.TERM !== 'dumb',

@@ -1,5 +1,6 @@
 import { type Command, Option, type OptionValues } from '@commander-js/extra-typings';
 import { ENGINES } from '../engine/choose.ts';
+import { parseFingerprint } from '../release/download/signature.ts';
 import { VERIFIERS } from '../verbs/trust/policy.ts';
 import { defaultJobs } from './jobs.ts';
 import {
@@ -29,7 +30,7 @@ export type OptionsOf<F extends (...args: any[]) => { opts(): unknown }> = Retur
 export const withOutput = <A extends unknown[], O extends OptionValues>(command: Command<A, O>) =>
   command
     .option('--json', 'results as JSON on stdout, progress as JSON lines on stderr')
-    .option('-q, --quiet', 'no progress')
+    .option('-q, --quiet', 'no progress; with --json, notes and failures only')
     .option('--debug', 'show stack traces of errors');
 
 export const withBundle = <A extends unknown[], O extends OptionValues>(command: Command<A, O>) =>
@@ -70,6 +71,19 @@ export const withContainers = <A extends unknown[], O extends OptionValues>(
     .option('--container <name>', what, collect)
     .option('--plain-http', 'use HTTP instead of HTTPS for registries')
     .option('--authfile <file>', 'login for registries, as skopeo, podman and docker write it');
+
+/** For commands that check what the release has signed; `what` says when. */
+export const withKeyring = <A extends unknown[], O extends OptionValues>(
+  command: Command<A, O>,
+  what = 'check the signature of the release, which the bundle carries, with these keys (gpgv)',
+) =>
+  command
+    .option('--keyring <file>', what)
+    .option(
+      '--accept-key <fingerprint>',
+      'accept signatures by this key even if it is expired or revoked (repeatable)',
+      (text: string, previous: readonly string[] = []) => [...previous, parseFingerprint(text)],
+    );
 
 /** Without a default, so that it is known whether the engine was chosen. */
 export const engineOption = (description: string) =>
@@ -153,4 +167,5 @@ export type TrustOptions = ReturnType<ReturnType<typeof withTrust<[], None>>['op
 export type CacheOptions = ReturnType<ReturnType<typeof withCache<[], None>>['opts']>;
 export type EngineOptions = ReturnType<ReturnType<typeof withEngine<[], None>>['opts']> &
   CacheOptions;
+export type KeyringOptions = ReturnType<ReturnType<typeof withKeyring<[], None>>['opts']>;
 export type ContainerOptions = ReturnType<ReturnType<typeof withContainers<[], None>>['opts']>;

@@ -11,8 +11,6 @@ test.each([
   [['-p', 'qemu', '--engine', 'native', '--timeout-scale', '2'], '--timeout-scale', 'native'],
   [['-p', 'qemu', '--no-cache', '--cache-dir', 'x'], '--cache-dir', '--no-cache'],
   [['-p', 'qemu', '--no-cache', '--cache-size', '1G'], '--cache-size', '--no-cache'],
-  [['-p', 'qemu', '-q', '--json'], '--quiet', '--json'],
-  [['inspect', 'x', '-q', '--json'], '--quiet', '--json'],
   [['-p', 'qemu', '-o', '-', '--force'], '--force', '-o -'],
   [[...DEHYDRATE, '--downloads', '2'], '--downloads', '--download'],
   [['audit', '--report', 'r', '--iso', 'x', '--merge', 'a'], '--iso', '--merge'],
@@ -70,6 +68,45 @@ test('platforms, formats and artifacts that the bundle has under a similar name'
   }
   const format = await cli([...argv, 'qemu', '-f', 'qcow']);
   expect(format).toMatchObject({ code: 5, stderr: expect.stringContaining('did you mean qcow2?') });
+});
+
+test.each([
+  [['--frobnicate'], /unknown option '--frobnicate'/, /See --help/],
+  [['-p', 'qemu', '--platfrom', 'x'], /unknown option '--platfrom'/, /Did you mean --platform\?/],
+  [['dehydrate'], /required option '--stream/, /See --help/],
+  [['inspect', 'a', 'b'], /too many arguments/, /See --help/],
+  [['-p', 'qemu', '--engine', 'qemuu'], /'qemuu' is invalid/, /See --help/],
+  [['rehydrat'], /no command 'rehydrat'/, /did you mean rehydrate/],
+])('%j --json: wrong usage is JSON, too', async (argv, message, hint) => {
+  const { code, stdout, stderr } = await cli([...argv, '--json']);
+  expect(code, stderr).toBe(2);
+  expect(stdout.toString()).toBe('');
+  const lines = stderr.trimEnd().split('\n');
+  expect(lines).toHaveLength(1);
+  expect(JSON.parse(lines[0] ?? '')).toMatchObject({
+    ...{ type: 'error', kind: 'usage', code: expect.stringMatching(/^COMMAND_/) },
+    ...{ message: expect.stringMatching(message), hint: expect.stringMatching(hint) },
+  });
+});
+
+test('--help --json prints the help', async () => {
+  const { code, stdout, stderr } = await cli(['--help', '--json']);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(stdout.toString()).toContain('Usage: iso-rehydrate');
+});
+
+test('--quiet --json leaves out progress, not results and failures', async () => {
+  await using folder = await temporaryFolder();
+  const { path } = await writeSyntheticBundle(folder.path);
+  const argv = ['-b', path, '-o', `${folder.path}/out/`, '--no-cache', '--json', '-p'];
+  const loud = await cli([...argv, 'metal/iso']);
+  expect(loud.stderr).toContain('"type":"phase"');
+  const quiet = await cli([...argv, 'metal/iso', '--force', '-q']);
+  expect(quiet.code).toBe(0);
+  expect(JSON.parse(quiet.stderr)).toMatchObject({ type: 'summary' });
+  expect(JSON.parse(quiet.stdout.toString())).toMatchObject({ platform: 'metal' });
+  const failed = await cli([...argv, 'nowhere', '-q']);
+  expect(JSON.parse(failed.stderr)).toMatchObject({ type: 'error', code: 'PLATFORM_ABSENT' });
 });
 
 test.each(['0', '4097', '1.5', 'x', '-1'])('--shards %s says what is allowed', async (shards) => {

@@ -1,5 +1,7 @@
 import { InvalidArgumentError } from '@commander-js/extra-typings';
+import { LAYER_KINDS } from '../bundle/released-layer.ts';
 import type { Shard } from '../bundle/shard.ts';
+import type { ReleasedKind } from '../codec/released/layer.ts';
 import { ARCHITECTURES, type Arch, parseArch } from '../core/arch.ts';
 import { UsageError } from '../core/errors.ts';
 import { isSha256, type Sha256 } from '../core/io/digest.ts';
@@ -79,6 +81,27 @@ export function parseList(text: string, previous: readonly string[] = []): strin
   const names = text.split(',').map((name) => name.trim());
   if (names.includes('')) throw new InvalidArgumentError('Give names separated by commas.');
   return [...previous, ...names];
+}
+
+/** `gz,xz`, `all` or `none`: kinds of compression that can be done again. */
+export function parseReleased(text: string): ReleasedKind[] {
+  const names = parseList(text);
+  if (names.includes('none')) {
+    if (names.length === 1) return [];
+    throw new InvalidArgumentError('Give `none` alone.');
+  }
+  if (names.includes('all')) return [...LAYER_KINDS];
+  return [...new Set(names.map(oneOf(LAYER_KINDS)))];
+}
+
+const MAX_SECONDS = 86_400;
+
+export function parseSeconds(text: string): number {
+  const seconds = Number(text);
+  if (!/^\d+$/.test(text) || seconds > MAX_SECONDS) {
+    throw new InvalidArgumentError(`Give seconds from 0 to ${MAX_SECONDS}.`);
+  }
+  return seconds;
 }
 
 export function parseJobs(text: string): number {

@@ -16,8 +16,11 @@ import type { CliIo } from './io.ts';
 import { refuseUnusedOptions } from './unused-options.ts';
 import { version } from './version.ts';
 
-/** The grammar of the command line. Prints what is wrong and throws CommanderError instead of exiting. */
-export function createProgram(io: CliIo): Command {
+/**
+ * The grammar of the command line. Throws CommanderError instead of exiting, and prints what is wrong unless the caller
+ * will print it as `json`.
+ */
+export function createProgram(io: CliIo, { json }: { readonly json: boolean }): Command {
   const program = new Command('iso-rehydrate')
     .description(
       'Regenerate every CoreOS platform image, bit for bit, from the live ISO and a small bundle.',
@@ -28,7 +31,9 @@ export function createProgram(io: CliIo): Command {
     .showHelpAfterError('fix: see --help')
     .configureOutput({
       writeOut: (text) => io.stdout.write(text),
-      writeErr: (text) => io.stderr.write(text),
+      writeErr: (text) => {
+        if (!json) io.stderr.write(text);
+      },
       getOutHelpWidth: () => 90,
       getErrHelpWidth: () => 90,
     })

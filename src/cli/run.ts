@@ -13,17 +13,30 @@ import { errorEvent, renderError } from './render-error.ts';
  * Never throws, never touches the process.
  */
 export async function runCommand(argv: readonly string[], io: CliIo): Promise<number> {
+  const json = argv.includes('--json');
   const failure = await failureOf(argv, io);
   if (failure === undefined) return 0;
-  if (failure instanceof CommanderError) return exitCodeOf(failure); // it has said what it had to say
+  if (failure instanceof CommanderError) {
+    const code = exitCodeOf(failure);
+    // As text, the parser has said what it had to say.
+    if (json && code !== 0) io.stderr.write(`${JSON.stringify(errorEvent(wrongUsage(failure)))}\n`);
+    return code;
+  }
   if (isClosedPipe(failure, io)) return PIPE_CLOSED; // the reader has what it needs, as with `| head`
   // Whether the options could be parsed or not, these two words mean the same.
   const debug = argv.includes('--debug');
-  const text = argv.includes('--json')
+  const text = json
     ? `${JSON.stringify(errorEvent(failure, { debug }))}\n`
     : renderError(failure, { debug });
   io.stderr.write(text);
   return exitCodeOf(failure);
+}
+
+/** `error: unknown option '--frob'\n(Did you mean --force?)` is what the parser says. */
+function wrongUsage({ message }: CommanderError): UsageError {
+  const [what = '', ...more] = message.replace(/^error: /, '').split('\n');
+  const meant = more.join(' ').replace(/^\((.*)\)$/, '$1 ');
+  return new UsageError(what, { code: 'COMMAND_LINE', hint: `${meant}See --help` });
 }
 
 /** What became of the command, and of its output: a result that did not arrive is none. */
@@ -31,7 +44,7 @@ async function failureOf(argv: readonly string[], io: CliIo): Promise<unknown> {
   let failure: unknown;
   try {
     limitSizes(maxSizeOf(io));
-    const program = createProgram(io);
+    const program = createProgram(io, { json: argv.includes('--json') });
     refuseMistypedCommand(program, argv);
     await program.parseAsync([...argv], { from: 'user' });
   } catch (error) {

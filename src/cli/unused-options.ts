@@ -14,7 +14,6 @@ interface Rule {
 
 /** Which options do nothing beside others: whoever gives them expects something that will not happen. */
 const RULES: readonly Rule[] = [
-  { unused: ['quiet'], when: ({ json }) => json === true, why: 'with --json' },
   {
     // --log-dir may stay: no machine fails, so there is no log, which is what it promises.
     unused: ['accel', 'timeoutScale'],
@@ -39,10 +38,16 @@ const RULES: readonly Rule[] = [
     why: 'without --merge',
   },
   {
-    commands: ['rehydrate', 'dehydrate', 'audit', 'serve'],
+    commands: ['rehydrate', 'dehydrate', 'audit', 'serve', 'estimate'],
     unused: ['plainHttp', 'authfile'],
     when: (options) => !usesRegistry(options),
     why: 'without a registry in --bundle, --container or --iso',
+  },
+  {
+    commands: ['estimate'],
+    unused: ['cacheDir', 'cacheSize', 'cache'],
+    when: ({ container }) => container === undefined,
+    why: 'without --container',
   },
   {
     commands: ['rehydrate'],

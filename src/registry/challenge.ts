@@ -14,14 +14,14 @@ export function parseChallenges(headers: readonly string[]): Challenge[] {
   return headers.flatMap((header) => [...challengesIn(header.slice(0, LONGEST))]);
 }
 
-/** No server needs more, and reading is quadratic in no way. */
+/** No server needs more, and parsing time stays linear. */
 const LONGEST = 64 << 10;
 
 const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
 const SEPARATOR = /[\s,]*/y;
 const PARAMETER = new RegExp(`(${TOKEN})\\s*=\\s*(?:"((?:[^"\\\\]|\\\\.)*)"|([^\\s,"]*))`, 'ys');
 const SCHEME = new RegExp(`(${TOKEN})(?=[\\s,]|$)`, 'y');
-/** Up to the next comma: `token68`, or what makes no sense. */
+/** Everything up to the next comma: a `token68`, or junk. */
 const REST = /[^,]*/y;
 
 function* challengesIn(header: string): Generator<Challenge> {

@@ -16,21 +16,21 @@ import { type BlobContent, COMMIT, type UploadOptions, uploadBlob } from './uplo
 
 /** One repository of a registry: OCI distribution-spec v1.1. */
 export interface Registry {
-  /** By tag or digest; its bytes were hashed. Throws IoError `REGISTRY`, IntegrityError. */
+  /** A manifest by tag or digest, with its bytes verified. Throws IoError `REGISTRY`, IntegrityError. */
   manifest(reference: string): Promise<{ bytes: Buffer; sha256: Sha256 }>;
   hasBlob(blob: BlobRef): Promise<boolean>;
-  /** A small one, proved. */
+  /** A small blob, verified. */
   smallBlob(blob: BlobRef): Promise<Buffer>;
-  /** Into a file: resumed, and checked as it arrives. */
+  /** Downloads a blob to a file, resumes a part of it, and verifies it on the way. */
   fetchBlob(blob: BlobRef, path: string, onBytes?: (done: number) => void): Promise<void>;
-  /** As it arrives, written nowhere: see {@link streamBlob}. */
+  /** Reads a blob as it arrives, without writing it: see {@link streamBlob}. */
   streamBlob(blob: BlobRef): AsyncIterable<Uint8Array>;
-  /** In one piece, or from where it broke off: see {@link uploadBlob}. */
+  /** Uploads a blob in one piece, or in chunks after a failure: see {@link uploadBlob}. */
   pushBlob(blob: BlobRef, content: BlobContent, onBytes?: (done: number) => void): Promise<void>;
   pushManifest(reference: string, bytes: Uint8Array, mediaType: string): Promise<void>;
 }
 
-/** Of what is read whole: the JSON of a bundle. */
+/** Limit of documents that are read whole: the JSON of a bundle. */
 const MAX_SMALL = 16 << 20;
 
 export function openRegistry(
@@ -45,7 +45,7 @@ export function openRegistry(
     const look = (method: 'HEAD' | 'GET') =>
       send(urlOf(sha256), { method, downgrade: true }, async (response) => {
         const { status } = response;
-        // The storage behind a registry may have signed its URL for GET alone.
+        // Storage behind a registry may sign its URLs for GET only.
         if (method === 'HEAD' && [403, 405, 501].includes(status)) return undefined;
         if (status === 404) return false;
         await expectOk(response, `look for blob ${sha256}`);
@@ -118,7 +118,7 @@ export function openRegistry(
         },
         patience: COMMIT,
       } as const;
-      // Can be repeated safely: it is the same manifest under the same name.
+      // Safe to repeat: it is the same manifest under the same name.
       await send(`${root}/manifests/${name}`, request, (response) =>
         expectOk(response, `take manifest ${name}`),
       );

@@ -146,7 +146,7 @@ test('a token that expires during a transfer is replaced, and the transfer conti
       'content-range': `bytes ${start}-${bytes.length - 1}/${bytes.length}`,
     });
     if (start > 0) return response.end(bytes.subarray(start));
-    token++; // what was given holds no longer
+    token++; // earlier tokens are no longer valid
     return response.write(bytes.subarray(0, 100_000), () =>
       setTimeout(() => response.destroy(), 20),
     );
@@ -258,7 +258,7 @@ async function withTls(folder: string, answer: Answer) {
 test('an upload that is redirected to http is refused without sending login or blob', async () => {
   await using folder = await temporaryFolder();
   const blob = { sha256: DIGEST, size: MANIFEST.length };
-  // At the start, after a chunk, and by a redirect of what finishes it.
+  // At the start, after a chunk, and by a redirect of the final request.
   for (const step of ['POST', 'PATCH', 'PUT']) {
     await using site = await withTls(
       folder.path,
@@ -386,7 +386,7 @@ test('a token server without TLS gets no login, unless plain HTTP was requested'
     code: 'REGISTRY_LOGIN',
     message: expect.stringContaining('encrypted'),
   });
-  // Now it is asked, and nobody has that name.
+  // Now the token server is contacted, and its name does not exist.
   await expect(
     open(registry.host, { credentials: LOGIN, plainHttp: true }).manifest('latest'),
   ).rejects.toMatchObject({ code: 'REGISTRY', message: expect.stringContaining('token server') });

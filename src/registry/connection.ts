@@ -70,7 +70,7 @@ export function connect(
     ...{ scope: `repository:${reference.name}:pull`, trustAs: reference.host },
   });
   let pass: Pass | undefined;
-  /** How the pass was got. */
+  /** The login method that gave the authorization. */
   let renew: (() => Promise<Pass | undefined>) | undefined;
   let reached = false;
 
@@ -91,7 +91,7 @@ export function connect(
   const isWorthIt = (error: unknown) =>
     isTransient(error) && (reached || !(error instanceof TransportError && error.unreached));
 
-  /** Sends a request; if the registry asks who it is, says so and sends it again. */
+  /** Sends a request; if the registry asks for a login, logs in and sends it again. */
   async function open(url: string, request: RegistryRequest): Promise<HttpResponse> {
     const target = new URL(url);
     const isOwn = sameOrigin(target, root);
@@ -177,7 +177,7 @@ export function connect(
       {
         code: 'REGISTRY_LOCATION',
         context: { registry: reference.host, location: shown(target) },
-        hint: 'have the registry know its own URL: X-Forwarded-Proto at its proxy, or relative URLs (`http.relativeurls`)',
+        hint: 'make the registry use https in its URLs: set X-Forwarded-Proto at its proxy, or `http.relativeurls`',
       },
     );
   }
@@ -210,12 +210,12 @@ export function connect(
   }
 }
 
-/** A little before its end, so that it holds until it is looked at. */
+/** A little before it expires, so that it is still valid when the registry checks it. */
 const hasEnded = ({ ends }: Pass): boolean =>
   ends !== undefined && performance.now() > ends - MARGIN;
 const MARGIN = 5000;
 
-/** The status, and what the registry says, without what a terminal would act on. */
+/** The status and the registry's own message, on one line. */
 async function reasonIn(response: HttpResponse): Promise<string> {
   const text = (await readExcerpt(response)).replace(/\P{L}/gu, plain).trim().slice(0, 300);
   return `${response.status} ${text}`.trim();

@@ -5,7 +5,7 @@ import { parseJson } from '../core/json/parse.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** What comes after `docker-credential-`: never a path. */
+/** A helper's name after `docker-credential-`: never a path. */
 export const helperSchema = v.pipe(
   v.string(),
   v.regex(/^\w[\w.-]*$/, 'expected the name of a helper'),
@@ -13,7 +13,7 @@ export const helperSchema = v.pipe(
 
 const answerSchema = v.object({ Username: v.string(), Secret: v.string() });
 
-/** A helper may ask its user something, but a job must not wait for ever. Milliseconds. */
+/** A helper may ask its user a question, but a job must not wait forever. Milliseconds. */
 const PATIENCE = 60_000;
 
 /**
@@ -41,7 +41,7 @@ export async function askHelper(
     const how = { what: 'login', source: program, secret: true };
     return parseJson(Buffer.from(stdout), answerSchema, how);
   }
-  // The protocol has no other sign of it: credentials.NewErrCredentialsNotFound of docker-credential-helpers.
+  // The protocol has no other sign of a missing login: NewErrCredentialsNotFound of docker-credential-helpers.
   if (/credentials not found/i.test(stdout)) return undefined;
   const why = (stderr || stdout || (result.shortMessage ?? '')).split('\n', 1).join();
   throw new IoError(`${program} gives no login for ${host}: ${why.slice(0, 300)}`, {

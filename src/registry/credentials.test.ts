@@ -20,7 +20,7 @@ beforeAll(async () => {
   const bin = join(folder.path, 'bin');
   PATH = [bin, process.env.PATH].join(delimiter);
   await mkdir(bin);
-  // As docker's own helpers behave: the registry on stdin, JSON on stdout, and one way to say no.
+  // Like docker's own helpers: the registry on stdin, JSON on stdout, and one message for a missing login.
   await helper('shell', 'read -r host; echo "$host" >>"$HOME/asked"; cat "$HOME/login.json"');
   await helper('none', 'echo "credentials not found in native keychain"; exit 1');
   await helper('broken', 'echo "the keychain is locked" >&2; exit 3');
@@ -39,7 +39,7 @@ const base64 = (text: string) => Buffer.from(text).toString('base64');
 const BASIC = base64('me:secret');
 
 let homes = 0;
-/** A home folder with that docker configuration, and what the helper `shell` says there. */
+/** A home folder with this docker configuration, and the helper that `shell` implements. */
 async function home(config: unknown, answer: unknown = { Username: 'me', Secret: 'secret' }) {
   const HOME = join(folder.path, `home-${homes++}`);
   await mkdir(join(HOME, '.docker'), { recursive: true });
@@ -104,21 +104,21 @@ test('which login is taken', async () => {
   expect(await find({})).toBeUndefined();
   const other = base64('other:x');
   const basic = (auth: string) => ({ auth });
-  // The registry's own helper before the one for all, and both before the file.
+  // The registry's own helper comes before the one for all, and both come before the file.
   const auths = { 'r.io': basic(other) };
   expect(await find({ auths, credHelpers: { 'r.io': 'shell' }, credsStore: 'broken' })).toEqual({
     basic: BASIC,
   });
   expect(await find({ auths, credHelpers: { 's.io': 'broken' } })).toEqual({ basic: other });
   expect(await find({ auths, credsStore: 'none' })).toEqual({ basic: other });
-  // Docker leaves an empty entry where a helper has the login.
+  // Docker leaves an empty entry if a helper has the login.
   expect(await find({ auths: { 'r.io': {} }, credsStore: 'none' })).toBeUndefined();
-  // The most exact entry; URLs, as docker has written them.
+  // The most specific entry wins; docker writes some as URLs.
   expect(await find({ auths: { 'r.io/a': basic(BASIC), ...auths } })).toEqual({ basic: BASIC });
   expect(await find({ auths: { 'r.io/a/bc': basic(BASIC), ...auths } })).toEqual({ basic: other });
   expect(await find({ auths: { 'https://r.io/v2/': basic(BASIC) } })).toEqual({ basic: BASIC });
   expect(await find({ auths: { 'r.io': { identitytoken: 'i' } } })).toEqual({ identityToken: 'i' });
-  // podman's place comes before docker's.
+  // podman's file comes before docker's.
   const env = await home({ auths });
   await mkdir(join(env.HOME, '.config/containers'), { recursive: true });
   const file = join(env.HOME, '.config/containers/auth.json');

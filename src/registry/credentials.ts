@@ -9,7 +9,7 @@ import { HUB_NAMES, type Reference } from './reference.ts';
 
 /** The credentials of a user at a registry. */
 export type Credentials =
-  /** `user:password` in base64, as HTTP has it. */
+  /** `user:password` in base64, as in HTTP's Basic scheme. */
   | { readonly basic: string }
   /** OAuth2 refresh token, which the registry's token server exchanges for an access token. */
   | { readonly identityToken: string };
@@ -20,7 +20,7 @@ export interface FindCredentialsOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** In bytes, far more than a login takes. */
+/** Bytes; far more than the logins of a user take. */
 const MAX_AUTH_FILE = 4 << 20;
 
 /** containers-auth.json(5) and Docker's config.json: `auth` is base64 of `user:password`. */
@@ -80,7 +80,7 @@ export async function findCredentials(
   return undefined;
 }
 
-/** As docker does: the registry's own helper, else the one for all, else what the file holds itself. */
+/** In docker's order: the helper of the registry, else the helper for all registries, else the file itself. */
 async function fromHelper(
   { credHelpers = {}, credsStore }: AuthFile,
   host: string,
@@ -95,7 +95,7 @@ async function fromHelper(
   for (const name of names) {
     const answer = await askHelper(helper, name, env, signal);
     if (answer === undefined) continue;
-    // By this name docker's helpers say that the secret is an identity token.
+    // With this user name, docker's helpers mark the secret as an identity token.
     if (answer.Username === '<token>') return { identityToken: answer.Secret };
     return { basic: Buffer.from(`${answer.Username}:${answer.Secret}`).toString('base64') };
   }
@@ -118,13 +118,13 @@ function hostKey(key: string): string {
   return [isHub(host) ? 'docker.io' : host, ...path].join('/');
 }
 
-/** The longest entry that matches, as containers-auth.json(5) has it: a login may be for a part of a registry. */
+/** The longest entry that matches: a login may be for a part of a registry; see containers-auth.json(5). */
 function fromFile(
   { auths = {} }: AuthFile,
   { host, name }: Pick<Reference, 'host' | 'name'>,
   path: string,
 ): Credentials | undefined {
-  // An entry under the very name before one that comes to it.
+  // An entry of exactly this name comes before one that normalizes to it.
   const known = new Map([
     ...Object.entries(auths).map(([key, entry]) => [hostKey(key), entry] as const),
     ...Object.entries(auths),
@@ -133,7 +133,7 @@ function fromFile(
   for (let length = parts.length; length > 0; length--) {
     const entry = known.get(parts.slice(0, length).join('/'));
     if (entry?.identitytoken) return { identityToken: entry.identitytoken };
-    // Empty where a helper keeps it.
+    // Empty if a helper has the login.
     if (!entry?.auth) continue;
     if (/^[A-Za-z0-9+/]+=*$/.test(entry.auth)) return { basic: entry.auth };
     throw new FormatError(`the login of ${host} is malformed`, {

@@ -14,7 +14,7 @@ import { mergeScopes } from './scope.ts';
 export interface Pass {
   /** The value of `Authorization`. */
   readonly authorization: string;
-  /** When it ends, on the clock of `performance.now()`; undefined if it does not. */
+  /** When it expires, on the clock of `performance.now()`; undefined if it does not. */
   readonly ends: number | undefined;
 }
 
@@ -22,7 +22,7 @@ export interface LoginOptions {
   readonly http: Http;
   readonly signal?: AbortSignal | undefined;
   readonly credentials: Credentials | undefined;
-  /** Of the repository: `https://registry.example.com/v2/name`. */
+  /** URL of the repository: `https://registry.example.com/v2/name`. */
   readonly root: URL;
   /** The scope of a token if the registry does not name one. */
   readonly scope: string;
@@ -39,9 +39,9 @@ export interface Login {
   ways(wwwAuthenticate: readonly string[]): (() => Promise<Pass | undefined>)[];
 }
 
-/** More than any token that is in use. */
+/** Longer than any real token. */
 const MAX_TOKEN = 1 << 20;
-/** Seconds; what "Token Authentication" has for a token that does not say. */
+/** Seconds; the default of "Token Authentication" for tokens without an expiry. */
 const SHORTEST = 60;
 
 const tokenSchema = v.object({
@@ -50,11 +50,11 @@ const tokenSchema = v.object({
   expires_in: v.optional(v.unknown()),
 });
 
-/** HTTP's Basic, and Bearer as Docker's specifications "Token Authentication" and its OAuth2 form have it. */
+/** HTTP's Basic, and Bearer by Docker's specification "Token Authentication" and its OAuth2 variant. */
 export function createLogin(options: LoginOptions): Login {
   const { credentials, root, http, signal, scope: usual } = options;
   const basic = credentials && 'basic' in credentials ? `Basic ${credentials.basic}` : undefined;
-  // Some token servers want the name in the query, too, as docker sends it.
+  // Some token servers need the name in the query, too, where docker sends it.
   const account = basic && Buffer.from(basic.slice(6), 'base64').toString().replace(/:.*$/s, '');
   const identity = credentials && 'identityToken' in credentials ? credentials.identityToken : '';
   let scopes: string[] = [];
@@ -73,7 +73,7 @@ export function createLogin(options: LoginOptions): Login {
 
   function realmOf({ parameters }: Challenge): URL | undefined {
     const text = parameters.get('realm') ?? '';
-    // A path alone is one on the registry itself.
+    // A bare path is on the registry itself.
     const realm = text !== '' && URL.canParse(text, root.href) ? new URL(text, root) : undefined;
     if (realm === undefined || !/^https?:$/.test(realm.protocol)) return undefined;
     if (realm.protocol === 'https:' || isLoopbackHost(realm.hostname)) return realm;
@@ -82,7 +82,7 @@ export function createLogin(options: LoginOptions): Login {
     throw new IoError(`the token server ${shown(realm)} is not encrypted`, {
       code: 'REGISTRY_LOGIN',
       context: { registry: root.host, realm: shown(realm) },
-      hint: 'have the registry name its token server with https://: a login is not sent in clear',
+      hint: 'make the registry name its token server with https://: logins are only sent encrypted',
     });
   }
 
@@ -125,7 +125,7 @@ export function createLogin(options: LoginOptions): Login {
       ...{ what: 'token of the registry', source: shown(realm), secret: true },
     });
     const token = answer.token || answer.access_token;
-    // It goes into a header.
+    // It becomes a header, so it must not contain line breaks.
     if (!token || !/^[\x21-\x7e]+$/.test(token)) return undefined;
     const lasts = Number(answer.expires_in ?? SHORTEST);
     const seconds = Number.isFinite(lasts) && lasts > 0 ? lasts : SHORTEST;
@@ -133,7 +133,7 @@ export function createLogin(options: LoginOptions): Login {
   }
 }
 
-/** "Token Authentication": with a name and password, or anonymous. */
+/** "Token Authentication": with user name and password, or anonymous. */
 function ask(
   realm: URL,
   wanted: URLSearchParams,
@@ -147,7 +147,7 @@ function ask(
   return url;
 }
 
-/** "Token Authentication, OAuth2": with what an earlier login has left. */
+/** "Token Authentication, OAuth2": with the refresh token of an earlier login. */
 function refresh(wanted: URLSearchParams, scopes: readonly string[], identityToken: string) {
   const form = new URLSearchParams(wanted);
   form.set('scope', scopes.join(' '));

@@ -2,12 +2,12 @@ import { UsageError } from '../core/errors.ts';
 import { isLoopbackHost } from '../core/http/origin.ts';
 import { isSha256, type Sha256 } from '../core/io/digest.ts';
 
-/** `host[:port]/name[:tag][@sha256:digest]`, as distribution-spec and its clients write it. */
+/** `host[:port]/name[:tag][@sha256:digest]`, in the grammar of the distribution specification. */
 export interface Reference {
   /** Host, and port if there is one. */
   readonly host: string;
   readonly name: string;
-  /** Undefined where a digest alone is named. */
+  /** Undefined if the reference has only a digest. */
   readonly tag: string | undefined;
   readonly digest: Sha256 | undefined;
 }
@@ -17,10 +17,10 @@ const PATTERN = new RegExp(
   `^(?:docker://|oci://)?([A-Za-z0-9.-]+(?::\\d{1,5})?|\\[[0-9a-fA-F:]+\\](?::\\d{1,5})?)/(${NAME}(?:/${NAME})*)(?::([\\w][\\w.-]{0,127}))?(?:@sha256:([0-9a-f]{64}))?$`,
 );
 
-/** Docker Hub: what references call it, and the host that speaks the protocol. */
+/** Docker Hub: its name in references, and the host that speaks the protocol. */
 const HUB = 'docker.io';
 const HUB_HOST = 'registry-1.docker.io';
-/** Each of them names Docker Hub. */
+/** All of them mean Docker Hub. */
 export const HUB_NAMES: readonly string[] = [HUB, 'index.docker.io', HUB_HOST];
 
 /** Throws UsageError `REFERENCE`. A host is always needed: there is no default registry. */
@@ -39,7 +39,7 @@ export function parseReference(text: string): Reference {
   }
   const isHub = HUB_NAMES.includes(written.toLowerCase());
   const host = isHub ? HUB : written;
-  // As docker and containers/image have it: Docker Hub's own images are under `library`.
+  // As in docker and containers/image: Docker Hub's own images are under `library`.
   const name = isHub && !path.includes('/') ? `library/${path}` : path;
   return { host, name, tag: tag ?? (digest ? undefined : 'latest'), digest };
 }
@@ -53,7 +53,7 @@ export function endpointOf({ host }: Pick<Reference, 'host'>): string {
   return host === HUB ? HUB_HOST : host;
 }
 
-/** Registries on this very host speak plain HTTP, by the custom of all clients. */
+/** Registries on loopback addresses speak plain HTTP, as all clients assume. */
 export function isLoopback({ host }: Pick<Reference, 'host'>): boolean {
   return isLoopbackHost(host.replace(/:\d+$/, ''));
 }

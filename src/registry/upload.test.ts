@@ -42,7 +42,7 @@ async function upload(fate: (method: string, length: number) => Fate) {
   return proxy.seen;
 }
 
-/** The first request that a test asks for gets another fate. */
+/** Lets the first request of a kind fail, as the test says. */
 function once(fate: Fate, isIt: (method: string, length: number) => boolean) {
   let spent = false;
   return (method: string, length: number): Fate => {
@@ -67,13 +67,13 @@ test('a proxy that sometimes fails: the upload continues at the registry’s off
   let patches = 0;
   const seen = await upload((method) => {
     if (method === 'PUT' && patches === 0) return { status: 502 };
-    // Before the registry has heard of it: the third of each three.
+    // One in three fails before it reaches the registry.
     return method === 'PATCH' && ++patches % 3 === 0 ? { status: 503 } : 'pass';
   });
   const sent = seen
     .filter((line) => line.startsWith('PATCH'))
     .reduce((sum, line) => sum + Number(line.slice(6)), 0);
-  // No more than what was refused went twice, and the upload was begun but once.
+  // Only what was refused was sent twice, and there was only one upload.
   expect(sent).toBeLessThanOrEqual((1024 + 3 * 128) * KIB);
   expect(seen.filter((line) => line === 'POST 0')).toHaveLength(1);
 });
@@ -127,7 +127,7 @@ test('gives up after some tries; refused uploads are not tried again', async () 
   const checking = openRegistry(parseReference(`${open.host}/coreos/flaky:3`));
   await expect(checking.pushBlob(blob, other)).rejects.toMatchObject({ context: { status: 400 } });
   expect(open.seen).toHaveLength(2);
-  // A file that is not there is not the registry's fault.
+  // A missing file is not blamed on the registry.
   const gone = contentOfFile(join(folder.path, 'gone'));
   await expect(checking.pushBlob(blob, gone)).rejects.toMatchObject({ code: 'NOT_FOUND' });
 });

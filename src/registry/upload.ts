@@ -6,7 +6,7 @@ import { askedBy, backOff, isTransient } from '../core/http/retry.ts';
 import type { BlobRef } from '../core/io/digest.ts';
 import type { Connection, RegistryRequest } from './connection.ts';
 
-/** Bytes from `start` to before `end` of a blob; asked again for each try. */
+/** Opens the bytes `[start, end)` of a blob; called once per attempt. */
 export type BlobContent = (start: number, end: number) => Readable;
 
 export const contentOfFile =
@@ -22,11 +22,11 @@ export const contentOfBytes =
 export interface UploadOptions {
   readonly blob: BlobRef;
   readonly content: BlobContent;
-  /** Whether the registry has the blob: the answer to what finished it may have been lost. */
+  /** Whether the registry has the blob: the answer to the last request may have been lost. */
   readonly isThere: () => Promise<boolean>;
-  /** Tries without any progress before giving up. */
+  /** Attempts without any progress before giving up. */
   readonly attempts?: number | undefined;
-  /** Milliseconds to wait before the second try; twice as long before each one after. */
+  /** Milliseconds to wait before the second attempt; the wait doubles with each further one. */
   readonly pause?: number | undefined;
   /** First size of a chunk in bytes; halved whenever one does not get through. */
   readonly chunk?: number | undefined;
@@ -36,9 +36,9 @@ export interface UploadOptions {
 
 const ATTEMPTS = 4;
 const CHUNK = 32 << 20;
-/** Milliseconds that a registry may take to check what it was given. */
+/** Milliseconds that a registry may take to verify an upload. */
 export const COMMIT = 600_000;
-/** What a reverse proxy takes that nobody has told otherwise: nginx's `client_max_body_size`. */
+/** What a reverse proxy accepts by default: nginx's `client_max_body_size`. */
 const SMALLEST = 1 << 20;
 
 interface Session {
@@ -90,7 +90,7 @@ export async function uploadBlob(connection: Connection, options: UploadOptions)
   }
 }
 
-/** Sends one request of an upload, once: what failed decides how it goes on. */
+/** Sends one request of an upload, once: the kind of failure decides how to continue. */
 async function once<T>(
   { open }: Connection,
   url: string,
@@ -133,7 +133,7 @@ async function patch(
   } as const;
   return once(connection, location, request, async (response) => {
     await expectOk(response, `take a part of blob ${blob.sha256}`);
-    // Not what its `Range` says: Amazon's stays at the first chunk. The digest will tell.
+    // `Range` is not used: Amazon's stays at the first chunk. The digest finds any mistake.
     return { ...session, location: locationOf(response, location), offset: end };
   });
 }
@@ -144,7 +144,7 @@ async function finish(
   { location, offset }: Session,
   { blob, content, onBytes }: UploadOptions,
 ): Promise<void> {
-  // Appended as text: what the registry has put into the query stays as it is.
+  // Appended as text, so that the registry's own query stays byte for byte.
   const url = `${location}${location.includes('?') ? '&' : '?'}digest=sha256:${blob.sha256}`;
   const rest = blob.size - offset;
   const request = {
@@ -162,14 +162,14 @@ async function finish(
   );
 }
 
-/** Undefined if the registry has dropped the upload, or cannot say. */
+/** Undefined if the registry has dropped the upload, or does not know. */
 async function whereItStands(
   connection: Connection,
   session: Session,
 ): Promise<Session | undefined> {
   const take = async (response: HttpResponse) => {
     if (!response.ok) return undefined;
-    // `0-0` is what an upload of no bytes has in practice.
+    // In practice, an upload without any bytes has `0-0`.
     const last = Number(/^(?:bytes=)?0-(\d+)$/.exec(response.header('range') ?? '')?.[1] ?? 0);
     const offset = last === 0 ? 0 : last + 1;
     return { ...session, location: locationOf(response, session.location), offset };
@@ -177,14 +177,14 @@ async function whereItStands(
   return once(connection, session.location, {}, take).catch(() => undefined);
 }
 
-/** The next URL of an upload: where it leads, and what may go there, is checked when it is used. */
+/** The next URL of an upload; its origin is checked when it is used. */
 function locationOf(response: HttpResponse, base: string): string {
   const location = response.header('location') ?? base;
   if (URL.canParse(location, base)) return new URL(location, base).href;
   throw new IoError('the registry gives no valid location for an upload', {
     code: 'REGISTRY',
     context: { location: location.slice(0, 200) },
-    hint: 'look into the log of the registry',
+    hint: 'see the log of the registry',
   });
 }
 
@@ -202,7 +202,7 @@ async function* counted(
   }
 }
 
-/** `broken` may go better another time, `too large` in smaller pieces. */
+/** `broken` may succeed later, `too large` in smaller pieces. */
 function reasonOf(
   error: unknown,
   session: Session | undefined,
@@ -210,7 +210,7 @@ function reasonOf(
   if (isTransient(error)) return 'broken';
   if (!(error instanceof IoError) || error.code !== 'REGISTRY') return 'refused';
   const { status } = error.context;
-  // 416 is GitHub's for a chunk that is too large, and any registry's for one that it does not expect.
+  // GitHub answers 416 to a chunk that is too large, and any registry to a chunk that it does not expect.
   if (status === 413 || status === 416) return 'too large';
   // The registry has dropped the upload; it can be begun again.
   return status === 404 && session !== undefined ? 'broken' : 'refused';

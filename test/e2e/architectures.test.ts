@@ -8,11 +8,11 @@ import { inspected, releaseBundle } from './support/release-bundle.ts';
 
 /**
  * The main job on every architecture of the fixture: one bundle of all of them, and one command that
- * boots the ISOs, unpacks their disks by both engines and makes every artifact. What comes out is judged by
+ * boots the ISOs, unpacks their disks with both engines and makes every artifact. The results are checked by
  * sha256sum, qemu-img, rdiff and OpenSSL, never by our own code.
  */
 const ARCHES = fixtureArches();
-/** Whose disk is not in the cache. main-job.test.ts boots the one that every run has, an audit another. */
+/** Architectures whose disk is removed from the cache. main-job.test.ts boots the default one, an audit another. */
 const BOOTED =
   ARCHES.length > 1 ? ARCHES.filter((arch) => arch !== 'x86_64' && arch !== auditedArch()) : ARCHES;
 
@@ -23,7 +23,7 @@ let cache: string;
 let dehydrated: Awaited<ReturnType<typeof cli>>;
 beforeAll(async () => {
   await mkdir(resolve('.work'), { recursive: true });
-  folder = await mkdtemp(resolve('.work/architectures-')); // where hard links to the cache can be
+  folder = await mkdtemp(resolve('.work/architectures-')); // on the cache's file system, for hard links
   images = join(folder, 'images');
   cache = join(folder, 'cache');
   const made = await releaseBundle();
@@ -32,7 +32,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-test('the fixture has all architectures that the run is about', () => {
+test('the fixture has every architecture of this run', () => {
   const asked = process.env.ISO_REHYDRATE_ARCHES ?? 'x86_64';
   expect(ARCHES).toEqual(
     asked === 'all' ? ['aarch64', 'ppc64le', 's390x', 'x86_64'] : asked.split(',').sort(),
@@ -40,7 +40,7 @@ test('the fixture has all architectures that the run is about', () => {
 });
 
 describe('dehydrate', () => {
-  test('succeeds, its table names every artifact, and all disks are an engine’s work', () => {
+  test('succeeds, its table lists every artifact, and an engine made every disk', () => {
     expect(dehydrated.stderr).toBe('');
     expect(dehydrated.exitCode).toBe(0);
     const sections = dehydrated.stdout.split(/^(?=\w+ {2}\S+ \S+$)/m);
@@ -79,7 +79,7 @@ describe('dehydrate', () => {
       if (recipe.delta === undefined) continue;
       const recipes = (recipe.layers ?? []).map((layer) => layer.recipe.size);
       const size = recipes.reduce((sum, bytes) => sum + bytes, recipe.delta.size);
-      // Encrypted with a key of its own: nothing of it is in a base, and the table says so.
+      // Encrypted with its own key, so no base has any of it, and the table says so.
       if (platform === 'qemu-secex') expect(size).toBeGreaterThan(20 << 20);
       else expect(size, label).toBeLessThan(format === 'pxe' ? 4000 : 65_536);
     }
@@ -101,7 +101,7 @@ interface Event {
 describe('rehydrate --arch all --platform all', () => {
   let run: Awaited<ReturnType<typeof cli>>;
   let events: Event[];
-  /** `sum`, `image` or `rdiff` and the name of a file: what the program says of it. */
+  /** The output of each program, by `sum`, `image` or `rdiff` and the name of the file. */
   let verdict: (task: string) => Promise<string>;
   const artifacts = ARCHES.flatMap(promised);
 
@@ -155,13 +155,13 @@ describe('rehydrate --arch all --platform all', () => {
     );
   });
 
-  test('boots each ISO once whose disks are not in the cache, and leaves no machine', () => {
+  test('boots each ISO without cached disks once, and leaves no machine running', () => {
     const booted = events.filter(({ type, phase }) => type === 'phase' && phase === 'login');
     expect(booted.map(({ subject }) => subject).sort()).toEqual(BOOTED.map(machine).sort());
     expect(qemusWith(cache)).toEqual([]);
   });
 
-  test('both engines make the same disks, of a squashfs here and an erofs there', () => {
+  test('both engines make the same disks, from a squashfs and from an erofs', () => {
     const engines = (events.at(-1)?.architectures ?? []).filter(({ engine }) => engine);
     expect(engines.map(({ architecture }) => architecture).sort()).toEqual(BOOTED);
     for (const { engine } of engines) {
@@ -174,7 +174,7 @@ describe('rehydrate --arch all --platform all', () => {
     for (const kind of kinds) expect(details).toContain(kind);
   });
 
-  test.each(BOOTED)('%s: tells how far the disk is, not just 0 and 100 percent', (arch) => {
+  test.each(BOOTED)('%s: reports progress of the disk, not just 0 and 100 percent', (arch) => {
     const steps = events.filter(
       ({ type, phase, subject }) =>
         type === 'advance' && phase === 'unpack' && subject === machine(arch),

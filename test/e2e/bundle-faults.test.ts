@@ -16,7 +16,7 @@ let tmp: string;
 
 beforeAll(async () => {
   await mkdir(resolve('.work'), { recursive: true });
-  folder = await mkdtemp(resolve('.work/bundle-faults-')); // where hard links to the bundle can be
+  folder = await mkdtemp(resolve('.work/bundle-faults-')); // on the bundle's file system, for hard links
   ({ bundle: good, cache } = await releaseBundle());
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
@@ -43,7 +43,7 @@ interface Blobs {
   readonly recipe: string;
   readonly manifest: string;
 }
-/** Paths in the bundle at hand, each a file of its own that may be damaged. */
+/** Paths in a copy of the bundle, each a file of its own that may be damaged. */
 async function blobs(): Promise<Blobs> {
   const { iso, artifacts } = await inspected(good);
   const find = (name: string) => artifacts.find(({ platform }) => platform === name)?.recipe;
@@ -84,7 +84,7 @@ async function expectFailure(result: Awaited<ReturnType<typeof cli>>, codes: rea
   expect(filesBelow(out)).toEqual([]);
 }
 
-/** What is made from it. */
+/** The image that is made from it. */
 const PLATFORM_OF: Readonly<Record<keyof Blobs, string>> = {
   iso: 'metal/pxe/rootfs',
   delta: 'qemu',
@@ -211,7 +211,7 @@ describe('a full disk', () => {
   });
 });
 
-/** Runs until `phase` begins, and then a moment on, when it is interrupted as by Ctrl-C. */
+/** Interrupts a run, as Ctrl-C does, a moment after `phase` begins. */
 async function interrupted(phase: string, signal: NodeJS.Signals, args: readonly string[]) {
   let asked = 0;
   const result = await cli([...args, '--json', '--log-dir', join(folder, 'logs')], {
@@ -246,7 +246,7 @@ describe('Ctrl-C', () => {
     expect(filesBelow(out)).toEqual([]);
   });
 
-  // The disks are in the cache: they are checked by a read, which is the machine's last phase too.
+  // The disks are in the cache, so they are only read and checked.
   test.each(['hash-iso', 'check-base', 'index', 'match', 'verify'] as const)(
     'while dehydrate does: %s',
     async (phase) => {

@@ -12,7 +12,7 @@ test('the Containerfile: its image makes an image of another kind, and serves it
   const [program = '', ...args] = command;
   const { stdout } = await execa(program, args);
   const sums = stdout.match(/^[0-9a-f]{64}(?= {2})/gm);
-  // Made by a command of its own, and fetched from the server in it.
+  // Made by one command in the container, and downloaded from a server in it.
   const { sha256 } = pick('qemu', 'qcow2.xz', 'disk', arch);
   expect(sums).toEqual([sha256, sha256]);
 });

@@ -23,9 +23,8 @@ import { sha256sum } from './support/judge.ts';
 import { releaseBundle } from './support/release-bundle.ts';
 
 /**
- * Every kind of container on every architecture's bytes, those too that no release has there. A part of the
- * real disk is the base: dehydrated by the library, rehydrated by the built command line, judged by
- * sha256sum.
+ * Every kind of container with every architecture's bytes, including combinations that no release has. The base
+ * is a part of the real disk. The library dehydrates, the built command line rehydrates, sha256sum checks.
  */
 describe.each(fixtureArches().map(parseArch))('%s', (arch) => {
   let folder: string;
@@ -48,7 +47,7 @@ describe.each(fixtureArches().map(parseArch))('%s', (arch) => {
   });
   afterAll(() => rm(folder, { recursive: true, force: true }));
 
-  /** As the verb does, but without a boot: the base is no disk that the ISO promises. */
+  /** As the verb does, but without a boot, because the base is not a disk that the ISO promises. */
   async function dehydrate() {
     const text = JSON.stringify(streamMetadata(new Map([[arch, release.artifacts]])));
     const artifacts = listArtifacts(decodeStream(Buffer.from(text), 'stream.json'), arch);

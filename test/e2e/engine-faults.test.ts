@@ -80,7 +80,7 @@ async function expectLog(error: RehydrateError): Promise<string> {
   return readFile(path, 'utf8');
 }
 
-/** An executable that passes for QEMU; `$REAL` in it is the real one. */
+/** An executable that takes the place of QEMU; `$REAL` in it is the real one. */
 async function fakeQemu(script: string): Promise<string> {
   const path = join(folder, 'qemu');
   await writeFile(path, `#!/bin/sh\nREAL=qemu-system-${iso.arch}\n${script}\nexec $REAL "$@"\n`);

@@ -9,8 +9,8 @@ import { sha256sum } from './support/judge.ts';
 import { RESTING, releaseBundle } from './support/release-bundle.ts';
 
 /**
- * The examples of docs/library.md, in its order and in one folder, on a part of the fixture: compiled as a user's
- * code is, against the package's own types, and run against what `npm run build` made.
+ * The examples of docs/library.md, in the page's order and in one folder, on a part of the fixture: compiled like a
+ * user's code, against the package's own types, and run against the build.
  */
 const EXAMPLES = blocksOf(readPage('docs/library.md'), 'ts').map((text, index) => ({
   name: `example-${index + 1}.ts`,
@@ -20,7 +20,7 @@ const EXAMPLES = blocksOf(readPage('docs/library.md'), 'ts').map((text, index) =
 let folder: string;
 beforeAll(async () => {
   const { cache } = await releaseBundle();
-  // Below the package, whose name is then its own.
+  // Inside the package, so that its name resolves to itself.
   await mkdir(resolve('.work'), { recursive: true });
   folder = await mkdtemp(resolve('.work/library-'));
   for (const { name, text } of EXAMPLES) await writeFile(join(folder, name), text);
@@ -44,7 +44,7 @@ test('each example compiles', async () => {
   await writeFile(path, JSON.stringify(config));
   const { all } = await execa('npx', ['tsc', '-p', path], { all: true, reject: false });
   expect(all).toBe('');
-  // And the compiler saw them: a mistake in one is found.
+  // The compiler really checks them: a mistake in one is found.
   await writeFile(
     join(folder, 'wrong.ts'),
     "import { nothing } from 'iso-rehydrate';\nnothing();\n",

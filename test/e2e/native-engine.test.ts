@@ -24,10 +24,10 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-/** Finds no other program: no QEMU, no xz. Node itself is called by its path. */
+/** An environment without any other program: no QEMU, no xz. Node itself is called by its path. */
 const BARE = { PATH: '/nonexistent' };
 
-/** The whole command, with all its threads. Bytes. */
+/** Peak memory of the whole command with all its threads, bytes. */
 const MAX_RSS = 600 << 20;
 
 test.each(fixtureArches())(
@@ -50,14 +50,14 @@ test.each(fixtureArches())(
 );
 
 interface Remake {
-  /** What the ISO's root image is to be. */
+  /** The kind of root image that the ISO gets. */
   readonly kind: 'squashfs' | 'erofs';
   readonly options: readonly string[];
 }
 
 /**
- * The other kind of root image than the fixture's ISO of the architecture has, which both engines unpack in
- * architectures.test.ts and main-job.test.ts. Of what Debian 12's mkfs.erofs and mksquashfs can do a bit on each.
+ * The kind of root image that the fixture's ISO of the architecture does not have; architectures.test.ts and
+ * main-job.test.ts have the other. Each uses other options of Debian 12's mkfs.erofs and mksquashfs.
  */
 const REMAKES: Readonly<Record<string, Remake>> = {
   x86_64: { kind: 'erofs', options: ['-zlz4', '-C131072', '-Eztailpacking'] },
@@ -66,9 +66,9 @@ const REMAKES: Readonly<Record<string, Remake>> = {
   s390x: { kind: 'squashfs', options: ['-comp', 'lz4', '-b', '262144'] },
 };
 
-/** Makes `root.$kind` of the image of the other kind, `from`, by programs that are not ours. */
+/** Makes `root.$kind` from `from`, an image of the other kind, with programs that are not ours. */
 const MAKE_IMAGE = {
-  // In a mount namespace of its own: whatever happens, nothing stays mounted.
+  // In a mount namespace of its own, so that nothing ever stays mounted.
   erofs: `
     mkdir tree
     mount -t squashfs -o ro,loop "$from" tree
@@ -81,7 +81,7 @@ const MAKE_IMAGE = {
     rm -r tree`,
 } as const;
 
-/** The ISO with the same files in a root image of the other kind, mastered anew. Kernel and initrd stay. */
+/** Masters the ISO again with the same files in a root image of the other kind. Kernel and initrd stay. */
 async function remakeRoot(iso: LiveIso, to: string, { kind, options }: Remake): Promise<void> {
   const work = join(folder, 'remake');
   const script = `
@@ -105,7 +105,7 @@ async function remakeRoot(iso: LiveIso, to: string, { kind, options }: Remake): 
   await rm(work, { recursive: true });
 }
 
-/** Copies a part of a file, by programs that are not ours. */
+/** Copies a part of a file with programs that are not ours. */
 async function cutOut(file: string, part: { offset: number; length: number }, to: string) {
   const script = 'tail -c +"$1" "$2" | head -c "$3" > "$4"';
   const [start, length] = [String(part.offset + 1), String(part.length)];
@@ -133,7 +133,7 @@ test.each(fixtureArches())('%s: an ISO with the other kind of root image', async
   }
 });
 
-test('dehydrate needs no program but Node either', async () => {
+test('dehydrate needs no program but Node, either', async () => {
   const release = await partialRelease(join(folder, 'release'), []);
   const args = ['--cache-dir', join(folder, 'cache'), '-o', join(folder, 'bundle')];
   const made = await cli(['dehydrate', '--engine', 'native', ...release, ...args], { env: BARE });
@@ -170,7 +170,7 @@ test('our reader finds the same files in the root image as libsquashfs', async (
     return hash.update(Buffer.alloc(file.size - at)).digest('hex');
   };
 
-  // squashfs-tools-ng: a library of its own, which shares nothing with ours nor with the kernel's.
+  // squashfs-tools-ng has its own reader, which shares nothing with ours or with the kernel's.
   const child = execa('sqfs2tar', [image], { encoding: 'buffer', buffer: false });
   let files = 0;
   for await (const entry of child.stdout.pipe(extract())) {

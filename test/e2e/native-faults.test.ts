@@ -17,7 +17,7 @@ import {
 import { cli, filesBelow } from './support/cli.ts';
 import { pick } from './support/fixture.ts';
 
-/** Damaged ISOs through the built command line: what is named, and that nothing is written. */
+/** Damaged ISOs through the built command line: the error names the damage, and nothing is written. */
 let folder: string;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'native-faults-'));
@@ -114,7 +114,7 @@ describe('faults of an ISO', () => {
     const native = await failing(release, 'native');
     expect(native).toMatchObject({ exitCode: 5 });
     expect(native.stderr).toContain('squashfs compressed with lzo');
-    // Without QEMU on the host that is how far it goes.
+    // Without QEMU on the host, it stops there.
     const auto = await failing(release, 'auto', { PATH: '/nonexistent' });
     expect(auto).toMatchObject({ exitCode: 8 });
     expect(auto.stderr).toContain('the qemu engine takes over from the native one');
@@ -125,7 +125,7 @@ describe('faults of an ISO', () => {
       await using source = await openSource(path);
       const head = Buffer.alloc(1 << 20);
       await source.read(head, 0);
-      // The record of rootfs.img: where it lies, in either byte order.
+      // The directory record of rootfs.img: its block, in both byte orders.
       const place = Buffer.alloc(8);
       place.writeUInt32LE(rootfs.offset / 2048);
       place.writeUInt32BE(rootfs.offset / 2048, 4);
@@ -148,7 +148,7 @@ describe('faults of an ISO', () => {
     expect(stderr).toMatch(/\[ISO_TRUNCATED\]/);
   });
 
-  /** What lies in the archive's header in front of a member: 110 bytes and a name. */
+  /** Bytes of a member's header in the archive: 110 and a name. */
   const header = ({ offset }: IsoExtent) => offset - 124;
 
   test.each<[string, (iso: LiveIso, write: Write) => Promise<void>, RegExp]>([

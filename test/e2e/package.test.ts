@@ -5,11 +5,11 @@ import { execa } from 'execa';
 import { expect, test } from 'vitest';
 import { commandsOfPage } from '../support/pages.ts';
 
-/** Packs what `npm run build` has made: `npm pack` itself would build it anew, under the other tests' feet. */
+/** Packs the existing build: a plain `npm pack` would build again while other tests use it. */
 const pack = (folder: string) =>
   execa('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', folder]);
 
-/** A page's own command lines that begin so. */
+/** The page's command lines that begin with this text. */
 const linesOf = (page: string, start: RegExp) => {
   const lines = commandsOfPage(page).filter((line) => start.test(line));
   expect(lines, page).not.toEqual([]);
@@ -40,7 +40,7 @@ test('from a checkout: the command is installed, whichever Node the system has',
     const bare = { PATH: '/usr/bin:/bin' };
     const run = () => execa(join(prefix, 'bin/iso-rehydrate'), ['--version'], { env: bare });
     expect((await run()).stdout).toMatch(/^\d+\.\d+\.\d+/);
-    // What somebody else has put there stays.
+    // Another program's file stays.
     await writeFile(join(prefix, 'bin/iso-rehydrate'), '#!/bin/sh\necho theirs\n');
     await execa('bash', ['scripts/setup.sh', '--command'], { env: { PREFIX: prefix } });
     expect((await run()).stdout).toBe('theirs');

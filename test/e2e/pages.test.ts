@@ -11,10 +11,10 @@ import { sha256sum } from './support/judge.ts';
 import { inspected, RESTING, releaseBundle } from './support/release-bundle.ts';
 
 /**
- * The pages' own command lines, in the pages' order, on a part of the fixture: whatever is in an `sh` block, but
- * for what test/support/pages.ts leaves to another test. Each page has a folder of its own, with `release/` and the
- * bundle of it. Two things are changed: the registry's name, and the engine where a line names none, since the
- * default one boots the ISO for minutes (main-job.test.ts and quickstart.test.ts have that).
+ * Runs the pages' command lines, in the pages' order, on a part of the fixture: everything in `sh` blocks except
+ * for the lines that test/support/pages.ts leaves to other tests. Each page has its own folder with `release/` and
+ * its bundle. Two things are changed: the registry's name, and the engine if a line names none, because the default
+ * one boots the ISO for minutes (main-job.test.ts and quickstart.test.ts do that).
  */
 const PLATFORMS: Readonly<Record<string, readonly string[]>> = {
   x86_64: ['metal', 'qemu', 'aws', 'openstack'],
@@ -28,7 +28,7 @@ let cache: string;
 let registry: RegistryServer;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'pages-'));
-  // Links to the disks that are there: see release-jobs.test.ts.
+  // Links to the existing disks: see release-jobs.test.ts.
   const made = await releaseBundle();
   cache = await mkdtemp(`${made.cache}-pages-`);
   for (const part of ['metal', 'runs']) {
@@ -43,7 +43,7 @@ beforeAll(async () => {
   ]);
   expect(exitCode, stderr).toBe(0);
   await writeCommand(join(folder, 'bin'));
-  // A page that pulls begins with what another has pushed.
+  // A page that pulls needs a bundle in the registry.
   const reference = localised('registry.example.com/coreos/bundle:stable');
   const pushed = await cli(['push', '-b', join(folder, 'bundle'), reference, '--quiet']);
   expect(pushed.exitCode, pushed.stderr).toBe(0);
@@ -74,7 +74,7 @@ async function writeRelease(release: string): Promise<void> {
   await writeFile(join(release, 'stream.json'), JSON.stringify(whole));
 }
 
-/** `iso-rehydrate` as it was built, with the engine that boots nothing where none is named. */
+/** The built `iso-rehydrate`, with the native engine as its default. */
 async function writeCommand(bin: string): Promise<void> {
   await mkdir(bin);
   const program = resolve('dist/src/cli/bin.js');
@@ -92,18 +92,18 @@ exec "${process.execPath}" "${program}" "$@" $engine
   await writeFile(join(bin, 'iso-rehydrate'), script, { mode: 0o755 });
 }
 
-/** A folder as the page's reader has it. */
+/** A folder like that of the page's reader. */
 async function startPage(page: string): Promise<string> {
   const cwd = join(folder, page.replaceAll('/', '-'));
   await mkdir(cwd);
   await symlink(join(folder, 'release'), join(cwd, 'release'));
   await copyFile(join(folder, 'release/stream.json'), join(cwd, 'stream.json'));
   await copyFile('/usr/share/keyrings/debian-archive-keyring.gpg', join(cwd, 'keys.gpg'));
-  // For rdiff, which knows of no cache.
+  // For rdiff, which needs the disk as a file.
   const { artifacts } = await inspected(join(folder, 'bundle'));
   const metal = artifacts.find(({ recipe }) => recipe.kind === 'base' && recipe.base === 'metal');
   await symlink(join(cache, 'metal', `${metal?.sha256}.raw`), join(cwd, 'metal.raw'));
-  // A page that makes a bundle, or pulls one, begins without.
+  // A page that makes or pulls a bundle begins without one.
   if (!/ -o bundle$/m.test(readPage(page))) {
     await execa('cp', ['-al', join(folder, 'bundle'), join(cwd, 'bundle')]);
   }
@@ -127,7 +127,7 @@ async function environment(cwd: string): Promise<Record<string, string>> {
 const localised = (line: string) =>
   line.replaceAll('registry.example.com', registry.host.replace('127.0.0.1', 'localhost'));
 
-/** Whether the fixture has the architecture that a line is about; one of x86_64 alone has not. */
+/** Whether the fixture has the architecture that a line names; one for x86_64 alone may not. */
 const concerned = (line: string) =>
   ARCHES.includes('s390x') || !/--arch s390x|--arch all/.test(line);
 

@@ -21,9 +21,9 @@ import { sha256sum } from './support/judge.ts';
 import { inspected, RESTING, releaseBundle } from './support/release-bundle.ts';
 
 /**
- * What release jobs, mirrors and auditors do, on the bundle of the whole fixture. Disks come from the cache
- * that dehydrate has left, or from the native engine; one audit boots an ISO. A few platforms of two
- * architectures stand for all, which other files make.
+ * The work of release jobs, mirrors and auditors, on the bundle of the whole fixture. Disks come from the cache that
+ * dehydrate has filled, or from the native engine; one audit boots an ISO. A few platforms of two architectures
+ * stand for all; other test files make the others.
  */
 const ARCHES = fixtureArches().slice(-2);
 const PLATFORMS = ['metal', 'qemu', 'metal/iso', 'metal/pxe'];
@@ -35,8 +35,8 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'release-jobs-'));
   const made = await releaseBundle();
   bundle = made.bundle;
-  // Links to the disks that are there. Other files take some out of the shared cache, to see them made by
-  // a boot: what is made here must not get in between.
+  // Links to the existing disks. Other test files remove some from the shared cache, so that a boot makes them
+  // again; disks made here must not get in their way.
   cache = await mkdtemp(`${made.cache}-release-jobs-`);
   for (const part of ['metal', 'runs']) {
     await execa('cp', ['-al', join(made.cache, part), cache], { reject: false });
@@ -141,7 +141,7 @@ describe('audit', () => {
   test('BAD: offset, bytes and words of a forged image; its page in a real browser', async () => {
     const forged = join(folder, 'forged');
     await execa('cp', ['-al', bundle, forged]);
-    // Blobs are shared with the good bundle, but index.json is written to.
+    // The blobs are shared with the good bundle, but index.json is changed.
     await rm(join(forged, 'index.json'));
     await copyFile(join(bundle, 'index.json'), join(forged, 'index.json'));
     const arch = ARCHES[0] ?? 'x86_64';
@@ -160,7 +160,7 @@ describe('audit', () => {
     expect(bad).toMatchObject({ status: 'BAD', difference: { bytes: 1 } });
     expect(bad?.difference?.region).toMatch(/^qcow2 cluster 0 › GPT: primary header$/);
     expect(judged.find(({ label }) => label === 'metal/iso')?.status).toBe('GOOD');
-    // What cmp(1) says of the wrong image and the released one.
+    // The differences that cmp(1) finds between the wrong image and the released one.
     const { released } = pick('qemu', 'qcow2.xz', 'disk', arch);
     const wrong = join(report, 'bad', bad?.name ?? '');
     const compare = `xz -dc "$0" | cmp -l "$1" - | awk '{print $1 - 1}'`;
@@ -171,7 +171,7 @@ describe('audit', () => {
     const dom = await inBrowser(page, '--dump-dom');
     expect(dom).toContain('<output>2 of 2 artifacts</output>'); // the script ran under the page's policy
     expect(dom.match(/<svg class="map"/g)).toHaveLength(2);
-    expect(dom).toContain(`href="#${arch}/qemu"`); // what is wrong is told first, and where
+    expect(dom).toContain(`href="#${arch}/qemu"`); // problems come first, with a link
     expect(dom).toContain(`id="${arch}/qemu"`);
     expect(dom).toContain('GPT: primary header');
     const shot = join(report, 'audit.png');
@@ -182,14 +182,14 @@ describe('audit', () => {
 });
 
 describe('examples', () => {
-  /** A place where `iso-rehydrate` is the program under test. */
+  /** A folder in which `iso-rehydrate` is the program under test. */
   async function environment(more: Record<string, string>) {
     const bin = join(folder, 'bin');
     await mkdir(bin, { recursive: true });
     const program = resolve('dist/src/cli/bin.js');
     const text = `#!/bin/sh\nexec "${process.execPath}" "${program}" "$@"\n`;
     await writeFile(join(bin, 'iso-rehydrate'), text, { mode: 0o755 });
-    // The cache is where the tool looks for one, so that the scripts need not name it.
+    // The cache is in its default place, so that the scripts need not name it.
     const home = join(folder, 'xdg');
     await mkdir(home, { recursive: true });
     await execa('ln', ['-sfn', cache, join(home, 'iso-rehydrate')]);
@@ -276,7 +276,7 @@ describe('examples', () => {
     await using registry = await registryServer(join(folder, 'tekton-registry'));
     const digest = join(folder, 'tekton-digest');
     const given: Record<string, string> = { reference: `${registry.host}/coreos/bundle:1`, arch };
-    // As Tekton's controller does before a step runs, but for scripts: nothing of it is in them.
+    // As Tekton's controller does before a step runs, except in scripts, which contain no variables of Tekton's.
     const variables = new Map<string, string>([
       ...spec.params.map((param: { name: string; default?: string }) => [
         `params.${param.name}`,
@@ -344,7 +344,10 @@ test('dehydrate --download: a release on a web server becomes a bundle', async (
     ...['--arch', arch, '-o', target, '--quiet', ...engine()],
   ]);
   expect(exitCode, stderr).toBe(0);
-  expect(server.requests).toHaveLength(wanted.length);
+  const asked = server.requests.filter((line) => !line.includes('.sig'));
+  expect(asked).toHaveLength(wanted.length);
+  // The signatures too, which the bundle would carry.
+  expect(server.requests).toHaveLength(2 * wanted.length);
   const { artifacts } = await inspected(target, arch);
   expect(artifacts.map(({ name }) => name)).toEqual(
     expect.arrayContaining(wanted.map(({ name }) => name)),
@@ -411,7 +414,7 @@ test('serve: an installer’s way through the stream to an image, and Ctrl-C', a
   const stream = JSON.parse((await execa('curl', ['-sf', `${url}/stream.json`])).stdout);
   const { disk } = stream.architectures[arch].artifacts.qemu.formats['qcow2.xz'];
   const file = join(folder, 'served.qcow2');
-  // Two at once, as two nodes that install; the second goes on where it broke off.
+  // Two downloads at once, like two nodes that install; the second one is interrupted and resumed.
   await writeFile(`${file}.2`, '');
   const both = [
     execa('curl', ['-sf', '-o', file, disk.location]),

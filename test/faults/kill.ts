@@ -1,8 +1,19 @@
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { execa } from 'execa';
+import { type Answers, askAll, urlIn, wrongAnswers } from './ask.ts';
 import { environmentOf, type Runner } from './process.ts';
 import type { Scenario } from './scenarios.ts';
-import { leftovers, placesIn, renew, sample, snapshot } from './sweep.ts';
+import {
+  cleanRun,
+  doneOf,
+  judgeNext,
+  placesIn,
+  renew,
+  requestOf,
+  sample,
+  snapshot,
+} from './sweep.ts';
 import { strangers } from './tree.ts';
 
 const BIN = join(import.meta.dirname, '../../dist/src/cli/bin.js');
@@ -28,46 +39,76 @@ export interface KillResult {
 export async function killAtSteps(scenario: Scenario, options: KillOptions): Promise<KillResult> {
   const { runner, library, root, count, onFault } = options;
   const places = placesIn(root);
-  const request = { argv: scenario.argv(places), env: { TMPDIR: places.temporary }, root };
+  await using world = await scenario.world?.(places);
+  const request = requestOf(scenario, places, world);
   const faults: string[] = [];
-  await renew(places);
-  const clean = await runner.run(request);
-  if (typeof clean === 'string' || clean.code !== 0) {
-    throw new Error(`${scenario.name} fails without a fault: ${JSON.stringify(clean)}`);
-  }
-  const expected = snapshot(places);
+  const { clean, expected } = await cleanRun(scenario, runner, request, places, world);
   let kills = 0;
   for (const step of sample(clean.steps, count)) {
     const complain = (problem: string) => {
       faults.push(`${scenario.name}, killed at ${step}: ${problem}`);
       onFault?.(`${scenario.name}, killed at ${step}: ${problem}`);
     };
-    await renew(places);
-    const killed = await execa(process.execPath, [BIN, ...request.argv], {
-      env: { ...environmentOf(library), ...request.env, FAULTS_ROOT: root, FAULTS_KILL: `${step}` },
+    await renew(places, world);
+    const env = { ...environmentOf(library), ...request.env };
+    const child = execa(process.execPath, [BIN, ...request.argv], {
+      env: { ...env, FAULTS_ROOT: root, FAULTS_KILL: `${step}` },
       reject: false,
     });
+    const asked = askWhenReady(child, scenario);
+    const killed = await child;
+    const answers = await asked;
     if (killed.signal !== 'SIGKILL') continue; // one run's calls are not quite another's
     kills++;
-    const wrong = strangers(snapshot(places), expected).filter((name) => !isHidden(name));
-    if (wrong.length > 0) complain(`leaves ${wrong.join(', ')}`);
-    const again = await runner.run(
-      scenario.again ? { ...request, argv: scenario.again(places) } : request,
+    for (const path of wrongAnswers(answers, clean.answers)) complain(`served a wrong ${path}`);
+    const wrong = strangers(snapshot(places, world), expected).filter(
+      (name) => !isHidden(name) && !scenario.keeps?.test(name),
     );
-    if (typeof again === 'string' || again.code !== 0) {
+    if (wrong.length > 0) complain(`leaves ${wrong.join(', ')}`);
+    let again = await runner.run(request);
+    // Killed after its output was there.
+    if (typeof again !== 'string' && again.code !== doneOf(scenario) && scenario.again) {
+      again = await runner.run({ ...request, argv: scenario.again(places, world?.url ?? '') });
+    }
+    if (typeof again === 'string' || again.code !== doneOf(scenario)) {
       complain(
         `the next run fails: ${typeof again === 'string' ? again : again.stderr.slice(-500)}`,
       );
       continue;
     }
-    const left = leftovers(strangers(snapshot(places), expected), options.reclaims);
-    if (left.length > 0) complain(`the next run leaves ${left.join(', ')}`);
-    const lacking = strangers(expected, snapshot(places));
-    if (lacking.length > 0) complain(`the next run does not make ${lacking.join(', ')}`);
+    for (const problem of judgeNext(snapshot(places, world), expected, options.reclaims)) {
+      complain(problem);
+    }
+    if (JSON.stringify(again.answers) !== JSON.stringify(clean.answers)) {
+      complain(`the next run answers ${JSON.stringify(again.answers)}`);
+    }
   }
   return { steps: clean.steps, kills, faults };
 }
 
+interface Child extends PromiseLike<unknown> {
+  readonly stdout: Readable;
+  kill(signal: NodeJS.Signals): boolean;
+}
+
+/** Asks a server for its files once it listens, and then stops it. */
+async function askWhenReady(child: Child, { paths }: Scenario): Promise<Answers> {
+  if (paths === undefined) return {};
+  let stdout = '';
+  const url = await new Promise<string | undefined>((resolve) => {
+    child.stdout?.on('data', (chunk) => {
+      stdout += chunk;
+      const found = urlIn(stdout);
+      if (found) resolve(found);
+    });
+    child.then(() => resolve(undefined));
+  });
+  if (url === undefined) return {};
+  const answers = await askAll(url, paths);
+  child.kill('SIGTERM');
+  return answers;
+}
+
 /** Scratch, by its name: nobody takes it for an output. */
 const isHidden = (name: string) =>
-  /(^|\/)\.iso-rehydrate-|^cache\/(work-|metal\/$|runs\/$)|^tmp\/|\.part$/.test(name);
+  /(^|\/)\.iso-rehydrate-|^cache\/(work-|\w+\/$)|^tmp\/|\.part$/.test(name);

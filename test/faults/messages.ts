@@ -1,3 +1,5 @@
+import type { Answers } from './ask.ts';
+
 /** As the `enum kind` of faults.c. */
 export const KINDS = [
   'open',
@@ -30,6 +32,8 @@ export interface RunRequest {
   /** Calls below this folder count. */
   readonly root: string;
   readonly point?: Point | undefined;
+  /** Of a server that is stopped once it has answered these. */
+  readonly paths?: readonly string[] | undefined;
 }
 
 export interface Run {
@@ -43,6 +47,7 @@ export interface Run {
   readonly hits: number;
   /** The path of the first of them. */
   readonly hit: string;
+  readonly answers: Answers;
   /** Files that the run has left open. */
   readonly open: readonly string[];
 }

@@ -2,6 +2,7 @@ import { readdirSync, readlinkSync } from 'node:fs';
 import process from 'node:process';
 import { PassThrough } from 'node:stream';
 import koffi from 'koffi';
+import { type Answers, askAll, urlIn } from './ask.ts';
 import { KINDS, type Point, type Run, type RunRequest } from './messages.ts';
 
 /**
@@ -14,6 +15,10 @@ const { runCommand } = (await load('cli/run.js')) as typeof import('../../src/cl
 const { createEngine } = (await load(
   'engine/choose.js',
 )) as typeof import('../../src/engine/choose.ts');
+
+const { CancelledError } = (await load(
+  'core/errors.js',
+)) as typeof import('../../src/core/errors.ts');
 
 const self = koffi.load(null);
 const setRoot = self.func('void faults_root(const char *path)');
@@ -32,10 +37,21 @@ process.on('message', (request: RunRequest) => {
 });
 process.on('disconnect', () => process.exit());
 
-async function run({ argv, env, root, point }: RunRequest): Promise<Run> {
+async function run({ argv, env, root, point, paths }: RunRequest): Promise<Run> {
   Object.assign(process.env, env);
   escaped = undefined;
-  const stdout = collect();
+  const stop = new AbortController();
+  let asked: Promise<void> | undefined;
+  let answers: Answers = {};
+  const stdout = collect((text) => {
+    const url = paths && urlIn(text);
+    if (url === undefined) return;
+    asked ??= askAll(url, paths ?? []).then((all) => {
+      answers = all;
+      const context = { signal: 'SIGTERM' };
+      stop.abort(new CancelledError('stopped', { code: 'CANCELLED', context }));
+    });
+  });
   const stderr = collect();
   setRoot(root);
   armAt(point);
@@ -43,13 +59,15 @@ async function run({ argv, env, root, point }: RunRequest): Promise<Run> {
     stdout: stdout.stream,
     stderr: stderr.stream,
     env: { ...process.env, ...env },
+    pid: process.pid,
     hostArch: process.arch,
     versions: process.versions,
     isTerminal: false,
     columns: () => 80,
-    signal: new AbortController().signal,
+    signal: stop.signal,
     createEngine,
   });
+  await asked;
   // What nobody awaits shows now.
   await new Promise((resolve) => setTimeout(resolve, 5));
   const result: Run = {
@@ -60,6 +78,7 @@ async function run({ argv, env, root, point }: RunRequest): Promise<Run> {
     steps: Number(count(-1)),
     hits: Number(hits()),
     hit: String(hit()),
+    answers,
     open: [],
   };
   arm(-1, 0, 0, 0);
@@ -85,9 +104,13 @@ function openBelow(root: string): string[] {
   });
 }
 
-function collect() {
+function collect(onText: (all: string) => void = () => {}) {
   const stream = new PassThrough();
   const chunks: Buffer[] = [];
-  stream.on('data', (chunk: Buffer) => chunks.push(chunk));
-  return { stream, text: () => Buffer.concat(chunks).toString('latin1') };
+  const text = () => Buffer.concat(chunks).toString('latin1');
+  stream.on('data', (chunk: Buffer) => {
+    chunks.push(chunk);
+    onText(text());
+  });
+  return { stream, text };
 }

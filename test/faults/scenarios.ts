@@ -1,6 +1,8 @@
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeNativeRelease } from '../support/native-release.ts';
 import type { Runner } from './process.ts';
+import { fileWorld, registryWorld, type World } from './worlds.ts';
 
 /** Folders of a run. All are below the root, so that calls on them count. */
 export interface Places {
@@ -16,9 +18,16 @@ export interface Scenario {
   readonly name: string;
   /** A run takes seconds. */
   readonly heavy?: boolean;
-  argv(places: Places): string[];
+  /** What the run talks to. */
+  world?(places: Places): Promise<World>;
+  /** `url` is that of the world. */
+  argv(places: Places, url: string): string[];
   /** The same once more, where the first way is refused when its output is there. */
-  again?(places: Places): string[];
+  again?(places: Places, url: string): string[];
+  /** It serves until it is stopped: what is asked for before. */
+  readonly paths?: readonly string[];
+  /** What a run that ends early may leave under its own name, because the next one takes it up. */
+  readonly keeps?: RegExp;
 }
 
 const engine = ({ cache }: Places) => ['--engine', 'native', '--cache-dir', cache, '--jobs', '1'];
@@ -29,6 +38,15 @@ const dehydrate = (places: Places) => [
   ...engine(places),
 ];
 
+const download = (places: Places) => [
+  ...['dehydrate', '--stream', join(places.input, 'stream.json'), '--download'],
+  ...['--artifacts', join(places.output, 'release'), '-o', join(places.output, 'bundle')],
+  ...['--platform', 'qemu', ...engine(places)],
+];
+
+const bundleIn = ({ input }: Places) => join(input, 'bundle');
+const referenceAt = (url: string) => `${new URL(url).host}/x:t`;
+
 export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'dehydrate',
@@ -37,18 +55,52 @@ export const SCENARIOS: readonly Scenario[] = [
     again: (places) => [...dehydrate(places), '--force'],
   },
   {
+    name: 'dehydrate --download',
+    heavy: true,
+    async world(places) {
+      const world = await fileWorld(join(places.input, 'release'));
+      const stream = readFileSync(join(places.input, 'release/stream.json'), 'utf8');
+      const moved = stream.replaceAll('https://example.com', world.url);
+      writeFileSync(join(places.input, 'stream.json'), moved);
+      return world;
+    },
+    argv: download,
+    again: (places) => [...download(places), '--force'],
+    keeps: /^output\/release\/[\w.-]+(\.part)?$/,
+  },
+  {
     name: 'rehydrate',
     argv: (places) => [
-      ...['rehydrate', '--bundle', join(places.input, 'bundle'), '--platform', 'all'],
+      ...['rehydrate', '--bundle', bundleIn(places), '--platform', 'all'],
       ...['-o', places.output, ...engine(places)],
     ],
   },
   {
     name: 'rehydrate without a cache',
     argv: (places) => [
-      ...['rehydrate', '--bundle', join(places.input, 'bundle'), '--platform', 'aws,qemu'],
+      ...['rehydrate', '--bundle', bundleIn(places), '--platform', 'aws,qemu'],
       ...['-o', places.output, '--engine', 'native', '--no-cache'],
     ],
+  },
+  {
+    name: 'pull',
+    world: (places) => registryWorld(bundleIn(places)),
+    argv: ({ output }, url) => ['pull', referenceAt(url), '-o', join(output, 'bundle')],
+    keeps: /^output\/bundle\/blobs\/sha256\/[0-9a-f]{64}\.part$/,
+  },
+  {
+    name: 'push',
+    world: () => registryWorld(),
+    argv: (places, url) => ['push', '--bundle', bundleIn(places), referenceAt(url)],
+  },
+  {
+    name: 'serve',
+    argv: (places) => [
+      ...['serve', '--bundle', bundleIn(places), '--listen', '127.0.0.1:0', '--json'],
+      ...['--images', join(places.cache, 'images'), '--reserve', '1MiB'],
+      ...['--engine', 'native', '--cache-dir', places.cache],
+    ],
+    paths: ['/qemu.raw', '/aws.vmdk', '/live-kernel'],
   },
 ];
 

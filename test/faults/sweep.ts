@@ -1,10 +1,12 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { constants } from 'node:os';
-import { join } from 'node:path';
-import { KINDS, type Kind, type Point, type Run } from './messages.ts';
+import { dirname, join } from 'node:path';
+import { wrongAnswers } from './ask.ts';
+import { KINDS, type Kind, type Point, type Run, type RunRequest } from './messages.ts';
 import type { Runner } from './process.ts';
 import type { Places, Scenario } from './scenarios.ts';
 import { strangers, treeOf } from './tree.ts';
+import type { World } from './worlds.ts';
 
 const { EIO, ENOSPC, EMFILE, EACCES, EFBIG } = constants.errno;
 
@@ -58,15 +60,11 @@ export function placesIn(root: string): Places {
 export async function sweep(scenario: Scenario, options: SweepOptions): Promise<SweepResult> {
   const { runner, root, perKind, kinds = KINDS, onPoint, onFault } = options;
   const places = placesIn(root);
-  const request = { argv: scenario.argv(places), env: { TMPDIR: places.temporary }, root };
+  await using world = await scenario.world?.(places);
+  const request = requestOf(scenario, places, world);
   const faults: string[] = [];
-
-  await renew(places);
-  const clean = await runner.run(request);
-  if (typeof clean === 'string' || clean.code !== 0) {
-    throw new Error(`${scenario.name} fails without a fault: ${JSON.stringify(clean)}`);
-  }
-  const expected = snapshot(places);
+  const { clean, expected } = await cleanRun(scenario, runner, request, places, world);
+  const done = doneOf(scenario);
   const input = treeOf(places.input);
   let points = 0;
   let survived = 0;
@@ -74,7 +72,7 @@ export async function sweep(scenario: Scenario, options: SweepOptions): Promise<
     const name = `${scenario.name}, ${textOf(point)}`;
     onPoint?.(name);
     points++;
-    await renew(places);
+    await renew(places, world);
     const run = await runner.run({ ...request, point });
     const complain = (problem: string) => {
       faults.push(`${name}: ${problem}`);
@@ -85,22 +83,25 @@ export async function sweep(scenario: Scenario, options: SweepOptions): Promise<
       continue;
     }
     if (run.hits === 0) continue; // the calls of one run are not quite those of another
-    if (run.code === 0) survived++;
-    for (const problem of judge(run, snapshot(places), expected, point)) {
+    if (run.code === done) survived++;
+    for (const problem of judge(scenario, run, snapshot(places, world), expected, point)) {
       complain(`${problem} (${run.hit.replace(root, '')})`);
     }
-    const argv = run.code === 0 ? scenario.again?.(places) : undefined;
+    for (const path of wrongAnswers(run.answers, clean.answers)) complain(`serves a wrong ${path}`);
+    const argv = run.code === done ? scenario.again?.(places, world?.url ?? '') : undefined;
     const again = await runner.run(argv ? { ...request, argv } : request);
-    if (typeof again === 'string' || again.code !== 0) {
+    if (typeof again === 'string' || again.code !== done) {
       complain(
         `and then it fails without a fault: ${typeof again === 'string' ? again : again.stderr.slice(-500)}`,
       );
       continue;
     }
-    const left = leftovers(strangers(snapshot(places), expected), options.reclaims);
-    if (left.length > 0) complain(`the next run leaves ${left.join(', ')}`);
-    const lacking = strangers(expected, snapshot(places));
-    if (lacking.length > 0) complain(`the next run does not make ${lacking.join(', ')}`);
+    for (const problem of judgeNext(snapshot(places, world), expected, options.reclaims)) {
+      complain(problem);
+    }
+    if (JSON.stringify(again.answers) !== JSON.stringify(clean.answers)) {
+      complain(`the next run answers ${JSON.stringify(again.answers)}`);
+    }
   }
   const changed = [
     ...strangers(treeOf(places.input), input),
@@ -111,29 +112,75 @@ export async function sweep(scenario: Scenario, options: SweepOptions): Promise<
   return { calls: clean.counts, points, survived, faults };
 }
 
+/** How a run ends that has done all of its work: a server does until it is stopped. */
+export const doneOf = ({ paths }: Scenario): number => (paths ? 143 : 0);
+
+export function requestOf(scenario: Scenario, places: Places, world: World | undefined) {
+  const argv = scenario.argv(places, world?.url ?? '');
+  const root = dirname(places.output);
+  return { argv, env: { TMPDIR: places.temporary }, root, paths: scenario.paths };
+}
+
+/** A run without faults, and what it leaves. */
+export async function cleanRun(
+  scenario: Scenario,
+  runner: Runner,
+  request: RunRequest,
+  places: Places,
+  world: World | undefined,
+): Promise<{ clean: Run; expected: Map<string, string> }> {
+  await renew(places, world);
+  const clean = await runner.run(request);
+  const wrong = (scenario.paths ?? []).some(
+    (path) => typeof clean === 'string' || !/^[0-9a-f]{64}$/.test(clean.answers[path] ?? ''),
+  );
+  if (typeof clean === 'string' || clean.code !== doneOf(scenario) || wrong) {
+    throw new Error(`${scenario.name} fails without a fault: ${JSON.stringify(clean)}`);
+  }
+  return { clean, expected: snapshot(places, world) };
+}
+
+/** What is wrong after the run that follows. */
+export function judgeNext(
+  found: ReadonlyMap<string, string>,
+  expected: ReadonlyMap<string, string>,
+  reclaims: boolean,
+): string[] {
+  const left = leftovers(strangers(found, expected), reclaims);
+  const lacking = strangers(expected, found);
+  return [
+    ...(left.length > 0 ? [`the next run leaves ${left.join(', ')}`] : []),
+    ...(lacking.length > 0 ? [`the next run does not make ${lacking.join(', ')}`] : []),
+  ];
+}
+
 /** What is wrong after a run with a fault. */
 function judge(
+  scenario: Scenario,
   run: Run,
   found: ReadonlyMap<string, string>,
   expected: ReadonlyMap<string, string>,
   point: Point,
 ): string[] {
   const problems: string[] = [];
-  if (run.code !== 0 && run.code !== 7) {
+  const done = doneOf(scenario);
+  if (run.code !== done && run.code !== 7) {
     problems.push(`ends with ${run.code}: ${run.stderr.slice(-600)}`);
   }
   if (run.code === 7 && !/^error: .+ \[[A-Z_]+\]$/m.test(run.stderr)) {
     problems.push(`does not say what failed: ${run.stderr.slice(-300)}`);
   }
   // The folders of the cache are as good as none.
-  const wrong = strangers(found, expected).filter((name) => !/^cache\/\w+\/$/.test(name));
+  const wrong = strangers(found, expected).filter(
+    (name) => !/^cache\/\w+\/$/.test(name) && !(run.code !== done && scenario.keeps?.test(name)),
+  );
   // What cannot be removed stays, under a name of its own: the next run has to take care of it.
   const excused = point.kind === 'unlink' || point.kind === 'list' || point.kind === 'stat';
   const bad = excused ? wrong.filter((name) => !isScratch(name)) : wrong;
   if (bad.length > 0) problems.push(`leaves ${bad.join(', ')}`);
-  if (run.code === 0) {
-    const lacking = strangers(expected, found).filter((name) => name.startsWith('output/'));
-    if (lacking.length > 0) problems.push(`ends with 0 without ${lacking.join(', ')}`);
+  if (run.code === done) {
+    const lacking = strangers(expected, found).filter((name) => /^(output|world)\//.test(name));
+    if (lacking.length > 0) problems.push(`ends well without ${lacking.join(', ')}`);
   }
   if (run.open.length > 0) problems.push(`leaves open ${run.open.join(', ')}`);
   return problems;
@@ -176,7 +223,11 @@ function textOf({ kind, nth, errno, sticky }: Point): string {
   return `${kind} ${nth}${sticky ? ' and all later' : ''}: ${error}`;
 }
 
-export async function renew({ output, cache, temporary }: Places): Promise<void> {
+export async function renew(
+  { output, cache, temporary }: Places,
+  world: World | undefined,
+): Promise<void> {
+  world?.reset();
   for (const folder of [output, cache, temporary]) {
     await rm(folder, { recursive: true, force: true });
     await mkdir(folder, { recursive: true });
@@ -184,7 +235,7 @@ export async function renew({ output, cache, temporary }: Places): Promise<void>
 }
 
 /** All that a run may have written. The records of runs have times in them. */
-export function snapshot(places: Places): Map<string, string> {
+export function snapshot(places: Places, world: World | undefined): Map<string, string> {
   const named = (name: string, tree: Map<string, string>) =>
     [...tree].map(([path, sha256]): [string, string] => [
       `${name}/${path}`,
@@ -194,5 +245,6 @@ export function snapshot(places: Places): Map<string, string> {
     ...named('output', treeOf(places.output)),
     ...named('cache', treeOf(places.cache)),
     ...named('tmp', treeOf(places.temporary)),
+    ...named('world', world?.state() ?? new Map()),
   ]);
 }

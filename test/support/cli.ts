@@ -33,6 +33,7 @@ export async function cli(
     stdout: stdout.stream,
     stderr: stderr.stream,
     env: {},
+    pid: process.pid,
     hostArch: 'x64',
     versions: { node: '24.0.0' },
     isTerminal: false,

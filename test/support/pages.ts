@@ -97,6 +97,12 @@ export const ELSEWHERE: readonly Elsewhere[] = [
     but: 'by buildah, which builds the same Containerfiles; the tests have no container engine',
   },
   {
+    page: 'README.md',
+    command: /^iso-rehydrate .* --container /,
+    by: 'src/cli/files-road.test.ts',
+    but: 'from the CNCF registry and from archives of a release that has a container image',
+  },
+  {
     page: 'docs/mirror-admin.md',
     command: /^(npm pack|podman )/,
     by: 'test/e2e/container.test.ts',
@@ -127,7 +133,7 @@ export const ELSEWHERE: readonly Elsewhere[] = [
   },
   {
     page: 'docs/release-job.md',
-    command: /^iso-rehydrate dehydrate .* (--base files|--container)/s,
+    command: /^iso-rehydrate (dehydrate|estimate) .*(--base files|--container)/s,
     by: 'src/cli/files-road.test.ts',
     but: 'with a container image in the CNCF registry',
   },

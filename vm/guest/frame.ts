@@ -1,3 +1,5 @@
+import { withoutInterruptions } from './interruptions.ts';
+
 /**
  * Commands over a shared line: the terminal echoes and wraps our input, and the kernel and services print
  * in between. So each command's output lies between two marks that nothing can guess, typed in halves so
@@ -48,13 +50,21 @@ export function frame(script: string, begin: Mark, end: Mark): Frame {
   return { line, begin: spell(begin), end: spell(end) };
 }
 
-/** The result, once the end mark is in `text`. */
+/** Characters at the end of the text in which an end mark is looked for that messages have cut. */
+const TAIL = 4096;
+
+/** The result, once the end mark is in `text`, be it cut by messages; the output is without those. */
 export function matchFrame(frame: Frame, text: string): CommandResult | undefined {
-  const match = new RegExp(`${frame.end}:(\\d{1,3});`).exec(text);
+  const end = new RegExp(`${frame.end}:(\\d{1,3});`);
+  const tail = withoutInterruptions(text.slice(-TAIL));
+  if (!end.test(text) && !end.test(tail)) return undefined;
+  const whole = withoutInterruptions(text);
+  const match = end.exec(whole) ?? end.exec(text) ?? end.exec(tail);
   if (match === null) return undefined;
-  const begin = text.lastIndexOf(frame.begin, match.index);
+  const seen = match.input;
+  const begin = seen.lastIndexOf(frame.begin, match.index);
   const start = begin < 0 ? 0 : begin + frame.begin.length;
-  return { status: Number(match[1]), output: text.slice(start, match.index).trim() };
+  return { status: Number(match[1]), output: seen.slice(start, match.index).trim() };
 }
 
 /** Whether a console line is one of our marks, which mean nothing to people. */

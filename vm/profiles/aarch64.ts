@@ -26,6 +26,6 @@ export const aarch64: VmProfile = {
   installerEnv: { tcg: { OPENSSL_armcap: '0' } },
   seconds: {
     kvm: KVM_SECONDS,
-    tcg: { firstOutput: 90, boot: 300, unpackPerGiB: 600, inactivity: 180 },
+    tcg: { firstOutput: 90, boot: 300, inactivity: 180 },
   },
 };

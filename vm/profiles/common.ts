@@ -4,7 +4,6 @@ import type { TimeBudget } from './profile.ts';
 export const KVM_SECONDS: TimeBudget = {
   firstOutput: 20,
   boot: 180,
-  unpackPerGiB: 180,
   inactivity: 60,
 };
 

@@ -28,6 +28,6 @@ export const ppc64le: VmProfile = {
   seconds: {
     kvm: KVM_SECONDS,
     // SLOF alone takes some seconds, and POWER is QEMU's slowest target.
-    tcg: { firstOutput: 120, boot: 480, unpackPerGiB: 900, inactivity: 240 },
+    tcg: { firstOutput: 120, boot: 480, inactivity: 240 },
   },
 };

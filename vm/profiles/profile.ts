@@ -3,15 +3,20 @@ import type { Arch } from '../../images/arch.ts';
 /** The accelerator that executes the guest's instructions. */
 export type Accel = 'kvm' | 'tcg';
 
-/** Limits in seconds. They only stop a guest that hangs; a healthy one needs a fraction of them. */
+/**
+ * Limits in seconds, without the time in which the host gave QEMU no processor. They only stop a guest that
+ * hangs; a healthy one needs a fraction of them. An unpack has no limit of its own: it goes on as long as
+ * written bytes move.
+ */
 export interface TimeBudget {
   /** From the start of QEMU to the first byte on the console. */
   readonly firstOutput: number;
-  /** From the start of QEMU to the ready mark of the live system. */
+  /** From the start of QEMU to a shell of the live system. */
   readonly boot: number;
-  /** `coreos-installer` for one GiB of metal disk. */
-  readonly unpackPerGiB: number;
-  /** Neither a console byte nor a disk request for this long: the guest is considered dead. */
+  /**
+   * Neither a console byte nor a disk request for this long, or, while it unpacks, no progress: the guest is
+   * considered dead.
+   */
   readonly inactivity: number;
 }
 

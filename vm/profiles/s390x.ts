@@ -19,6 +19,6 @@ export const s390x: VmProfile = {
   kargs: { kvm: LIVE_KARGS, tcg: LIVE_KARGS },
   seconds: {
     kvm: KVM_SECONDS,
-    tcg: { firstOutput: 90, boot: 300, unpackPerGiB: 600, inactivity: 180 },
+    tcg: { firstOutput: 90, boot: 300, inactivity: 180 },
   },
 };

@@ -24,6 +24,6 @@ export const x86_64: VmProfile = {
   kargs: { kvm: LIVE_KARGS, tcg: [...LIVE_KARGS, 'tsc=reliable'] },
   seconds: {
     kvm: KVM_SECONDS,
-    tcg: { firstOutput: 90, boot: 300, unpackPerGiB: 600, inactivity: 180 },
+    tcg: { firstOutput: 90, boot: 300, inactivity: 180 },
   },
 };

@@ -18,6 +18,7 @@ import { wantedIsos } from '../../verbs/isos/resolve.ts';
 import { containersOf } from '../containers.ts';
 import { cacheFor, engineFor, existingFolder, toolsOf } from '../environment.ts';
 import type { CliIo } from '../io.ts';
+import { keysOf } from '../keyring.ts';
 import {
   type OptionsOf,
   type OutputOptions,
@@ -27,6 +28,7 @@ import {
   withEngine,
   withIso,
   withJobs,
+  withKeyring,
   withOutput,
   withSelection,
   withShard,
@@ -41,6 +43,7 @@ function define(program: Command) {
     .command('audit')
     .description('make every image of a bundle, check each SHA-256, and write a report')
     .requiredOption('--report <dir>', 'folder for the report')
+    .option('--released', 'judge the files as they were released, compressed, not their contents')
     .option('--artifacts <dir>', 'released files, to locate where a wrong image differs')
     .option(
       '--merge <dirs...>',
@@ -54,7 +57,8 @@ function define(program: Command) {
     )
     .addHelpText('after', HELP);
   const selected = withIso(withShard(withBundle(withSelection(command, { everything: true }))));
-  return withOutput(withJobs(withCache(withEngine(withTrust(withContainers(selected))))));
+  const signed = withTrust(withKeyring(withContainers(selected)));
+  return withOutput(withJobs(withCache(withEngine(signed))));
 }
 
 type AuditCliOptions = OptionsOf<typeof define>;
@@ -73,6 +77,8 @@ discarded; only BAD images that could be compared are kept, in DIR/bad.
   FAIL       could not be tried; says nothing about the bundle           its cause's: 5, 6, 7 or 8
   UNCOVERED  the bundle says that it does not contain the image          exit code 5
 The exit code is that of the worst status: BAD, then FAIL, then UNCOVERED.
+With --released, a released file is UNCOVERED if the bundle does not say how it was compressed. With
+--keyring, GOOD means that the release's own signature is good, too.
 
 With --bundle, --merge compares each part with the bundle's contents for its shard. A merged report is
 signed only if it is proved: --sign-key requires --bundle, and parts that were signed with
@@ -101,6 +107,7 @@ async function run(options: AuditCliOptions, io: CliIo): Promise<void> {
 }
 
 async function audited(options: AuditCliOptions, io: CliIo): Promise<AuditReport> {
+  const keyring = await keysOf(options, io.signal);
   const engine = engineFor(options, io);
   await using cache = await cacheFor(options, io, await existingFolder(options.report));
   await using downloads = downloadsTo(cache);
@@ -126,6 +133,8 @@ async function audited(options: AuditCliOptions, io: CliIo): Promise<AuditReport
     jobs: options.jobs,
     isoPaths,
     containers: containersOf(options, io),
+    released: options.released,
+    keyring,
     folder: options.artifacts,
     reportFolder: options.report,
     tools: toolsOf(io),

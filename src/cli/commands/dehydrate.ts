@@ -1,10 +1,13 @@
 import { resolve } from 'node:path';
-import type { Command } from '@commander-js/extra-typings';
+import { type Command, Option } from '@commander-js/extra-typings';
 import { UsageError } from '../../core/errors.ts';
 import { createHttp } from '../../core/http/client.ts';
 import { printable } from '../../core/text/printable.ts';
-import { parseFingerprint } from '../../release/download/signature.ts';
-import { type DehydrateReport, dehydrate } from '../../verbs/dehydrate/dehydrate.ts';
+import {
+  DEFAULT_RELEASED,
+  type DehydrateReport,
+  dehydrate,
+} from '../../verbs/dehydrate/dehydrate.ts';
 import { renderArchitecture, reportArchitecture } from '../../verbs/inspect/bundle-report.ts';
 import { containersOf } from '../containers.ts';
 import { cacheFor, engineFor, existingFolder } from '../environment.ts';
@@ -16,9 +19,10 @@ import {
   withContainers,
   withEngine,
   withJobs,
+  withKeyring,
   withOutput,
 } from '../option-groups.ts';
-import { oneOf, parseArches, parseJobs, parseList } from '../options.ts';
+import { oneOf, parseArches, parseJobs, parseList, parseReleased } from '../options.ts';
 import { progressRenderer } from '../progress/choose.ts';
 import { streamOf } from '../sources.ts';
 
@@ -40,22 +44,23 @@ function define(program: Command) {
       'what to make the metal disk from: osmet or files (default: see below)',
       oneOf(['osmet', 'files']),
     )
+    .addOption(
+      new Option('--released <kinds>', 'released files to make too: gz, zip, `all` or `none`')
+        .argParser(parseReleased)
+        .default([...DEFAULT_RELEASED], DEFAULT_RELEASED.join(',')),
+    )
     .option('--allow-missing <names>', 'artifacts that may be missing', parseList)
     .option(
       '--download',
       'download files that are not in the folder, from their locations in the stream',
     )
     .option('--downloads <n>', 'files to download at a time', parseJobs, 4)
-    .option('--keyring <file>', 'with --download: check the GPG signature of every file (gpgv)')
-    .option(
-      '--accept-key <fingerprint>',
-      'accept signatures by this key even if it is expired or revoked (repeatable)',
-      (text: string, previous: readonly string[] = []) => [...previous, parseFingerprint(text)],
-    )
     .option('--force', 'replace an existing bundle')
     .addHelpText('after', HELP);
   const where = 'a container image, OSTree repository or folder that shall do instead of the ISO';
-  return withOutput(withJobs(withCache(withEngine(withContainers(command, where)))));
+  const keyring = 'with --download: check the GPG signature of every file (gpgv)';
+  const signed = withKeyring(command, keyring);
+  return withOutput(withJobs(withCache(withEngine(withContainers(signed, where)))));
 }
 
 type DehydrateCliOptions = OptionsOf<typeof define>;
@@ -77,6 +82,8 @@ the stream are covered.
 used: the bundle lists the files on the disk and holds a delta from their contents to the
 released metal image. With --container, either the ISO or one of the containers is enough to
 make the disk; the bundle holds the files that one of them lacks.
+For each .gz and .zip file, the bundle also says how it was compressed if that can be found out, so
+that \`rehydrate --released\` makes the released file itself.
 
 Examples:
   iso-rehydrate dehydrate --stream stream.json --artifacts release/ -o bundle
@@ -119,6 +126,7 @@ async function run(options: DehydrateCliOptions, io: CliIo): Promise<void> {
       arches: options.arch,
       target: options.output,
       isoExternal: options.isoExternal,
+      released: options.released,
       allowMissing: options.allowMissing,
       download: downloadOf(options, io),
       force: options.force,

@@ -12,6 +12,7 @@ import { type RehydrateReport, rehydrate } from '../../verbs/rehydrate/rehydrate
 import { containersOf } from '../containers.ts';
 import { cacheFor, engineFor, existingFolder } from '../environment.ts';
 import type { CliIo } from '../io.ts';
+import { keysOf } from '../keyring.ts';
 import {
   type OptionsOf,
   type OutputOptions,
@@ -21,6 +22,7 @@ import {
   withEngine,
   withIso,
   withJobs,
+  withKeyring,
   withOutput,
   withSelection,
   withShard,
@@ -35,11 +37,13 @@ function define(program: Command) {
     .command('rehydrate', { isDefault: true })
     .description('make platform images from a bundle (the default command)')
     .option('-o, --output <path>', 'file, folder, or - for stdout (several files: a tar)', '.')
+    .option('--released', 'make the files as they were released, compressed (see below)')
     .option('--force', 'replace existing files with other content')
     .option('--force-device', 'with -o /dev/…: overwrite the disk; it is read back afterwards')
     .addHelpText('after', HELP);
   const selected = withIso(withShard(withBundle(withSelection(command, { everything: false }))));
-  return withOutput(withJobs(withCache(withEngine(withTrust(withContainers(selected))))));
+  const signed = withTrust(withKeyring(withContainers(selected)));
+  return withOutput(withJobs(withCache(withEngine(signed))));
 }
 
 type RehydrateCliOptions = OptionsOf<typeof define>;
@@ -55,7 +59,11 @@ With --arch all, architectures without a match are reported and skipped. An imag
 architecture that fails does not stop the others.
 Prints a line for \`sha256sum -c\` for each file. Files that already exist are checked
 and kept. Images are not compressed: each file is the released one unpacked, unless
-the stream attests only the compressed file (gcp).`;
+the stream attests only the compressed file (gcp). With --released, each file is the released
+one itself, under its own name and with the \`sha256\` of the stream, as far as the bundle says
+how it was compressed (see \`inspect\` and \`dehydrate --released\`). With --keyring, an image is
+written only if the release's own signature of its released file is good; for that, each is
+compressed, too.`;
 
 async function run(options: RehydrateCliOptions, io: CliIo): Promise<void> {
   if (options.platform === undefined) {
@@ -67,6 +75,7 @@ async function run(options: RehydrateCliOptions, io: CliIo): Promise<void> {
   const toStdout = options.output === '-';
   if (toStdout) refuseUselessOutput(io);
   const { signal } = io;
+  const keyring = await keysOf(options, signal);
   const beside = toStdout ? undefined : await existingFolder(options.output);
   await using cache = await cacheFor(options, io, beside);
   await using downloads = downloadsTo(cache);
@@ -95,6 +104,8 @@ async function run(options: RehydrateCliOptions, io: CliIo): Promise<void> {
     output: toStdout
       ? { kind: 'stream', stream: io.stdout }
       : (count) => resolveOutput(options.output, count),
+    released: options.released,
+    keyring,
     force: options.force,
     forceDevice: options.forceDevice,
     jobs: options.jobs,

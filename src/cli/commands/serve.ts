@@ -5,11 +5,13 @@ import { throwIfAborted } from '../../core/errors.ts';
 import { printableLine } from '../../core/text/printable.ts';
 import { neededBlobs } from '../../verbs/isos/needed.ts';
 import { wantedIsos } from '../../verbs/isos/resolve.ts';
-import { parseListen } from '../../verbs/serve/listen.ts';
-import { type RequestLine, serve } from '../../verbs/serve/serve.ts';
+import { commonLog, type RequestLine } from '../../verbs/serve/access-log.ts';
+import { inheritedSocket, parseListen } from '../../verbs/serve/listen.ts';
+import { serve } from '../../verbs/serve/serve.ts';
 import { containersOf } from '../containers.ts';
 import { cacheFolder, cacheFor, engineFor } from '../environment.ts';
 import type { CliIo } from '../io.ts';
+import { keysOf } from '../keyring.ts';
 import {
   type OptionsOf,
   type OutputOptions,
@@ -18,10 +20,11 @@ import {
   withContainers,
   withEngine,
   withIso,
+  withKeyring,
   withOutput,
   withTrust,
 } from '../option-groups.ts';
-import { parseSize } from '../options.ts';
+import { parseList, parseSeconds, parseSize } from '../options.ts';
 import { progressRenderer } from '../progress/choose.ts';
 import { renderError } from '../render-error.ts';
 import { downloadsTo, isosOf, openSourced } from '../sources.ts';
@@ -30,8 +33,19 @@ function define(program: Command) {
   const command = program
     .command('serve')
     .description('serve the files of the release over HTTP, making each on first request')
-    .option('--listen <address>', 'port, or host:port', '127.0.0.1:8080')
+    .option('--listen <address>', 'port, or host:port (default: 127.0.0.1:8080)')
     .option('--public-url <url>', 'URL at which clients reach it (default: from their Host header)')
+    .option(
+      '--prepare <names>',
+      'make the files of these platforms at once, before they are requested, or of `all`',
+      parseList,
+    )
+    .addOption(
+      new Option(
+        '--wait <seconds>',
+        'answer 503 to a request that waits longer for its file to be made (default: any time)',
+      ).argParser(parseSeconds),
+    )
     .option('--images <dir>', 'folder for finished images (default: in the cache folder)')
     .addOption(
       new Option('--images-size <size>', 'maximum size of that folder')
@@ -44,7 +58,8 @@ function define(program: Command) {
         .default(2 ** 30, '1GiB'),
     )
     .addHelpText('after', HELP);
-  return withOutput(withCache(withEngine(withTrust(withContainers(withIso(withBundle(command)))))));
+  const signed = withTrust(withKeyring(withContainers(withIso(withBundle(command)))));
+  return withOutput(withCache(withEngine(signed)));
 }
 
 type ServeCliOptions = OptionsOf<typeof define>;
@@ -54,21 +69,28 @@ export function addServe(program: Command, io: CliIo): void {
 }
 
 const HELP = `
-Paths are those of the release's locations, with the names of the uncompressed files.
-/stream.json and /streams/NAME.json are the stream JSON with this server's locations, for
-installers. An image is sent once it is made and proved, and kept for the next request; range
-requests work. While disk space is short, the answer is 503 with Retry-After. There is no TLS and
-no access control: put a proxy in front of it if other hosts are to reach it.
+Paths are those of the release's locations, with its own file names, as far as the bundle can make
+the released files (see \`dehydrate --released\`); the names of their contents are beside them. The
+bundle's signatures are at the same paths with .sig. /stream.json and /streams/NAME.json are the
+stream JSON with this server's locations, for installers. / is a page for people, /healthz and
+/metrics (Prometheus) are for monitoring. Each request is a line on stdout, in the common log format.
+A file is sent once it is made and proved, and kept for the next request; range requests work. While
+disk space is short, the answer is 503 with Retry-After; so it is after --wait. A socket that systemd
+passes is used instead of --listen. There is no TLS and no access control: put a proxy in front of it
+if other hosts are to reach it.
 
 Examples:
   iso-rehydrate serve --bundle /srv/bundle
   iso-rehydrate serve -b /srv/bundle --engine native --listen 0.0.0.0:8080 \\
     --public-url http://mirror.example.com:8080
   curl -s http://127.0.0.1:8080/stream.json | jq -r '.architectures[].artifacts.qemu'
-  coreos-installer download --stream-base-url http://127.0.0.1:8080/streams/ -s stable -p qemu`;
+  coreos-installer download --stream-base-url http://127.0.0.1:8080/streams/ -s stable -p qemu \\
+    -f qcow2.xz`;
 
 async function run(options: ServeCliOptions, io: CliIo): Promise<void> {
-  const { host, port } = parseListen(options.listen);
+  const socket = options.listen === undefined ? inheritedSocket(io.env, io.pid) : undefined;
+  const at = socket ?? parseListen(options.listen ?? '127.0.0.1:8080');
+  const keyring = await keysOf(options, io.signal);
   const folder = options.images ?? join(cacheFolder(io.env), 'images');
   await using cache = await cacheFor(options, io);
   await using downloads = downloadsTo(cache);
@@ -80,8 +102,10 @@ async function run(options: ServeCliOptions, io: CliIo): Promise<void> {
   await source.fetch(await neededBlobs(bundle.recipes.map(whole), { isoPaths }));
   const { url, files, ended } = await serve({
     bundle,
-    host,
-    port,
+    listen: at,
+    prepare: options.prepare,
+    wait: options.wait,
+    keyring,
     publicUrl: options.publicUrl,
     engine: engineFor(options, io),
     cache,
@@ -118,10 +142,7 @@ function log({ error, ...line }: RequestLine, { json, quiet, debug }: OutputOpti
   if (json) {
     io.stdout.write(`${JSON.stringify({ type: 'request', ...line })}\n`);
   } else if (!quiet) {
-    const { status, method, path, bytes, seconds } = line;
-    io.stdout.write(
-      `${printableLine(`${status} ${method} ${path} ${bytes} B ${seconds.toFixed(1)} s`)}\n`,
-    );
+    io.stdout.write(`${printableLine(commonLog(line))}\n`);
   }
   if (error === undefined || io.signal.aborted) return;
   io.stderr.write(renderError(error, { debug: debug === true }));

@@ -4,6 +4,17 @@ import type { ProgressRenderer } from './renderer.ts';
 /** Milliseconds between two `advance` events of the same subject, at least. */
 const INTERVAL = 200;
 
+/** Only the events that say more than how far the work is. */
+export function noteLines(write: (text: string) => void): ProgressRenderer {
+  const all = jsonLines(write);
+  return {
+    ...all,
+    report(event) {
+      if (event.type === 'note' || event.type === 'failed') all.report(event);
+    },
+  };
+}
+
 /** Every event as one line of JSON; `advance` events are thinned out. */
 export function jsonLines(
   write: (text: string) => void,

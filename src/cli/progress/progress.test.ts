@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest';
-import { jsonLines } from './json-lines.ts';
+import { jsonLines, noteLines } from './json-lines.ts';
 import { plainLines } from './plain-lines.ts';
 import { statusLines, statusText } from './status-lines.ts';
 
@@ -35,6 +35,17 @@ test('JSON lines: every event but not every advance', () => {
   expect(events[0]).toEqual({ type: 'phase', subject: 'q', phase: 'patch', total: 100 });
   expect(events.at(-1)).toMatchObject({ type: 'advance', done: 100 });
   expect(events.length).toBeLessThan(10);
+});
+
+test('JSON lines, quietly: notes and failures', () => {
+  const lines: string[] = [];
+  using renderer = noteLines((line) => lines.push(line));
+  renderer.report({ type: 'phase', subject: 'q', phase: 'patch', total: 100 });
+  renderer.report({ type: 'advance', subject: 'q', phase: 'patch', done: 100, total: 100 });
+  renderer.report({ type: 'note', subject: 'q', message: 'look' });
+  renderer.report({ type: 'done', subject: 'q', seconds: 1 });
+  renderer.report({ type: 'failed', subject: 'q', message: 'no' });
+  expect(lines.map((line) => JSON.parse(line).type)).toEqual(['note', 'failed']);
 });
 
 test('status text: percent, bytes and rate', () => {

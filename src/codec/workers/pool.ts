@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { hashingHere } from '../../core/io/digest.ts';
+import { type EndFlag, endFlag, endThreads } from '../../core/threads/ending.ts';
 import { fromFailure } from '../../core/threads/failure.ts';
 import { hashThreads } from '../../core/threads/hash-thread.ts';
 import type { SharedMemo } from '../deflate/memo.ts';
@@ -37,6 +38,7 @@ const MAX_WORKERS = 4;
 /** The initial data of a thread. */
 export interface WorkerData {
   readonly memo: SharedMemo | undefined;
+  readonly flag: EndFlag;
 }
 
 /**
@@ -49,6 +51,7 @@ export function workerPool(
 ): CodecPool {
   const count = Math.max(1, workers);
   const lanes: Lane[] = [];
+  const flag = endFlag();
   const hashes = hashThreads();
   let nextId = 0;
 
@@ -57,7 +60,7 @@ export function workerPool(
     input: T['input'],
     transfer: readonly ArrayBuffer[] = [],
   ): Promise<T['output']> {
-    while (lanes.length < count) lanes.push(startLane({ memo }));
+    while (lanes.length < count) lanes.push(startLane({ memo, flag }));
     const lane = lanes.reduce((a, b) => (b.pending.size < a.pending.size ? b : a));
     if (lane.failed) throw lane.failed;
     const id = nextId++;
@@ -75,7 +78,10 @@ export function workerPool(
       size < WORTH_A_THREAD ? hashingHere(signal) : hashes.hashing(signal),
     async [Symbol.asyncDispose]() {
       await Promise.all([
-        ...lanes.map(({ worker }) => worker.terminate()),
+        endThreads(
+          lanes.map(({ worker }) => worker),
+          flag,
+        ),
         hashes[Symbol.asyncDispose](),
       ]);
     },

@@ -1,4 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
+import { receive } from '../../core/threads/ending.ts';
 import { toFailure } from '../../core/threads/failure.ts';
 import { shareMemo } from '../deflate/shared.ts';
 import type { Reply, Request } from './messages.ts';
@@ -9,10 +10,10 @@ import { runTask } from './tasks.ts';
 const port = parentPort;
 if (port === null) throw new TypeError('worker.ts runs in a worker thread only');
 
-const { memo }: WorkerData = workerData;
+const { memo, flag }: WorkerData = workerData;
 if (memo) shareMemo(memo);
 
-port.on('message', async ({ id, name, input }: Request) => {
+receive<Request>(port, flag, async ({ id, name, input }) => {
   try {
     const { output, transfer } = await runTask(name, input);
     port.postMessage({ id, output } satisfies Reply, transfer);

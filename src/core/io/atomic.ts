@@ -62,13 +62,10 @@ export async function writeAtomically<T>(
 }
 
 const TEMPORARY = /^\.iso-rehydrate-[0-9a-f]{12}\.part$/;
-/** Folders in which this process has looked for what others have left. */
-const tidied = new Set<string>();
 
-/** Removes what killed processes have left of files that were being written; once for each folder. */
-export async function tidyFolder(folder: string): Promise<void> {
-  if (!tidied.has(folder)) await reclaimFiles(folder, TEMPORARY);
-  tidied.add(folder);
+/** Removes what killed processes have left of files that were being written. */
+export function tidyFolder(folder: string): Promise<void> {
+  return reclaimFiles(folder, TEMPORARY);
 }
 
 /** A new file that is locked, so that no other run takes it for one that a killed process has left. */

@@ -29,8 +29,11 @@ export async function makeScratch(prefix: string): Promise<Scratch> {
       return {
         path,
         async [Symbol.asyncDispose]() {
-          await rm(path, { recursive: true, force: true });
-          await handle.close();
+          try {
+            await rm(path, { recursive: true, force: true });
+          } finally {
+            await handle.close();
+          }
         },
       };
     }

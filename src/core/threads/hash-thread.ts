@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { throwIfAborted } from '../errors.ts';
 import type { Hashing, Sha256 } from '../io/digest.ts';
+import { type EndFlag, endFlag, endThreads } from './ending.ts';
 import { type Failure, fromFailure } from './failure.ts';
 
 /** Bytes that go to a thread at once. */
@@ -55,20 +56,23 @@ interface Stream {
 
 export function hashThreads(threads = Math.min(availableParallelism(), MAX_THREADS)): HashThreads {
   const lanes: Lane[] = [];
+  const flag = endFlag();
   let nextId = 0;
 
   function hashing(signal?: AbortSignal): Hashing {
     const idle = lanes.find(({ streams }) => streams.size === 0);
-    if (!idle && lanes.length < threads) lanes.push(startLane());
+    if (!idle && lanes.length < threads) lanes.push(startLane(flag));
     const lane = idle ?? lanes.reduce((a, b) => (b.streams.size < a.streams.size ? b : a));
     return openStream(lane, nextId++, signal);
   }
 
   return {
     hashing,
-    async [Symbol.asyncDispose]() {
-      await Promise.all(lanes.map(({ worker }) => worker.terminate()));
-    },
+    [Symbol.asyncDispose]: () =>
+      endThreads(
+        lanes.map(({ worker }) => worker),
+        flag,
+      ),
   };
 }
 
@@ -186,8 +190,8 @@ const ENTRY = new URL(
   import.meta.url,
 );
 
-function startLane(): Lane {
-  const worker = new Worker(ENTRY);
+function startLane(flag: EndFlag): Lane {
+  const worker = new Worker(ENTRY, { workerData: flag });
   const lane: Lane = { worker, streams: new Map(), failed: undefined };
   worker.on('message', (reply: HashReply) => lane.streams.get(reply.id)?.receive(reply));
   const fail = (error: Error) => {

@@ -1,6 +1,7 @@
-import { parentPort } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 import { createHasher, type Hasher } from '../io/digest.ts';
 import { readFully } from '../io/read-fully.ts';
+import { type EndFlag, receive } from './ending.ts';
 import { type Failure, toFailure } from './failure.ts';
 import { HASH_SLOT, type HashReply, type HashRequest } from './hash-thread.ts';
 
@@ -10,7 +11,8 @@ if (port === null) throw new TypeError('hash-worker.ts runs in a worker thread o
 
 const open = new Map<number, { readonly hasher: Hasher; readonly slots: Uint8Array }>();
 
-port.on('message', (request: HashRequest) => {
+const flag: EndFlag = workerData;
+receive<HashRequest>(port, flag, (request) => {
   const { id } = request;
   if (request.kind === 'open') {
     open.set(id, { hasher: createHasher(), slots: new Uint8Array(request.slots) });

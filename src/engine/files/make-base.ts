@@ -8,6 +8,7 @@ import type { Progress } from '../../core/progress/progress.ts';
 import { step } from '../../core/progress/step.ts';
 import type { MetalCache } from '../cache/metal-cache.ts';
 import { digestLengthFor, encodeContents, toList } from './contents.ts';
+import { type Lacking, lackingOf } from './lacking.ts';
 import { layOut } from './lay-out.ts';
 import { makeFile } from './make-file.ts';
 import { orderOnDisk } from './order.ts';
@@ -27,14 +28,6 @@ export interface MakeBaseOptions {
   readonly progress: Progress;
 }
 
-/** Contents that are on the disk but not in every source. */
-export interface Lacking {
-  readonly count: number;
-  /** Bytes. */
-  readonly bytes: number;
-  readonly largest: readonly { readonly path: string; readonly size: number }[];
-}
-
 export interface MadeBase {
   /** Open, from the cache. */
   readonly source: Source;
@@ -42,10 +35,9 @@ export interface MadeBase {
   /** The list of its contents, encoded. */
   readonly list: Uint8Array;
   readonly count: number;
+  /** Contents that are on the disk but not in every source. */
   readonly lacking: Lacking;
 }
-
-const LARGEST = 10;
 
 /**
  * Defines the base `files`: the contents that all sources have and that are on the disk, in the order of
@@ -109,16 +101,4 @@ async function poolOf(
   const states = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT * Math.max(1, list.count));
   await inPhase('unpack', async (run) => source?.fill({ base: path, scratch, list, states }, run));
   return found.map((content, index) => ({ ...content, offset: list.offsets[index] ?? 0 }));
-}
-
-function lackingOf(contents: readonly FoundContent[]): Lacking {
-  const largest = contents.toSorted((a, b) => b.size - a.size).slice(0, LARGEST);
-  return {
-    count: contents.length,
-    bytes: contents.reduce((sum, { size }) => sum + size, 0),
-    largest: largest.map(({ path, size }) => ({
-      path: Buffer.from(path, 'latin1').toString('utf8'),
-      size,
-    })),
-  };
 }

@@ -35,6 +35,7 @@ const failure = (part: Partial<Failure>): Failure => ({
   cause: { kind: 'exit', code: 0, signal: 0, guest: undefined },
   phase: 'boot',
   spoke: false,
+  complaints: [],
   lastLines: [],
   stderr: '',
   consoleLog: '',
@@ -44,7 +45,7 @@ const exit = (code: number, signal = 0, guest?: string) =>
   ({ kind: 'exit', code, signal, guest }) as const;
 const badness = {
   kind: 'badness',
-  badness: { name: 'kernel panic', match: /x/ },
+  badness: { name: 'kernel panic', match: /x/, ends: true },
   line: 'x',
 } as const;
 

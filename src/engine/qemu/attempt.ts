@@ -3,16 +3,17 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type VmSpec, vmArgs } from '../../../vm/argv.ts';
 import type { CpuTimes, GuestDisk } from '../../../vm/guest/unpack.ts';
 import { readTail } from '../../core/io/regular.ts';
-import type { Phase, Progress } from '../../core/progress/progress.ts';
+import type { Phase, Progress, ProgressEvent } from '../../core/progress/progress.ts';
 import { createPhases } from '../phases.ts';
-import { findBadness } from './badness.ts';
+import { type Complaint, createJudge } from './badness.ts';
 import { createConsole } from './console.ts';
 import { awaitReady, openShell, unpack } from './dialogue.ts';
+import { createGuestClock, threadWaits } from './guest-clock.ts';
 import { type QemuProcess, spawnQemu } from './process.ts';
 import { listenForQmp, type Qmp, type QmpEvent, type QmpListener, queryStatus } from './qmp.ts';
 import { type Cause, createTermination, Terminated, type Termination } from './termination.ts';
 import type { QemuTool } from './tool.ts';
-import { type Limits, startWatch } from './watch.ts';
+import { type Limits, startWatch, type Work } from './watch.ts';
 
 export interface AttemptPlan {
   readonly tool: QemuTool;
@@ -21,6 +22,7 @@ export interface AttemptPlan {
   readonly disks: readonly GuestDisk[];
   readonly folder: string;
   readonly limits: Limits;
+  readonly work: Work;
   readonly subject: string;
   readonly progress: Progress;
   readonly signal: AbortSignal | undefined;
@@ -32,6 +34,8 @@ export interface Failure {
   readonly phase: Phase;
   /** The guest printed something. */
   readonly spoke: boolean;
+  /** What the guest complained of before, and went on. */
+  readonly complaints: readonly Complaint[];
   readonly lastLines: readonly string[];
   /** QEMU's standard error. */
   readonly stderr: string;
@@ -67,29 +71,32 @@ export async function runAttempt(plan: AttemptPlan): Promise<Outcome> {
   const phases = createPhases(plan.subject, plan.progress, 'boot');
   const total = plan.disks.reduce((sum, disk) => sum + disk.size, 0);
   using termination = createTermination(plan.signal);
-  const watch = startWatch(termination, plan.limits, ({ written }) => {
+  let qemu: QemuProcess | undefined;
+  const clock = createGuestClock(async () => (qemu ? threadWaits(qemu.pid) : new Map()));
+  const watch = startWatch(termination, clock, plan.limits, ({ written }) => {
     if (phases.current !== 'unpack') return;
     const done = plan.disks.reduce((sum, disk) => sum + (written.get(disk.serial) ?? 0), 0);
     phases.advance(Math.min(done, total), total);
   });
-  let qemu: QemuProcess | undefined;
   let listener: QmpListener | undefined;
   let qmp: Qmp | undefined;
   let guest: string | undefined;
   let spoke = false;
+  const judge = createJudge();
   const serial = createConsole({
     logPath: files.console,
     reply: (data) => qemu?.write(data),
     onLine: (line) => {
-      const badness = findBadness(line);
-      if (badness) termination.end({ kind: 'badness', badness, line: line.trim() });
+      const found = judge.take(line);
+      if (found?.badness.ends) termination.end({ kind: 'badness', ...found });
+      else if (found) plan.progress(noteOf(plan.subject, found));
     },
   });
   try {
     listener = await listenForQmp(files.qmp, {
       onEvent: (event) => {
         if (event.event === 'SHUTDOWN') guest = String(event.data.reason ?? '');
-        judge(event, termination, () => qmp);
+        judgeEvent(event, termination, () => qmp);
       },
       onError: (error) => termination.end({ kind: 'qmp', error }),
     });
@@ -119,6 +126,7 @@ export async function runAttempt(plan: AttemptPlan): Promise<Outcome> {
     phases.enter('login');
     await openShell(line);
     phases.enter('unpack', total);
+    watch.unpacking(plan.work);
     const { profile, accel, vcpus } = plan.vm;
     const env = profile.installerEnv?.[accel];
     const guestCpu = await unpack(line, { disks: plan.disks, env, vcpus });
@@ -136,7 +144,9 @@ export async function runAttempt(plan: AttemptPlan): Promise<Outcome> {
     const stderr = await readTail(files.stderr, MAX_STDERR).then(String, () => '');
     const lastLines = serial.lastLines(LAST_LINES);
     const phase = phases.current;
-    return { ok: false, cause, phase, spoke, lastLines, stderr, consoleLog: files.console };
+    const { complaints } = judge;
+    const consoleLog = files.console;
+    return { ok: false, cause, phase, spoke, complaints, lastLines, stderr, consoleLog };
   } finally {
     watch.stop();
     qemu?.kill();
@@ -144,6 +154,11 @@ export async function runAttempt(plan: AttemptPlan): Promise<Outcome> {
     listener?.close();
     serial.close();
   }
+}
+
+function noteOf(subject: string, { badness, line }: Complaint): ProgressEvent {
+  const message = `the live system complains and goes on: ${badness.name}: ${line}`;
+  return { type: 'note', subject, message };
 }
 
 /** A broken connection usually means that QEMU died: then its exit is the cause to report. */
@@ -155,7 +170,11 @@ function givenExit(qemu: QemuProcess): (error: unknown) => Promise<never> {
 }
 
 /** Ends the run on QEMU's events of failure. */
-function judge({ event, data }: QmpEvent, termination: Termination, qmp: () => Qmp | undefined) {
+function judgeEvent(
+  { event, data }: QmpEvent,
+  termination: Termination,
+  qmp: () => Qmp | undefined,
+) {
   if (event === 'GUEST_PANICKED') termination.end({ kind: 'stopped', status: 'guest-panicked' });
   if (event === 'BLOCK_IO_ERROR') {
     const disk = String(data['node-name'] ?? data.device ?? '');

@@ -1,6 +1,7 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import xterm from '@xterm/headless';
 import { isMarkLine } from '../../../vm/guest/frame.ts';
+import { withoutInterruptions } from '../../../vm/guest/interruptions.ts';
 import { createPlainText } from './plain-text.ts';
 
 /** A condition to wait for on the console, which yields a value. */
@@ -159,7 +160,11 @@ export function pattern(expression: RegExp): Wait<RegExpExecArray> {
   return { match: (text) => expression.exec(text) ?? undefined };
 }
 
-/** Waits for whichever of the words comes first; resolves with it. */
+/** Characters at the end of the text in which a word is looked for that messages have cut. */
+const TAIL = 4096;
+
+/** Waits for whichever of the words comes first, be it cut by messages; resolves with it. */
 export function anyOf<W extends string>(...words: readonly W[]): Wait<W> {
-  return { match: (text) => words.find((word) => text.includes(word)) };
+  const find = (text: string) => words.find((word) => text.includes(word));
+  return { match: (text) => find(text) ?? find(withoutInterruptions(text.slice(-TAIL))) };
 }

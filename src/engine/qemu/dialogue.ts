@@ -14,7 +14,7 @@ import {
   readExtractForm,
 } from '../../../vm/guest/installer.ts';
 import { placeReadAhead } from '../../../vm/guest/read-ahead.ts';
-import { becomeRoot, knock, READY } from '../../../vm/guest/shell.ts';
+import { becomeRoot, isReady, knock } from '../../../vm/guest/shell.ts';
 import {
   type CpuTimes,
   type GuestDisk,
@@ -24,7 +24,7 @@ import {
   tuneScript,
   unpackScript,
 } from '../../../vm/guest/unpack.ts';
-import { anyOf, type Console, pattern } from './console.ts';
+import { anyOf, type Console } from './console.ts';
 import { Terminated, type Termination } from './termination.ts';
 
 /** Both ends of the serial line. */
@@ -40,7 +40,7 @@ const newMark = () => createMark(randomBytes(12).toString('hex'));
 
 /** Waits until getty logs the live user in. */
 export async function awaitReady({ console, termination }: Line): Promise<void> {
-  await termination.race(console.waitFor(pattern(READY), 0));
+  await termination.race(console.waitFor({ match: (text) => isReady(text) || undefined }, 0));
 }
 
 /**
@@ -81,13 +81,18 @@ export async function run(line: Line, script: string): Promise<CommandResult> {
   return line.termination.race(done);
 }
 
+/** A message of some service may fall into the help text, where none that is known can be taken out. */
+const PROBE_ATTEMPTS = 3;
+
 /** Finds out how the guest's coreos-installer must be called. */
 export async function probeInstaller(line: Line): Promise<ExtractForm> {
   let last: CommandResult = { status: 127, output: '' };
-  for (const subcommand of PROBES) {
-    last = await run(line, probeScript(subcommand));
-    const form = last.status === 0 ? readExtractForm(subcommand, last.output) : undefined;
-    if (form) return form;
+  for (let attempt = 0; attempt < PROBE_ATTEMPTS; attempt++) {
+    for (const subcommand of PROBES) {
+      last = await run(line, probeScript(subcommand));
+      const form = last.status === 0 ? readExtractForm(subcommand, last.output) : undefined;
+      if (form) return form;
+    }
   }
   throw new Terminated({
     kind: 'guest',

@@ -19,6 +19,7 @@ const failure = (cause: Failure['cause']): Failure => ({
   cause,
   phase: 'unpack',
   spoke: true,
+  complaints: [],
   lastLines: ['last but one', 'last'],
   stderr: 'qemu: boo\n',
   consoleLog: join(folder, 'log'),
@@ -47,7 +48,7 @@ test('a full disk is an I/O error, Ctrl-C a cancellation', async () => {
 
 test('a log that cannot be kept does not hide the failure', async () => {
   await writeFile(join(folder, 'file'), '');
-  const error = await report({ kind: 'total', seconds: 9 }, join(folder, 'file'));
+  const error = await report({ kind: 'boot', seconds: 9 }, join(folder, 'file'));
   expect(error.code).toBe('VM_TIMEOUT');
   expect(error.message).toContain('could not be kept');
 });
@@ -65,6 +66,7 @@ test.each([
     'VM_UNPACK_FAILED',
     'mismatch',
   ],
+  [{ kind: 'stuck', seconds: 9, written: 77 }, 'VM_STUCK', 'after 77 bytes'],
   [{ kind: 'stopped', status: 'guest-panicked' }, 'VM_STOPPED', 'guest-panicked'],
 ] as const)('%j', (cause, code, words) => {
   const verdict = explain(cause, paths);

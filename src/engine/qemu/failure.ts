@@ -18,7 +18,7 @@ interface Verdict {
 }
 
 const SLOW =
-  'if the host is only slow, raise the limits; otherwise the console log shows where it hung';
+  'if the host is only slow, use --timeout-scale 3 or --engine native; otherwise the console log shows where it hung';
 const SEE_LOG = 'the console log shows what led there';
 
 /** Describes each cause for the user. */
@@ -39,8 +39,14 @@ export function explain(
       const what = `neither console output nor disk activity for ${cause.seconds} s`;
       return { code: 'VM_SILENT', what, hint: SLOW };
     }
-    case 'total':
-      return { code: 'VM_TIMEOUT', what: `not done after ${cause.seconds} s`, hint: SLOW };
+    case 'boot': {
+      const what = `the live system was not up after ${cause.seconds} s`;
+      return { code: 'VM_TIMEOUT', what, hint: SLOW };
+    }
+    case 'stuck': {
+      const what = `unpacking stopped after ${cause.written} bytes: no progress for ${cause.seconds} s`;
+      return { code: 'VM_STUCK', what, hint: SLOW };
+    }
     case 'stopped':
       return {
         code: 'VM_STOPPED',
@@ -115,6 +121,10 @@ export async function failureError(failure: Failure, run: FailedRun): Promise<Re
   const message = [
     `${run.subject} failed in phase ${phase} (${run.accel}): ${what}`,
     ...section('QEMU says:', stderr === '' ? [] : stderr.split('\n').slice(-5)),
+    ...section(
+      'the guest complained before:',
+      failure.complaints.map(({ badness, line }) => `${badness.name}: ${line}`),
+    ),
     ...section('last console lines:', failure.lastLines),
     `console log: ${kept}`,
   ].join('\n');

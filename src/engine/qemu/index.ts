@@ -26,7 +26,7 @@ export interface QemuEngineOptions {
   /** Overrides of the profile. */
   readonly memoryMiB?: number | undefined;
   readonly vcpus?: number | undefined;
-  /** Seconds without console output and disk activity until a guest counts as dead. */
+  /** Seconds without a sign of life or, while it unpacks, without progress until a guest counts as dead. */
   readonly inactivitySeconds?: number | undefined;
   /** Multiplies every time limit; for hosts that are slower than the profiles expect. */
   readonly timeoutScale?: number | undefined;
@@ -93,7 +93,11 @@ async function regenerate(
     },
     disks: guestDisks,
     folder: workdir.path,
-    limits: limitsFor(profile, accel, disks, options),
+    limits: limitsFor(profile, accel, options),
+    work: {
+      write: disks.reduce((sum, { osmet }) => sum + osmet.diskSize, 0),
+      read: iso.size,
+    },
     subject,
     progress,
     signal,
@@ -176,20 +180,18 @@ function diskSpec({ osmet, output }: MetalDisk): DiskSpec {
   return { id: serialOf(osmet.variant), path: output, sectorSize: osmet.sectorSize };
 }
 
-function limitsFor(
-  profile: VmProfile,
-  accel: Accel,
-  disks: readonly MetalDisk[],
-  options: QemuEngineOptions,
-): Limits {
+/** Bytes a second that a guest reads of its root image, decompressing, at the very least. */
+const SLOWEST_READING = 256 << 10;
+
+function limitsFor(profile: VmProfile, accel: Accel, options: QemuEngineOptions): Limits {
   const scale = options.timeoutScale ?? 1;
   const budget = profile.seconds[accel];
-  const gib = disks.reduce((sum, { osmet }) => sum + osmet.diskSize, 0) / 2 ** 30;
   const inactivity = options.inactivitySeconds ?? budget.inactivity * scale;
   return {
     firstOutput: Math.min(budget.firstOutput * scale, inactivity),
     inactivity,
-    total: (budget.boot + budget.unpackPerGiB * gib) * scale,
+    boot: budget.boot * scale,
+    readRate: SLOWEST_READING / scale,
   };
 }
 

@@ -122,6 +122,7 @@ const BlockStats = v.array(
     stats: v.looseObject({
       rd_operations: v.number(),
       wr_operations: v.number(),
+      rd_bytes: v.number(),
       wr_bytes: v.number(),
     }),
   }),
@@ -130,6 +131,8 @@ const BlockStats = v.array(
 export interface DiskActivity {
   /** Requests of all disks since the start, only to detect activity. */
   readonly requests: number;
+  /** Bytes that the guest read, of all disks. */
+  readonly read: number;
   /** Bytes that the guest wrote, by block node. */
   readonly written: ReadonlyMap<string, number>;
 }
@@ -139,6 +142,7 @@ export async function queryDiskActivity(qmp: Qmp): Promise<DiskActivity> {
   const disks = v.parse(BlockStats, await qmp.execute('query-blockstats'));
   return {
     requests: disks.reduce((sum, { stats }) => sum + stats.rd_operations + stats.wr_operations, 0),
+    read: disks.reduce((sum, { stats }) => sum + stats.rd_bytes, 0),
     written: new Map(disks.map((disk) => [disk['node-name'], disk.stats.wr_bytes])),
   };
 }

@@ -15,7 +15,10 @@ export type Cause =
   | { readonly kind: 'silence'; readonly seconds: number }
   /** Neither console output nor disk requests. */
   | { readonly kind: 'inactivity'; readonly seconds: number }
-  | { readonly kind: 'total'; readonly seconds: number }
+  /** No shell of the live system. */
+  | { readonly kind: 'boot'; readonly seconds: number }
+  /** The guest lives, but its disks do not get any further. */
+  | { readonly kind: 'stuck'; readonly seconds: number; readonly written: number }
   | { readonly kind: 'disk-full'; readonly disk: string }
   | { readonly kind: 'disk-error'; readonly disk: string; readonly reason: string }
   /** QMP: the guest was stopped, e.g. `internal-error` (KVM) or `guest-panicked`. */

@@ -25,7 +25,7 @@ export function cursor(bytes: Uint8Array, base = 0): Cursor {
   return { bytes, position: 0, base };
 }
 
-/** A u64, at most 2^53 - 1, which is enough for sizes and offsets of real files. */
+/** A u64 of at most 2^53 - 1, which is enough for sizes and offsets of real files. */
 export function decodeUint(at: Cursor): number {
   const first = take(at, 1);
   const tag = at.bytes[first] ?? 0;

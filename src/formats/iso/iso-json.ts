@@ -2,7 +2,7 @@ import * as v from 'valibot';
 import { FormatError } from '../../core/errors.ts';
 import type { Iso9660 } from './iso9660.ts';
 
-/** The JSON files in `coreos/` are a few hundred bytes; miniso generation pads them with blanks. */
+/** The JSON files in `coreos/` are a few hundred bytes; the maker of minimal ISOs pads them with spaces. */
 const MAX_JSON_BYTES = 64 << 10;
 
 /**

@@ -155,7 +155,7 @@ test.each([
   ['iso/live.iso', 18 * 2048], // behind the descriptors
 ])('10,000 mutations of %s: an answer or a RehydrateError', async (path, from) => {
   const bytes = golden(path);
-  // Descriptors and directories: what the reader decodes. The rest only has to exist.
+  // Descriptors and directories, which the reader decodes; the rest only has to exist.
   const structure = bytes.subarray(0, 140_000);
   const whole = Buffer.from(bytes);
   const decode = async (mutated: Uint8Array) => {

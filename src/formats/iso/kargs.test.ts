@@ -36,7 +36,7 @@ describe('real ISOs, as `coreos-installer iso kargs show` and `dev show iso --ka
     const kargs = `random.trust_cpu=on rd.luks.options=discard coreos.liveiso=rhcos-46.82.202112161843-0 ${METAL}`;
     const found = { kargs, default: undefined, areas: [] };
     expect(await read(bytes)).toEqual({ ...found, source: 'zipl.prm' });
-    // Hide one after the other (Rock Ridge name and ISO name).
+    // Hide one file after the other, by its Rock Ridge name and its ISO name.
     for (const [name, next] of [
       ['zipl.prm', 'isolinux/isolinux.cfg'],
       ['isolinux.cfg', 'EFI/redhat/grub.cfg'],

@@ -9,7 +9,7 @@ import type { IsoExtent } from './live-iso.ts';
 /** The kernel arguments with which the ISO boots itself. */
 export interface LiveKargs {
   readonly kargs: string;
-  /** The arguments of the release, if the ISO has them: `iso kargs modify` keeps them. */
+  /** The release's own arguments, if the ISO still has them: `iso kargs modify` keeps them. */
   readonly default: string | undefined;
   /** Where `kargs` was found. */
   readonly source: string;

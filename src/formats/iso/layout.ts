@@ -17,7 +17,7 @@ const MAX_HINT_BYTES = 64 << 10;
 const ROOTFS = ['images/pxeboot/rootfs.img', 'images/rootfs.img'];
 const INITRD = ['images/pxeboot/initrd.img', 'images/initrd.img'];
 const KERNEL = ['images/pxeboot/vmlinuz', 'images/vmlinuz'];
-/** s390x calls its kernel `kernel.img`; a `vmlinuz` beside it need not be bootable there. */
+/** On s390x the kernel is `kernel.img`; a `vmlinuz` beside it may not boot. */
 const KERNEL_S390X = ['images/pxeboot/kernel.img', 'images/kernel.img', ...KERNEL];
 
 export async function readLayoutHints(iso: Iso9660): Promise<LayoutHints> {

@@ -40,7 +40,7 @@ export interface OsmetEntry {
   readonly contents?: Osmet;
 }
 
-/** Everything the rest of the program needs to know about a CoreOS live ISO. Nothing here is trusted. */
+/** Everything that the program needs to know about a CoreOS live ISO. Nothing here is trusted. */
 export interface LiveIso {
   readonly path: string;
   readonly size: number;

@@ -12,7 +12,7 @@ import { readRootfs } from './rootfs.ts';
 export interface RootImageIso {
   readonly path: string;
   readonly size: number;
-  /** Undefined if nothing in the ISO tells. */
+  /** Undefined if nothing in the ISO shows it. */
   readonly arch: Arch | undefined;
   readonly rootImage: IsoExtent;
   readonly osmets: readonly OsmetEntry[];

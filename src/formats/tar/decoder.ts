@@ -12,6 +12,8 @@ export interface TarMember {
   readonly path: string;
   /** For a hard link: the path of its target. */
   readonly target: string;
+  /** For a symbolic link: where it leads, as it is in the archive. It may lead out. */
+  readonly symlink?: string;
   /** Size of the contents that follow; 0 if it is not a file. */
   readonly size: number;
   /** Offset of the contents in the tar. */
@@ -144,6 +146,7 @@ export function createTarDecoder(name: string, limits: TarLimits): TarDecoder {
         kind,
         path: clean(path),
         target,
+        ...(decoded.type === '2' ? { symlink: linkpath } : {}),
         size: kind === 'file' ? size : 0,
         offset: position,
       },

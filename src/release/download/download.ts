@@ -1,6 +1,7 @@
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { IntegrityError, throwIfAborted } from '../../core/errors.ts';
+import { headline } from '../../core/failures.ts';
 import { createHttp, type Http } from '../../core/http/client.ts';
 import { fetchFile } from '../../core/http/fetch-file.ts';
 import { makeFolder } from '../../core/io/folders.ts';
@@ -12,6 +13,7 @@ import { findReleased } from '../files/released.ts';
 import type { StreamArtifact } from '../stream/artifacts.ts';
 import { readKeyring } from './keyring.ts';
 import { checkSignature } from './signature.ts';
+import { fetchSignature, keepSignature, readSignature } from './signature-files.ts';
 
 export interface DownloadOptions {
   /** Folder for the files, under the names of their locations. */
@@ -82,18 +84,37 @@ async function downloadOne(
       }),
     );
   }
-  if (keys === undefined) return;
+  if (keys === undefined) return fetchForBundle(artifact, { ...options, http });
   if (found !== undefined && found.path !== path) throw unsigned(artifact, 'it is unpacked');
   if (signature === undefined) throw unsigned(artifact, 'the stream names no signature of it');
   if (found !== undefined) await proveAtHand(artifact, path, signal);
+  const bytes = await fetchSignature(signature, { http, signal });
   try {
-    await checkSignature({ path, signatureUrl: signature, keys, acceptKeys, http, signal });
+    const how = { path, signature: bytes, signatureUrl: signature, keys, acceptKeys, signal };
+    await checkSignature(how);
+    await keepSignature(folder, artifact, bytes);
   } catch (error) {
     // Only what is proved to be another file is put out of the way of a run without --keyring.
     if (error instanceof IntegrityError && error.code === 'SIGNATURE_BAD') {
       await rename(path, `${path}.bad-signature`);
     }
     throw error;
+  }
+}
+
+/** The bundle carries signatures, but is as good without one: that it cannot be fetched is only noted. */
+async function fetchForBundle(
+  artifact: StreamArtifact,
+  { folder, http, signal, progress = silent }: DownloadOptions & { readonly http: Http },
+): Promise<void> {
+  const { signature, releasedName } = artifact;
+  if (signature === undefined || (await readSignature(folder, artifact, signal))) return;
+  try {
+    await keepSignature(folder, artifact, await fetchSignature(signature, { http, signal }));
+  } catch (error) {
+    throwIfAborted(signal);
+    const message = `the bundle will not have its signature: ${headline(error)}`;
+    progress({ type: 'note', subject: releasedName, message });
   }
 }
 

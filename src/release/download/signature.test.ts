@@ -94,7 +94,8 @@ async function check(signature: string, keyring: string, more: string[] = [], en
     [...argv, '--download', '--keyring', keyring, '-o', join(at, 'b'), '--no-cache', ...more],
     { env },
   );
-  const left = await readdir(join(at, 'dl')).catch(() => []);
+  // Good signatures are kept for the bundle.
+  const left = (await readdir(join(at, 'dl')).catch(() => [])).filter((name) => !/sig$/.test(name));
   return { code, stderr, left, said: /\[([A-Z_]+)\]/.exec(stderr)?.[1] };
 }
 

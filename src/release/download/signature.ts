@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -10,72 +11,119 @@ import {
   toolMissing,
   UsageError,
 } from '../../core/errors.ts';
-import type { Http } from '../../core/http/client.ts';
-import { fetchSmall } from '../../core/http/fetch-small.ts';
+import { osError } from '../../core/io/os-error.ts';
 import { makeScratch, reclaimScratch } from '../../core/io/scratch.ts';
+import type { Sink } from '../../core/io/sink.ts';
+import { zeroChunks } from '../../core/io/zero.ts';
 import { type FoundSignature, parseGpgvStatus } from './gpgv-status.ts';
 
 /** Detached signatures are some hundred bytes for each key. */
-const MAX_SIGNATURE = 1 << 20;
+export const MAX_SIGNATURE = 1 << 20;
 
-export interface SignatureOptions {
-  /** The file that is signed. */
-  readonly path: string;
-  readonly signatureUrl: string;
+/** Keys to check signatures with. */
+export interface Keys {
   /** As {@link readKeyring} gives them. */
   readonly keys: Buffer;
   /** Fingerprints, or the ends of some, of keys that may be expired or revoked. */
   readonly acceptKeys?: readonly string[] | undefined;
-  readonly http: Http;
+}
+
+export interface SignatureOptions extends Keys {
+  /** The file that is signed: a path, or a name for messages if its bytes are written. */
+  readonly path: string;
+  readonly signature: Uint8Array;
+  /** Where that comes from, for messages. */
+  readonly signatureUrl: string;
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Fetches a detached signature and has gpgv(1) check it: a good signature by any key of the keyring will do, if
+ * Has gpgv(1) check a detached signature of a file: a good one by any key of the keyring will do, if
  * there is no bad one beside it. Throws IntegrityError `SIGNATURE_BAD` if the file is not what was signed,
  * `SIGNATURE_EXPIRED`, `SIGNATURE_REVOKED` or `SIGNATURE_KEY` if the signature is no proof, FormatError
  * `SIGNATURE_FORMAT`, ToolError `TOOL_MISSING` or `TOOL_FAILED`.
  */
 export async function checkSignature(options: SignatureOptions): Promise<void> {
-  const { path, signatureUrl, keys, acceptKeys = [], http, signal } = options;
-  const signature = await fetchSmall(signatureUrl, {
-    ...{ http, signal, limit: MAX_SIGNATURE, what: 'a signature' },
-    hint: 'check the location of the signature in the stream JSON',
-  });
+  await using gpgv = await startGpgv(options, resolve(options.path));
+  await gpgv.finish();
+}
+
+/** Checks a signature of bytes that are written, front to back. Dispose of it, whether it is finished or not. */
+export interface SignatureCheck extends Sink, AsyncDisposable {
+  /** After the last byte. Throws as {@link checkSignature} does. */
+  finish(): Promise<void>;
+}
+
+/** As {@link checkSignature}, of bytes that are in no file. Writing never throws: `finish` says what went wrong. */
+export function openSignatureCheck(options: SignatureOptions): Promise<SignatureCheck> {
+  return startGpgv(options, '-');
+}
+
+async function startGpgv(options: SignatureOptions, data: string): Promise<SignatureCheck> {
+  const { path, signature, signatureUrl, keys, acceptKeys = [], signal } = options;
   const prefix = join(tmpdir(), 'iso-rehydrate-gpgv-');
   await reclaimScratch(prefix);
-  await using scratch = await makeScratch(prefix);
+  const scratch = await makeScratch(prefix);
+  const stop = new AbortController();
   const { path: folder } = scratch;
   const [file, keyring] = [join(folder, 'signature'), join(folder, 'keys')];
-  await writeFile(file, signature, { flag: 'wx' });
-  await writeFile(keyring, keys, { flag: 'wx' });
-  const argv = ['--status-fd', '1', '--keyring', keyring, '--', file, resolve(path)];
-  const result = await execa('gpgv', argv, {
+  try {
+    await writeFile(file, signature, { flag: 'wx' });
+    await writeFile(keyring, keys, { flag: 'wx' });
+  } catch (error) {
+    await scratch[Symbol.asyncDispose]();
+    throw osError(error, 'write', folder);
+  }
+  const argv = ['--status-fd', '1', '--keyring', keyring, '--', file, data];
+  const gpgv = execa('gpgv', argv, {
     reject: false,
-    stdin: 'ignore',
+    stdin: data === '-' ? 'pipe' : 'ignore',
     env: { GNUPGHOME: folder, LC_ALL: 'C' },
-    ...(signal ? { cancelSignal: signal } : {}),
+    cancelSignal: signal ? AbortSignal.any([signal, stop.signal]) : stop.signal,
   });
-  throwIfAborted(signal);
-  if (result.code === 'ENOENT') {
-    throw toolMissing(
-      'gpgv',
-      'install it (Debian: gpgv, Fedora: gnupg2), or leave --keyring out',
-      result,
-    );
+  const input = gpgv.stdin;
+  // gpgv leaves early what it cannot check, and says why with its exit.
+  input?.on('error', () => {});
+  async function write(chunk: Uint8Array): Promise<void> {
+    if (!input || input.destroyed || !input.writable) return;
+    if (input.write(Buffer.from(chunk))) return;
+    await Promise.race([once(input, 'drain').catch(() => {}), gpgv]);
   }
-  const found = parseGpgvStatus(result.stdout);
-  const said = result.stderr.trim().slice(0, 2000);
-  const isEnded = result.exitCode === 0 || found.length > 0 || /NODATA/.test(result.stdout);
-  if (!isEnded) {
-    throw new ToolError(`gpgv failed: ${result.shortMessage?.split('\n')[0]}`, {
-      code: 'TOOL_FAILED',
-      context: { file: path, signature: signatureUrl },
-      hint: 'run gpgv by hand to see why, or leave --keyring out',
-      cause: new Error(said),
-    });
-  }
-  judge(found, result.exitCode, { acceptKeys, path, signatureUrl, said });
+  return {
+    write,
+    async zeros(length) {
+      for (const chunk of zeroChunks(length)) await write(chunk);
+    },
+    async finish() {
+      input?.end();
+      const result = await gpgv;
+      throwIfAborted(signal);
+      if (result.code === 'ENOENT') {
+        throw toolMissing(
+          'gpgv',
+          'install it (Debian: gpgv, Fedora: gnupg2), or leave --keyring out',
+          result,
+        );
+      }
+      const found = parseGpgvStatus(result.stdout);
+      const said = result.stderr.trim().slice(0, 2000);
+      const isEnded = result.exitCode === 0 || found.length > 0 || /NODATA/.test(result.stdout);
+      if (!isEnded) {
+        throw new ToolError(`gpgv failed: ${result.shortMessage?.split('\n')[0]}`, {
+          code: 'TOOL_FAILED',
+          context: { file: path, signature: signatureUrl },
+          hint: 'run gpgv by hand to see why, or leave --keyring out',
+          cause: new Error(said),
+        });
+      }
+      judge(found, result.exitCode, { acceptKeys, path, signatureUrl, said });
+    },
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await gpgv;
+      await scratch[Symbol.asyncDispose]();
+    },
+  };
 }
 
 interface JudgeOptions {

@@ -1,6 +1,7 @@
 import type { Bundle } from '../../bundle/read.ts';
 import type { RecipeArtifact, Recipes } from '../../bundle/recipes.ts';
 import { baseOf } from '../../bundle/recipes.ts';
+import { layerText } from '../../bundle/released-layer.ts';
 import { refuseUntrusted } from '../../bundle/trust.ts';
 import type { CodecPool } from '../../codec/pool.ts';
 import { RehydrateError, throwIfAborted } from '../../core/errors.ts';
@@ -9,8 +10,10 @@ import type { Source } from '../../core/io/source.ts';
 import { TargetMismatchError } from '../../core/io/target-mismatch.ts';
 import type { Progress } from '../../core/progress/progress.ts';
 import { step } from '../../core/progress/step.ts';
+import type { Keys } from '../../release/download/signature.ts';
 import { deltaSize, madeFrom } from '../inspect/bundle-report.ts';
-import { writeArtifact } from '../make/write-artifact.ts';
+import { checkMakeable, fileOf, type MadeFile } from '../make/made-file.ts';
+import { writeMade } from '../make/write-made.ts';
 import type { AuditBases } from './bases.ts';
 import { localise, wrongFile } from './localise.ts';
 import { mapOrigins } from './origin-map.ts';
@@ -26,6 +29,10 @@ export interface AuditArtifactOptions {
   readonly folder: string | undefined;
   readonly reportFolder: string;
   readonly label: string;
+  /** Judge the released file, not its contents. */
+  readonly released?: boolean | undefined;
+  /** Check the signature of the release, too. */
+  readonly keyring?: Keys | undefined;
   readonly signal: AbortSignal | undefined;
   readonly progress: Progress;
 }
@@ -36,10 +43,13 @@ export async function auditArtifact(
   options: AuditArtifactOptions,
 ): Promise<AuditedArtifact> {
   const { signal, label } = options;
-  const { platform, format, file, release, name, size, sha256, attestation } = artifact;
+  const { platform, format, file, release } = artifact;
+  const made = fileOf(artifact, options.released);
+  const { name, size, sha256, attestation } = made;
   const known = {
-    ...{ label, platform, format, file, release, name, size, sha256, attestation },
-    madeFrom: madeFrom(artifact),
+    ...{ label, platform, format, file, release, name, sha256, attestation },
+    ...(size === undefined ? {} : { size }),
+    madeFrom: [...(made.layer ? [layerText(made.layer)] : []), madeFrom(artifact)].join(' < '),
     blobSize: deltaSize(artifact),
   };
   const started = performance.now();
@@ -47,15 +57,19 @@ export async function auditArtifact(
   let base: Source;
   try {
     refuseUntrusted(options.bundle, options.recipes, artifact);
+    checkMakeable(made);
     base = options.bases.get(baseOf(artifact));
   } catch (error) {
-    return { status: statusOf(error), ...known, seconds: 0, error: reportError(error) };
+    const isUncovered = error instanceof RehydrateError && error.code === 'RELEASED_UNCOVERED';
+    const status = isUncovered ? 'UNCOVERED' : statusOf(error);
+    return { status, ...known, seconds: 0, error: reportError(error) };
   }
   try {
-    await makeIntoNowhere(artifact, base, options);
+    await makeIntoNowhere(made, base, options);
     const seconds = ended();
     const map = await mapOrigins({ ...options, artifact, base });
-    return { status: 'GOOD', ...known, seconds, map };
+    const signature = options.keyring ? ({ signature: 'good' } as const) : {};
+    return { status: 'GOOD', ...known, ...signature, seconds, map };
   } catch (error) {
     throwIfAborted(signal);
     const status = statusOf(error);
@@ -67,12 +81,13 @@ export async function auditArtifact(
 }
 
 async function makeIntoNowhere(
-  artifact: RecipeArtifact,
+  file: MadeFile,
   base: Source,
-  { bundle, pool, label, signal, progress }: AuditArtifactOptions,
+  { bundle, pool, label, keyring, signal, progress }: AuditArtifactOptions,
 ): Promise<void> {
-  await step(progress, { subject: label, phase: 'verify', total: artifact.size }, (onBytes) =>
-    writeArtifact({ artifact, bundle, base, sink: nullSink(), pool, signal, onBytes }),
+  const { size: total } = file.artifact;
+  await step(progress, { subject: label, phase: 'verify', total }, (onBytes) =>
+    writeMade({ file, bundle, base, sink: nullSink(), pool, keyring, signal, onBytes }),
   );
 }
 

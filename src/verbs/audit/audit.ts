@@ -7,11 +7,13 @@ import { type ArchWork, chooseWork, type WorkRequest } from '../../bundle/work.t
 import type { CodecPool } from '../../codec/pool.ts';
 import { workerPool } from '../../codec/workers/pool.ts';
 import { throwIfAborted } from '../../core/errors.ts';
+import { sha256Of } from '../../core/io/digest.ts';
 import { forArch, type Progress, silent } from '../../core/progress/progress.ts';
 import { sideBySide, valueOrThrow } from '../../core/threads/side-by-side.ts';
 import type { MetalCache } from '../../engine/cache/metal-cache.ts';
 import type { MetalEngine } from '../../engine/engine.ts';
 import type { Containers } from '../../engine/files/sources/open-container.ts';
+import type { Keys } from '../../release/download/signature.ts';
 import { shortName } from '../../release/stream/artifacts.ts';
 import { refuseContainers } from '../make/metals.ts';
 import { memoFor } from '../rehydrate/deflate-memo.ts';
@@ -44,6 +46,10 @@ export interface AuditOptions extends WorkRequest {
   readonly reportFolder: string;
   /** Versions of the programs and libraries involved. */
   readonly tools: Readonly<Record<string, string>>;
+  /** Judge the released files, not their contents. */
+  readonly released?: boolean | undefined;
+  /** Check the signatures of the release, which the bundle carries, with these keys. */
+  readonly keyring?: Keys | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly progress?: Progress | undefined;
   /** Called as soon as each artifact is judged. */
@@ -88,6 +94,8 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
       arches: arches === 'all' ? ['all'] : [...arches],
       platforms: [...platforms],
       ...(formats ? { formats: [...formats] } : {}),
+      ...(options.released ? { released: true } : {}),
+      ...(options.keyring ? { keyring: sha256Of(options.keyring.keys) } : {}),
       ...(shard ? { shard: { ...shard } } : {}),
       trust: trustRecord(bundle.trust ?? NO_TRUST),
     },
@@ -107,7 +115,7 @@ async function auditArch(
   { recipes, artifacts, uncovered }: ArchWork,
   options: ArchAuditOptions,
 ): Promise<AuditedArchitecture> {
-  const { bundle, folder, signal, progress, pool, reportFolder } = options;
+  const { bundle, folder, released, keyring, signal, progress, pool, reportFolder } = options;
   const { architecture, release, stream, iso } = recipes;
   const started = performance.now();
   const needed = new Set<BaseName>(artifacts.map(baseOf));
@@ -126,8 +134,8 @@ async function auditArch(
     for (const artifact of artifacts) {
       throwIfAborted(signal);
       const label = shortName(artifact, recipes.artifacts);
-      const how = { bundle, recipes, bases, pool, folder, reportFolder, label, signal, progress };
-      judged(await auditArtifact(artifact, how));
+      const how = { bundle, recipes, bases, pool, folder, reportFolder, label, released, keyring };
+      judged(await auditArtifact(artifact, { ...how, signal, progress }));
     }
     const { report } = bases;
     if (report) {

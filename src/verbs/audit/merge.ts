@@ -1,6 +1,7 @@
 import { shardText } from '../../bundle/shard.ts';
 import { ARCHITECTURES, type Arch } from '../../core/arch.ts';
 import { IntegrityError, UsageError } from '../../core/errors.ts';
+import { canonicalJson } from '../../core/json/canonical.ts';
 import { idText } from '../../release/stream/artifacts.ts';
 import type { AuditedArchitecture, AuditReport } from './report.ts';
 import { countStatuses, worstOf } from './verdict.ts';
@@ -55,13 +56,13 @@ function refuseOther(first: NamedReport, source: string, report: AuditReport): v
       hint: 'merge reports of one bundle only',
     });
   }
-  const asked = ({ request: { engine, arches, platforms, formats, trust } }: AuditReport) =>
-    JSON.stringify([engine, arches, platforms, formats, trust]);
+  const asked = ({ request: { shard: _one, ...request } }: AuditReport) =>
+    canonicalJson(request).toString();
   if (asked(report) === asked(first.report)) return;
   throw new UsageError(`${source} has another request than ${first.source}`, {
     code: 'AUDIT_REQUESTS',
     context: { expected: asked(first.report), found: asked(report) },
-    hint: 'give each shard the same --engine, --arch, --platform, --format and --trust',
+    hint: 'give each shard the same options: --engine, --arch, --platform, --format, --released, --keyring, --trust',
   });
 }
 

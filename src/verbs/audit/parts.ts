@@ -11,6 +11,7 @@ import { readWhole } from '../../core/io/regular.ts';
 import { parseJson } from '../../core/json/parse.ts';
 import { silent } from '../../core/progress/progress.ts';
 import { idText } from '../../release/stream/artifacts.ts';
+import { fileOf, type MadeFile } from '../make/made-file.ts';
 import type { NamedReport } from './merge.ts';
 import { PAYLOAD_TYPE, preAuthentication, statementOf } from './render/statement.ts';
 import { type AuditedArchitecture, type AuditReport, decodeAuditReport } from './report.ts';
@@ -69,7 +70,7 @@ export function checkPlan({ source, report }: NamedReport, bundle: Bundle): void
   if (found !== wanted) throw fail(`its architectures are ${found || 'none'}, not ${wanted}`);
   for (const [index, work] of planned.entries()) {
     const audited = report.architectures[index];
-    if (audited) checkArch(audited, work, fail);
+    if (audited) checkArch(audited, work, report.request.released, fail);
   }
   const counts = countStatuses(report.architectures);
   const isSummed = JSON.stringify(counts) === JSON.stringify(report.counts);
@@ -92,7 +93,12 @@ function planOf({ request }: AuditReport, bundle: Bundle, fail: Fail): readonly 
   }
 }
 
-function checkArch(audited: AuditedArchitecture, work: ArchWork, fail: Fail): void {
+function checkArch(
+  audited: AuditedArchitecture,
+  work: ArchWork,
+  released: boolean | undefined,
+  fail: Fail,
+): void {
   const { recipes, artifacts, uncovered } = work;
   const { architecture } = recipes;
   const { iso, disks, release, stream } = audited;
@@ -106,15 +112,15 @@ function checkArch(audited: AuditedArchitecture, work: ArchWork, fail: Fail): vo
     throw fail(`${architecture} has ${audited.artifacts.length} artifacts`);
   }
   for (const [index, artifact] of audited.artifacts.entries()) {
-    const promised = artifacts[index];
-    const other = promised ?? uncovered[index - artifacts.length];
+    const promised = artifacts[index] && fileOf(artifacts[index], released);
+    const other = artifacts[index] ?? uncovered[index - artifacts.length];
     const isListed =
       other !== undefined &&
       idText(other) === idText(artifact) &&
-      other.name === artifact.name &&
+      (promised ?? other).name === artifact.name &&
       other.release === artifact.release;
     const isPromised = promised
-      ? artifact.status !== 'UNCOVERED' &&
+      ? (artifact.status !== 'UNCOVERED' || !isCovered(promised)) &&
         artifact.sha256 === promised.sha256 &&
         artifact.size === promised.size &&
         artifact.attestation === promised.attestation
@@ -122,6 +128,9 @@ function checkArch(audited: AuditedArchitecture, work: ArchWork, fail: Fail): vo
     if (!isListed || !isPromised) throw fail(`${architecture} ${idText(artifact)}`);
   }
 }
+
+/** A released file may not be covered though its contents are. */
+const isCovered = ({ compressed, layer }: MadeFile) => !compressed || layer !== undefined;
 
 const envelopeSchema = v.object({
   payloadType: v.literal(PAYLOAD_TYPE),

@@ -79,6 +79,8 @@ const artifactSchema = v.object({
   madeFrom: v.optional(textField(256)),
   /** Bytes of its delta and recipes in the bundle. */
   blobSize: v.optional(sizeField),
+  /** Of the release, checked with the keyring; absent if it was not to be checked. */
+  signature: v.optional(v.literal('good')),
   seconds: secondsField,
   map: v.optional(mapSchema),
   /** Why it is not GOOD. */
@@ -152,6 +154,10 @@ export const auditReportSchema = v.object({
     arches: v.array(textField(32)),
     platforms: v.array(textField(256)),
     formats: v.optional(v.array(textField(256))),
+    /** Whether the released files were judged; absent if their contents were. */
+    released: v.optional(v.literal(true)),
+    /** SHA-256 of the keys that signatures were checked with. */
+    keyring: v.optional(sha256Field),
     /** Which part of the job this is; absent for the whole job. */
     shard: v.optional(
       v.object({

@@ -19,9 +19,19 @@ export function worstOf(counts: Readonly<Record<Status, number>>): Status {
   return WORST_FIRST.find((status) => counts[status] > 0) ?? 'GOOD';
 }
 
+/** A signature that proves nothing, or that is not there, says nothing about the bytes. */
+const UNPROVED: ReadonlySet<string> = new Set([
+  'SIGNATURE_EXPIRED',
+  'SIGNATURE_FORMAT',
+  'SIGNATURE_KEY',
+  'SIGNATURE_NONE',
+  'SIGNATURE_REVOKED',
+]);
+
 /** Errors that make an artifact BAD: wrong or malformed bytes. All others make it FAIL. */
 export function statusOf(thrown: unknown): 'BAD' | 'FAIL' {
   const error = ours(thrown);
+  if (error instanceof RehydrateError && UNPROVED.has(error.code)) return 'FAIL';
   const kind = error instanceof RehydrateError ? error.kind : undefined;
   return kind === 'integrity' || kind === 'format' ? 'BAD' : 'FAIL';
 }

@@ -31,8 +31,9 @@ import { takeIso } from './iso.ts';
 import { type OpenBase, openBase } from './open-base.ts';
 import { releasedMetal } from './released-metal.ts';
 import type { Survey } from './survey.ts';
+import type { WatchOptions } from './watch-layer.ts';
 
-export interface ArchContext {
+export interface ArchContext extends Pick<WatchOptions, 'kinds' | 'blocks'> {
   readonly folder: string;
   readonly isoExternal: boolean;
   readonly writer: BundleWriter;
@@ -133,14 +134,15 @@ async function coverAll(
   artifacts: readonly StreamArtifact[],
   release: string,
   bases: ReadonlyMap<BaseName, OpenBase>,
-  { folder, writer, pool, signal: outer, progress }: ArchContext,
+  { folder, writer, pool, signal: outer, progress, kinds, blocks }: ArchContext,
 ): Promise<{ covered: RecipeArtifact[]; failures: Failure[] }> {
   const stop = new AbortController();
   const signal = outer ? AbortSignal.any([outer, stop.signal]) : stop.signal;
   const settled = await sideBySide(artifacts, ARTIFACTS_AT_A_TIME, async (artifact) => {
     throwIfAborted(signal);
     const subject = shortName(artifact, artifacts);
-    const context = { folder, release, bases, writer, pool, signal, progress, subject };
+    const common = { folder, release, bases, writer, pool, kinds, blocks };
+    const context = { ...common, signal, progress, subject };
     try {
       return { covered: [await dehydrateArtifact(artifact, context)], failures: [] };
     } catch (error) {

@@ -7,8 +7,11 @@ import {
 import type { Recipe, RecipeArtifact } from '../../bundle/recipes.ts';
 import type { BundleWriter } from '../../bundle/write.ts';
 import type { CodecPool } from '../../codec/pool.ts';
+import type { ReleasedLayer } from '../../codec/released/layer.ts';
+import type { BlobRef } from '../../core/io/digest.ts';
 import type { Progress } from '../../core/progress/progress.ts';
 import { inPhase } from '../../core/progress/step.ts';
+import { readSignature } from '../../release/download/signature-files.ts';
 import { findReleased, type ReleasedFile, readReleasedOnce } from '../../release/files/released.ts';
 import { plainFormat, type StreamArtifact } from '../../release/stream/artifacts.ts';
 import {
@@ -20,8 +23,9 @@ import {
 } from './checks.ts';
 import { type EncodedFile, encodeFile } from './encode-file.ts';
 import type { OpenBase } from './open-base.ts';
+import { type WatchOptions, watchLayer } from './watch-layer.ts';
 
-export interface ArtifactContext {
+export interface ArtifactContext extends Pick<WatchOptions, 'kinds' | 'blocks'> {
   readonly folder: string;
   /** Release of the ISO; artifacts from another release are refused. */
   readonly release: string;
@@ -43,6 +47,21 @@ export async function dehydrateArtifact(
   artifact: StreamArtifact,
   context: ArtifactContext,
 ): Promise<RecipeArtifact> {
+  const covered = await cover(artifact, context);
+  const signature = await addSignature(artifact, context);
+  return { ...covered, released: { ...covered.released, ...(signature ? { signature } : {}) } };
+}
+
+/** The signature of the release, if it lies beside its file. It is carried unread: the keys are its reader's. */
+async function addSignature(
+  artifact: StreamArtifact,
+  { folder, writer, signal }: ArtifactContext,
+): Promise<BlobRef | undefined> {
+  const bytes = await readSignature(folder, artifact, signal);
+  return bytes && writer.addBytes(bytes);
+}
+
+async function cover(artifact: StreamArtifact, context: ArtifactContext): Promise<RecipeArtifact> {
   const { folder, bases } = context;
   refuseOtherRelease(artifact, context.release);
   const file = await findReleased(folder, artifact);
@@ -103,8 +122,9 @@ async function fromWhole(
   artifact: StreamArtifact,
   base: OpenBase,
   file: ReleasedFile | undefined,
-  { pool, signal, progress, subject }: ArtifactContext,
+  context: ArtifactContext,
 ): Promise<RecipeArtifact> {
+  const { pool, signal, progress, subject } = context;
   const { name, size, sha256 } = base;
   // The ISO's own bytes were hashed when it was added.
   if (name === 'iso') {
@@ -113,11 +133,12 @@ async function fromWhole(
   }
   const whole = { recipe: { kind: 'base', base: name }, container: 'raw', size, sha256 } as const;
   if (file === undefined) return record(artifact, { ...whole, releasedSize: undefined });
+  await using watch = await watchLayer(file, context);
   const reader = readReleasedOnce(file, signal);
   using hashing = pool.hashing(size, signal);
   // The length of the file is not known before its end.
   await inPhase(progress, { subject, phase: 'match' }, async (onBytes) => {
-    for await (const chunk of reader.target) {
+    for await (const chunk of watch.watch(reader.target)) {
       await hashing.update(chunk);
       onBytes(hashing.bytes);
     }
@@ -127,7 +148,7 @@ async function fromWhole(
   const attested = attestedOf(artifact, file);
   checkFound(attested, found);
   const releasedSize = attested.file === undefined ? undefined : found.file.size;
-  return record(artifact, { ...whole, releasedSize });
+  return record(artifact, { ...whole, releasedSize, layer: watch.layer() });
 }
 
 function noteContainer(
@@ -146,8 +167,8 @@ function recordFile(artifact: StreamArtifact, encoded: EncodedFile): RecipeArtif
   const expected = expectedImage(platform, plainFormat(format))?.container;
   // A file of the ISO (PXE) may have any format.
   const container = expected === 'iso-file' ? expected : encoded.container;
-  const { recipe, target, releasedSize } = encoded;
-  return record(artifact, { recipe, container, ...target, releasedSize });
+  const { recipe, target, releasedSize, layer } = encoded;
+  return record(artifact, { recipe, container, ...target, releasedSize, layer });
 }
 
 function record(
@@ -159,10 +180,11 @@ function record(
     readonly sha256: RecipeArtifact['sha256'];
     /** Undefined if an already unpacked copy was read instead of the released file. */
     readonly releasedSize: number | undefined;
+    readonly layer?: ReleasedLayer | undefined;
   },
 ): RecipeArtifact {
   const { platform, format, file, release, name, attestation, compression } = artifact;
-  const { releasedSize, ...rest } = made;
+  const { releasedSize, layer, ...rest } = made;
   return {
     platform,
     format,
@@ -177,6 +199,7 @@ function record(
       location: artifact.location,
       sha256: artifact.releasedSha256,
       ...(releasedSize === undefined ? {} : { size: releasedSize }),
+      ...(layer === undefined ? {} : { layer }),
     },
   };
 }

@@ -1,6 +1,7 @@
 import type { Recipes } from '../../bundle/recipes.ts';
 import { createBundleWriter } from '../../bundle/write.ts';
 import { openMemo } from '../../codec/deflate/memo.ts';
+import type { ReleasedKind } from '../../codec/released/layer.ts';
 import { workerPool } from '../../codec/workers/pool.ts';
 import { ARCHITECTURES, type Arch, isArch } from '../../core/arch.ts';
 import { CancelledError, throwIfAborted, UnsupportedError } from '../../core/errors.ts';
@@ -45,6 +46,11 @@ export interface DehydrateOptions {
   readonly isoExternal?: boolean | undefined;
   /** Replace a bundle at the target. */
   readonly force?: boolean | undefined;
+  /**
+   * Kinds of compression for which to find out how the released files are compressed, so that these can be made too;
+   * by default {@link DEFAULT_RELEASED}.
+   */
+  readonly released?: readonly ReleasedKind[] | undefined;
   /** Artifacts that may be missing: `qemu`, `metal/4k.raw`… */
   readonly allowMissing?: readonly string[] | undefined;
   /** Download released files that are not in the folder, from their locations. */
@@ -64,6 +70,8 @@ export interface DehydrateOptions {
   readonly signal?: AbortSignal | undefined;
   readonly progress?: Progress | undefined;
 }
+
+export const DEFAULT_RELEASED = ['gz', 'zip'] as const satisfies readonly ReleasedKind[];
 
 export interface DehydrateReport {
   readonly bundle: string;
@@ -102,12 +110,19 @@ export async function dehydrate(options: DehydrateOptions): Promise<DehydrateRep
     options.allowMissing ?? [],
     lists.flatMap(({ artifacts }) => artifacts),
   );
-  const { folder, engine, cache, isoExternal = false } = options;
+  const {
+    folder,
+    engine,
+    cache,
+    isoExternal = false,
+    released: kinds = DEFAULT_RELEASED,
+  } = options;
   if (options.download) {
     const { progress = silent } = options;
     const how = { ...options.download, folder, signal, progress };
     await fetchReleased(stream, arches, allowed, how);
-    await fetchMetal(stream, arches, allowed, how);
+    const elsewhere = (options.containers?.names.length ?? 0) > 0;
+    await fetchMetal(stream, arches, allowed, { ...how, elsewhere });
   }
   const context = {
     folder,
@@ -118,6 +133,8 @@ export async function dehydrate(options: DehydrateOptions): Promise<DehydrateRep
     containers: options.containers,
     writer,
     pool,
+    kinds,
+    blocks: undefined,
     allowed,
     signal,
     stream: streamBlob,

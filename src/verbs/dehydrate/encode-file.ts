@@ -3,16 +3,17 @@ import type { Recipe } from '../../bundle/recipes.ts';
 import type { BundleWriter } from '../../bundle/write.ts';
 import { MAX_LAYERS } from '../../codec/codec.ts';
 import type { CodecPool } from '../../codec/pool.ts';
+import type { ReleasedLayer } from '../../codec/released/layer.ts';
 import type { BlobRef } from '../../core/io/digest.ts';
 import type { Progress } from '../../core/progress/progress.ts';
 import type { ReleasedFile } from '../../release/files/released.ts';
 import { type AttestedFile, checkFound } from './checks.ts';
 import { matchPayload } from './match.ts';
 import type { OpenBase } from './open-base.ts';
-import { type OpenFile, openFile } from './open-file.ts';
+import { type OpenFile, type OpenFileOptions, openFile } from './open-file.ts';
 import { type CodecRefusal, isRefusal, type TakenApart, takeApart } from './take-apart.ts';
 
-export interface EncodeFileOptions {
+export interface EncodeFileOptions extends Pick<OpenFileOptions, 'kinds' | 'blocks'> {
   readonly file: ReleasedFile;
   /** Checks before any blob is written, so that nothing of a wrong file gets into the bundle. */
   readonly attested: AttestedFile;
@@ -30,6 +31,8 @@ export interface EncodedFile {
   readonly target: BlobRef;
   /** Digest of the released file; undefined if an already unpacked copy was read. */
   readonly releasedSize: number | undefined;
+  /** How the target is compressed to the released file, if that can be done again. */
+  readonly layer: ReleasedLayer | undefined;
   readonly recipe: Recipe;
   readonly container: Container;
 }
@@ -61,7 +64,8 @@ export async function encodeFile(
     if (!isRefusal(matched)) {
       const { file, target } = await opened.found();
       const releasedSize = attested.file === undefined ? undefined : file.size;
-      return { recipe: matched, container: opened.container(), target, releasedSize };
+      const [container, layer] = [opened.container(), opened.layer()];
+      return { recipe: matched, container, target, releasedSize, layer };
     }
     await prove();
     noteRefusal(matched, options);

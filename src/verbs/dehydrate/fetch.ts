@@ -20,19 +20,20 @@ import type { Allowance } from './failures.ts';
 import { metalArtifact } from './released-metal.ts';
 
 /**
- * Fetches the metal images of architectures whose ISO has no osmet to make them from. Throws as {@link fetchReleased} does.
+ * Fetches the metal images of architectures whose ISO has no osmet to make them from. `elsewhere`: a container image
+ * has the files. Throws as {@link fetchReleased} does.
  */
 export async function fetchMetal(
   stream: Stream,
   arches: readonly Arch[],
   allowed: Allowance,
-  options: DownloadOptions,
+  { elsewhere, ...options }: DownloadOptions & { readonly elsewhere: boolean },
 ): Promise<void> {
   const needed: StreamArtifact[] = [];
   for (const arch of arches) {
     const artifacts = listArtifacts(stream, arch);
     const iso = await findReleased(options.folder, isoArtifact(artifacts, arch));
-    if (iso === undefined || (await hasOsmets(iso.path, options.signal))) continue;
+    if (iso === undefined || (await hasOsmets(iso.path, elsewhere, options.signal))) continue;
     for (const variant of ['metal', 'metal4k'] as const) {
       needed.push(...[metalArtifact(artifacts, variant)].filter((found) => found !== undefined));
     }
@@ -40,13 +41,20 @@ export async function fetchMetal(
   if (needed.length > 0) refuse(await download(needed, options), allowed, options);
 }
 
-/** What is no live ISO at all is told when it is opened for its own sake. */
-async function hasOsmets(path: string, signal: AbortSignal | undefined): Promise<boolean> {
+/**
+ * An ISO that cannot be read at all is reported when it is opened for its own sake; with a container image, nothing
+ * needs to be read from it.
+ */
+async function hasOsmets(
+  path: string,
+  elsewhere: boolean,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
   try {
     return (await openRootImageIso(path, signal)).osmets.length > 0;
   } catch (error) {
     throwIfAborted(signal);
-    if (error instanceof RehydrateError) return true;
+    if (error instanceof RehydrateError) return !elsewhere;
     throw error;
   }
 }

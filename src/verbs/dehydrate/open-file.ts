@@ -2,6 +2,7 @@ import type { Container } from '../../../images/platforms.ts';
 import type { BundleWriter } from '../../bundle/write.ts';
 import { HEAD_BYTES } from '../../codec/codec.ts';
 import type { CodecPool } from '../../codec/pool.ts';
+import type { ReleasedLayer } from '../../codec/released/layer.ts';
 import { bytesToRuns, type DiskRun, sourceRuns } from '../../core/io/disk-run.ts';
 import { hashSource } from '../../core/io/hash-file.ts';
 import { hashingSink } from '../../core/io/sink.ts';
@@ -12,6 +13,7 @@ import { type ReleasedFile, readReleasedOnce } from '../../release/files/release
 import type { FoundFile } from './checks.ts';
 import { containerOf, containerProbe } from './probe.ts';
 import { detectCodec } from './take-apart.ts';
+import { type WatchOptions, watchLayer } from './watch-layer.ts';
 
 /** An open released file: its uncompressed bytes and, at the end, their digests. */
 export interface OpenFile extends AsyncDisposable {
@@ -23,9 +25,11 @@ export interface OpenFile extends AsyncDisposable {
   found(): Promise<FoundFile>;
   /** Likewise. */
   container(): Container;
+  /** Likewise: how the bytes are compressed to the file, if that can be done again. */
+  layer(): ReleasedLayer | undefined;
 }
 
-export interface OpenFileOptions {
+export interface OpenFileOptions extends Pick<WatchOptions, 'kinds' | 'blocks'> {
   /** Approximate uncompressed size of the file in bytes. */
   readonly about: number;
   readonly writer: Pick<BundleWriter, 'addScratch'>;
@@ -43,10 +47,14 @@ export interface OpenFileOptions {
  */
 export async function openFile(file: ReleasedFile, options: OpenFileOptions): Promise<OpenFile> {
   if (file.compression === 'none') return openInPlace(file, options);
+  const watch = await watchLayer(file, options);
   const { target, fileDigest } = readReleasedOnce(file, options.signal);
-  const probe = containerProbe(target);
-  const { head, ...peeked } = await peek(probe.chunks);
-  const reading = { ...peeked, fileDigest, container: probe.container };
+  const probe = containerProbe(watch.watch(target));
+  const { head, ...peeked } = await peek(probe.chunks, watch).catch(async (error: unknown) => {
+    await watch[Symbol.asyncDispose]();
+    throw error;
+  });
+  const reading = { ...peeked, fileDigest, container: probe.container, layer: watch.layer };
   return detectCodec(head) === undefined
     ? openPassing(reading, options)
     : unpack(file, reading, options);
@@ -58,6 +66,7 @@ interface Reading extends AsyncDisposable {
   readonly chunks: AsyncIterable<Uint8Array>;
   readonly fileDigest: ReturnType<typeof readReleasedOnce>['fileDigest'];
   container(): Container;
+  layer(): ReleasedLayer | undefined;
 }
 
 async function openInPlace({ path }: ReleasedFile, options: OpenFileOptions): Promise<OpenFile> {
@@ -78,6 +87,7 @@ async function openInPlace({ path }: ReleasedFile, options: OpenFileOptions): Pr
       runs: () => sourceRuns(source, options.signal),
       found: () => found,
       container: () => container,
+      layer: () => undefined,
       async [Symbol.asyncDispose]() {
         stop.abort();
         await found.catch(() => {});
@@ -115,6 +125,7 @@ async function unpack(
     runs: () => sourceRuns(source, signal),
     found: async () => found,
     container: reading.container,
+    layer: reading.layer,
     [Symbol.asyncDispose]: unpacked.close,
   };
 }
@@ -141,6 +152,7 @@ function openPassing(reading: Reading, { about, pool, signal }: OpenFileOptions)
       return found;
     },
     container: reading.container,
+    layer: reading.layer,
     async [Symbol.asyncDispose]() {
       await reading[Symbol.asyncDispose]();
       hashing[Symbol.dispose]();
@@ -148,11 +160,15 @@ function openPassing(reading: Reading, { about, pool, signal }: OpenFileOptions)
   };
 }
 
-/** Peeks at the first bytes of a stream and returns the whole stream. */
-async function peek(chunks: AsyncIterable<Uint8Array>) {
+/** Peeks at the first bytes of a stream and returns the whole stream, which disposes of `watch` too. */
+async function peek(chunks: AsyncIterable<Uint8Array>, watch: AsyncDisposable) {
   const iterator = chunks[Symbol.asyncIterator]();
   const dispose = async () => {
-    await iterator.return?.();
+    try {
+      await iterator.return?.();
+    } finally {
+      await watch[Symbol.asyncDispose]();
+    }
   };
   const first: Uint8Array[] = [];
   let length = 0;

@@ -3,6 +3,7 @@ import { BASE_NAMES, CONTAINERS, expectedImage } from '../../../images/platforms
 import { ARCHITECTURES, type Arch, isArch } from '../../core/arch.ts';
 import { RehydrateError } from '../../core/errors.ts';
 import { sha256Field, sizeField, textField } from '../../core/json/fields.ts';
+import { openRootImageIso } from '../../formats/iso/root-image.ts';
 import { findReleased } from '../../release/files/released.ts';
 import {
   ATTESTATIONS,
@@ -15,12 +16,13 @@ import {
 } from '../../release/stream/artifacts.ts';
 import { COMPRESSIONS } from '../../release/stream/names.ts';
 import type { Stream } from '../../release/stream/schema.ts';
+import { type ContainersEstimate, estimateLacking, lackingSchema } from './lacking.ts';
 
 export const ESTIMATE_VERSION = 1;
 
 /**
  * How an artifact would be covered, judged by its name; `dehydrate` judges by its bytes:
- * - `iso`: it is the ISO; `regenerated`: the ISO unpacks to it, and its file is not needed;
+ * - `iso`: it is the ISO; `regenerated`: the ISO unpacks to it, and its file is not needed if it has an osmet;
  * - `delta`: base + delta; `container`: base + delta, with its container rebuilt around it;
  * - `encrypted`: its delta will be nearly as large as the image;
  * - `unknown`: an unknown platform; it will be covered as a delta, with or without its container;
@@ -74,6 +76,8 @@ export const estimateSchema = v.object({
       covered: v.pipe(v.number(), v.integer()),
       uncovered: v.pipe(v.number(), v.integer()),
       fetch: v.pipe(v.number(), v.integer()),
+      /** With containers: how many files of the ISO there are, and which of them a container lacks. */
+      files: v.optional(lackingSchema),
       artifacts: v.array(artifactSchema),
     }),
   ),
@@ -89,18 +93,23 @@ export interface EstimateOptions {
   readonly arches?: readonly Arch[] | 'all' | undefined;
   /** Folder that may already hold released files. */
   readonly folder?: string | undefined;
+  /** Container images that shall do instead of the ISO: their files are compared with the ISO's. */
+  readonly files?: ContainersEstimate | undefined;
 }
 
-/** Previews what dehydrate would do with every artifact of a stream. Reads no image, downloads nothing. */
+/**
+ * Previews what dehydrate would do with every artifact of a stream. Downloads no released file, and reads none but the
+ * headers of the ISO; with `files`, all files in the ISO and in the containers.
+ */
 export async function estimate(
   stream: Stream,
-  { arches, folder }: EstimateOptions = {},
+  { arches, folder, files }: EstimateOptions = {},
 ): Promise<Estimate> {
   const names = Object.keys(stream.architectures).sort();
   const wanted =
     arches === undefined || arches === 'all' ? names.filter(isArch) : [...new Set(arches)];
   const architectures: Estimate['architectures'] = [];
-  for (const arch of wanted) architectures.push(await estimateArch(stream, arch, folder));
+  for (const arch of wanted) architectures.push(await estimateArch(stream, arch, folder, files));
   return {
     type: 'estimate',
     schemaVersion: ESTIMATE_VERSION,
@@ -114,13 +123,18 @@ async function estimateArch(
   stream: Stream,
   arch: Arch,
   folder: string | undefined,
+  files: ContainersEstimate | undefined,
 ): Promise<Estimate['architectures'][number]> {
   const list = listArtifacts(stream, arch);
   const iso = isoOrReason(list, arch);
+  const bare = typeof iso !== 'string' && (await hasNoOsmet(iso, folder));
+  const lacking =
+    files && typeof iso !== 'string' ? await estimateLacking(arch, iso, folder, files) : undefined;
   const artifacts: EstimatedArtifact[] = [];
   for (const artifact of list) {
     const label = shortName(artifact, list);
-    artifacts.push(await estimateOne(artifact, label, iso, folder));
+    const one = await estimateOne(artifact, label, iso, folder);
+    artifacts.push(bare && one.how === 'regenerated' ? fromFiles(one) : one);
   }
   const uncovered = artifacts.filter(({ how }) => how === 'uncovered').length;
   return {
@@ -129,7 +143,31 @@ async function estimateArch(
     covered: artifacts.length - uncovered,
     uncovered,
     fetch: artifacts.filter(({ fileAt }) => fileAt === 'fetch').length,
+    ...(lacking === undefined ? {} : { files: lacking }),
     artifacts,
+  };
+}
+
+/** Whether the ISO is at hand and has a root image, but nothing that makes a disk of it. */
+async function hasNoOsmet(iso: StreamArtifact, folder: string | undefined): Promise<boolean> {
+  const found = folder === undefined ? undefined : await findReleased(folder, iso);
+  if (found === undefined) return false;
+  try {
+    return (await openRootImageIso(found.path)).osmets.length === 0;
+  } catch (error) {
+    // dehydrate says why, where it matters.
+    if (error instanceof RehydrateError) return false;
+    throw error;
+  }
+}
+
+/** Without an osmet, dehydrate needs the disk itself. */
+function fromFiles(artifact: EstimatedArtifact): EstimatedArtifact {
+  const { fileAt } = artifact;
+  return {
+    ...artifact,
+    note: 'made from the files of the ISO, which has no osmet; dehydrate needs this image',
+    fileAt: fileAt === 'not-needed' ? 'fetch' : fileAt,
   };
 }
 

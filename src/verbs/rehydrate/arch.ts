@@ -12,8 +12,9 @@ import type { Progress } from '../../core/progress/progress.ts';
 import type { MetalCache } from '../../engine/cache/metal-cache.ts';
 import type { EngineReport, MetalEngine } from '../../engine/engine.ts';
 import type { Containers } from '../../engine/files/sources/open-container.ts';
+import type { Keys } from '../../release/download/signature.ts';
 import { type ArtifactId, type Attestation, shortName } from '../../release/stream/artifacts.ts';
-import { checkDeclared } from '../make/write-artifact.ts';
+import { checkMakeable, isMakeable, type MadeFile } from '../make/made-file.ts';
 import { openBases } from './bases.ts';
 import { deliver, type Outcome } from './deliver.ts';
 import type { ArchPlan } from './plan.ts';
@@ -45,6 +46,8 @@ export interface ArchContext {
   readonly containers?: Containers | undefined;
   readonly pool: CodecPool;
   readonly force: boolean;
+  /** Check the signatures of the release. */
+  readonly keyring?: Keys | undefined;
   /** The stream to write to, if not to files. */
   readonly stream: StreamOutput | undefined;
   /** Resolves when it is this architecture's turn to write to the stream. */
@@ -80,14 +83,17 @@ export async function rehydrateArch(plan: ArchPlan, context: ArchContext): Promi
   const failed: FailedArtifact[] = [];
   for (const planned of plan.files) {
     throwIfAborted(signal);
-    const { artifact } = planned;
+    const { file } = planned;
+    const { artifact } = file;
     const subject = shortName(artifact, recipes.artifacts);
     try {
-      checkDeclared(artifact);
       refuseUntrusted(context.bundle, recipes, artifact);
-      if (!planned.present) refuseNotPulled(context.bundle, recipes, artifact, absent);
+      if (!planned.present) {
+        checkMakeable(file);
+        refuseNotPulled(context.bundle, recipes, artifact, absent);
+      }
       const outcome = await deliver(planned, { ...context, bases, subject });
-      context.onResult(resultOf(artifact, recipes.architecture, outcome));
+      context.onResult(resultOf(file, recipes.architecture, outcome));
     } catch (error) {
       if (error instanceof CancelledError) throw error;
       failed.push({ artifact, label: subject, error });
@@ -106,26 +112,18 @@ function neededBases(
   bundle: Bundle,
 ): ReadonlySet<BaseName> {
   const wanted = files.filter(
-    ({ artifact, present }) =>
+    // Nothing boots for what cannot be made.
+    ({ file, present }) =>
       !present &&
-      isPlausible(artifact) &&
-      !isUntrusted(bundle, recipes, artifact) &&
-      !absent.artifacts.has(artifact),
+      isMakeable(file) &&
+      !isUntrusted(bundle, recipes, file.artifact) &&
+      !absent.artifacts.has(file.artifact),
   );
-  return new Set(wanted.map(({ artifact }) => baseOf(artifact)));
+  return new Set(wanted.map(({ file }) => baseOf(file.artifact)));
 }
 
-/** Nothing boots for what cannot be made. */
-function isPlausible(artifact: RecipeArtifact): boolean {
-  try {
-    checkDeclared(artifact);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function resultOf(artifact: RecipeArtifact, architecture: Arch, outcome: Outcome): Rehydrated {
-  const { platform, format, file, name, size, sha256, attestation } = artifact;
+function resultOf(made: MadeFile, architecture: Arch, outcome: Outcome): Rehydrated {
+  const { platform, format, file } = made.artifact;
+  const { name, size = 0, sha256, attestation } = made;
   return { architecture, platform, format, file, name, size, sha256, attestation, ...outcome };
 }

@@ -1,6 +1,6 @@
 import { lstat } from 'node:fs/promises';
 import type { Bundle } from '../../bundle/read.ts';
-import { baseOf, blobsOf, type RecipeArtifact } from '../../bundle/recipes.ts';
+import { baseOf, blobsOf } from '../../bundle/recipes.ts';
 import type { CodecPool } from '../../codec/pool.ts';
 import { FormatError, IntegrityError, IoError } from '../../core/errors.ts';
 import { writeAtomically } from '../../core/io/atomic.ts';
@@ -10,7 +10,9 @@ import type { Sink } from '../../core/io/sink.ts';
 import type { Source } from '../../core/io/source.ts';
 import type { Progress } from '../../core/progress/progress.ts';
 import { step } from '../../core/progress/step.ts';
-import { writeArtifact } from '../make/write-artifact.ts';
+import type { Keys } from '../../release/download/signature.ts';
+import type { MadeFile } from '../make/made-file.ts';
+import { checkMade, writeMade } from '../make/write-made.ts';
 import type { Bases } from './bases.ts';
 import { deviceImageOf } from './output.ts';
 import type { Planned } from './plan.ts';
@@ -34,6 +36,8 @@ export interface DeliverOptions {
   readonly stream: StreamOutput | undefined;
   /** Replace an existing file. */
   readonly force: boolean;
+  /** Check the signatures of the release. */
+  readonly keyring?: Keys | undefined;
   readonly signal: AbortSignal | undefined;
   readonly progress: Progress;
   /** For progress. */
@@ -42,26 +46,30 @@ export interface DeliverOptions {
 
 /** Makes an artifact at its destination, unless it is already there. */
 export async function deliver(
-  { artifact, path, present }: Planned,
+  { file, path, present }: Planned,
   options: DeliverOptions,
 ): Promise<Outcome> {
-  if (present) return { path, status: 'present', seconds: 0 };
+  if (present) {
+    const { keyring } = options;
+    if (keyring) await checkMade(path, { ...options, file, keyring });
+    return { path, status: 'present', seconds: 0 };
+  }
   if (path === undefined) {
-    return { path, status: 'written', seconds: await sendOnce(artifact, options) };
+    return { path, status: 'written', seconds: await sendOnce(file, options) };
   }
   try {
-    return { path, status: 'written', seconds: await writeFile(artifact, path, options) };
+    return { path, status: 'written', seconds: await writeFile(file, path, options) };
   } catch (error) {
     // Another run may have put the very same there meanwhile.
     const isTaken = error instanceof IoError && error.code === 'EXISTS';
-    if (!isTaken || !(await isRight(path, artifact, options))) throw error;
+    if (!isTaken || !(await isRight(path, file, options))) throw error;
     return { path, status: 'present', seconds: 0 };
   }
 }
 
 async function isRight(
   path: string,
-  { size, sha256 }: RecipeArtifact,
+  { size, sha256 }: MadeFile,
   { signal }: DeliverOptions,
 ): Promise<boolean> {
   const found = await lstat(path).catch(() => undefined);
@@ -70,28 +78,24 @@ async function isRight(
 }
 
 /** A wrong result may be due to a corrupted cached disk: then tries once more with a new disk. */
-async function writeFile(
-  artifact: RecipeArtifact,
-  path: string,
-  options: DeliverOptions,
-): Promise<number> {
+async function writeFile(file: MadeFile, path: string, options: DeliverOptions): Promise<number> {
   const { bases, force, signal } = options;
-  const name = baseOf(artifact);
+  const name = baseOf(file.artifact);
   // It was checked before, when the work was planned.
   const isDevice = await isBlockDevice(path);
   const writeTo = (base: Source) =>
     writeDevice(
       path,
-      deviceImageOf(artifact),
-      (sink) => makeArtifact(artifact, base, sink, options),
+      deviceImageOf(file.artifact),
+      (sink) => makeFile(file, base, sink, options),
       signal,
     );
   const writeFileFrom = (base: Source) =>
-    writeAtomically(path, (sink) => makeArtifact(artifact, base, sink, options), {
+    writeAtomically(path, (sink) => makeFile(file, base, sink, options), {
       signal,
       overwrite: force,
-      size: artifact.size,
-      allocates: allocatedBy(artifact),
+      size: file.size ?? 0,
+      allocates: allocatedBy(file),
     });
   const write = isDevice ? writeTo : writeFileFrom;
   const base = bases.get(name);
@@ -105,8 +109,9 @@ async function writeFile(
 }
 
 /** Bytes that it takes on disk at least: compressed containers and the ISO have no holes. */
-function allocatedBy({ size, recipe }: RecipeArtifact): number {
-  if (recipe.kind === 'iso') return size;
+function allocatedBy({ artifact, compressed, size = 0 }: MadeFile): number {
+  const { recipe } = artifact;
+  if (recipe.kind === 'iso' || compressed) return size;
   const dense = recipe.kind === 'container' && recipe.layers.some(({ codec }) => DENSE.has(codec));
   return dense ? size : 0;
 }
@@ -114,13 +119,13 @@ function allocatedBy({ size, recipe }: RecipeArtifact): number {
 const DENSE: ReadonlySet<string> = new Set(['vmdk', 'deflate']);
 
 /** Bytes in the pipe cannot be taken back, but the next run must not use the same bad disk. */
-async function sendOnce(artifact: RecipeArtifact, options: DeliverOptions): Promise<number> {
+async function sendOnce(file: MadeFile, options: DeliverOptions): Promise<number> {
   const { bases, stream } = options;
   if (stream === undefined) throw new Error('an artifact without a path goes to a stream');
-  const name = baseOf(artifact);
+  const name = baseOf(file.artifact);
   const base = bases.get(name);
   try {
-    return await stream.send(artifact, (sink) => makeArtifact(artifact, base, sink, options));
+    return await stream.send(file, (sink) => makeFile(file, base, sink, options));
   } catch (error) {
     if (isDoubtful(error)) await bases.doubt(name, base, { remake: false });
     throw error;
@@ -132,15 +137,16 @@ function isDoubtful(error: unknown): boolean {
 }
 
 /** One pass that patches, writes and hashes. Resolves to the seconds it took. */
-async function makeArtifact(
-  artifact: RecipeArtifact,
+async function makeFile(
+  file: MadeFile,
   base: Source,
   sink: Sink,
-  { bundle, pool, signal, progress, subject }: DeliverOptions,
+  { bundle, pool, keyring, signal, progress, subject }: DeliverOptions,
 ): Promise<number> {
+  const { artifact } = file;
   const phase = blobsOf(artifact.recipe).length > 0 ? 'patch' : 'copy';
   const { seconds } = await step(progress, { subject, phase, total: artifact.size }, (onBytes) =>
-    writeArtifact({ artifact, bundle, base, sink, pool, signal, onBytes }),
+    writeMade({ file, bundle, base, sink, pool, keyring, signal, onBytes }),
   );
   return seconds;
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { sha256Of, temporaryFolder } from '../../../test/support/synthetic-bundle.ts';
 import type { RecipeArtifact } from '../../bundle/recipes.ts';
+import { targetFile } from '../make/made-file.ts';
 import { planFiles, resolveOutput } from './output.ts';
 
 const bytes = Buffer.from('the image');
@@ -25,6 +26,8 @@ function artifact(name: string): RecipeArtifact {
   };
 }
 
+const file = (name: string) => targetFile(artifact(name));
+
 test('-o is a folder or a file, as users expect', async () => {
   await using folder = await temporaryFolder();
   const at = (name: string) => join(folder.path, name);
@@ -43,7 +46,7 @@ test('-o is a folder or a file, as users expect', async () => {
 test('an identical existing file is kept; another one is an error without force', async () => {
   await using folder = await temporaryFolder();
   const output = { kind: 'folder', path: folder.path } as const;
-  const plan = (force: boolean) => planFiles([artifact('a.img')], output, { force });
+  const plan = (force: boolean) => planFiles([file('a.img')], output, { force });
   expect(await plan(false)).toMatchObject([{ present: false, path: join(folder.path, 'a.img') }]);
   await writeFile(join(folder.path, 'a.img'), bytes);
   expect(await plan(false)).toMatchObject([{ present: true }]);
@@ -55,15 +58,15 @@ test('an identical existing file is kept; another one is an error without force'
 test('two artifacts of one path, and paths that are no files, are errors', async () => {
   await using folder = await temporaryFolder();
   const output = { kind: 'folder', path: folder.path } as const;
-  await expect(
-    planFiles([artifact('a'), artifact('a')], output, { force: true }),
-  ).rejects.toMatchObject({ code: 'OUTPUT_CLASH' });
+  await expect(planFiles([file('a'), file('a')], output, { force: true })).rejects.toMatchObject({
+    code: 'OUTPUT_CLASH',
+  });
   await mkdir(join(folder.path, 'd'));
-  await expect(planFiles([artifact('d')], output, { force: true })).rejects.toMatchObject({
+  await expect(planFiles([file('d')], output, { force: true })).rejects.toMatchObject({
     code: 'OUTPUT_EXISTS',
   });
   await symlink('/nonexistent', join(folder.path, 'l'));
-  await expect(planFiles([artifact('l')], output, { force: false })).rejects.toMatchObject({
+  await expect(planFiles([file('l')], output, { force: false })).rejects.toMatchObject({
     code: 'OUTPUT_EXISTS',
   });
 });

@@ -8,12 +8,13 @@ import { checkDeviceFor, type DeviceImage, isBlockDevice } from '../../core/io/d
 import { makeFolder } from '../../core/io/folders.ts';
 import { hashFile } from '../../core/io/hash-file.ts';
 import { isAbsent, osError } from '../../core/io/os-error.ts';
+import type { MadeFile } from '../make/made-file.ts';
 
 /** The destination of rehydrated files. */
 export type Output =
   /** One artifact, at this path. */
   | { readonly kind: 'file'; readonly path: string }
-  /** Each artifact under its released name (without compression) in this folder. */
+  /** Each artifact under its released name (of targets, without compression) in this folder. */
   | { readonly kind: 'folder'; readonly path: string }
   /** One artifact as it is, several as a tar. */
   | { readonly kind: 'stream'; readonly stream: Writable };
@@ -35,7 +36,7 @@ export async function resolveOutput(path: string, count: number): Promise<Output
 }
 
 export interface PlannedFile {
-  readonly artifact: RecipeArtifact;
+  readonly file: MadeFile;
   readonly path: string;
   /** The right file is already there: it was just read, and its SHA-256 matches. */
   readonly present: boolean;
@@ -55,11 +56,11 @@ export interface PlanOptions {
  * content, `OUTPUT_CLASH` for two of one name.
  */
 export async function planFiles(
-  artifacts: readonly RecipeArtifact[],
+  files: readonly MadeFile[],
   output: Exclude<Output, { kind: 'stream' }>,
   { force, forceDevice, signal }: PlanOptions,
 ): Promise<PlannedFile[]> {
-  const [only] = artifacts;
+  const [only] = files;
   if (only && output.kind === 'file' && (await isBlockDevice(output.path))) {
     return [await planDevice(only, output.path, forceDevice)];
   }
@@ -67,20 +68,22 @@ export async function planFiles(
   if (output.kind === 'folder') await makeFolder(folder);
   await refuseReadOnly(folder);
   // The schema admits bare names only; basename is a second safeguard.
-  const pathOf = ({ name }: RecipeArtifact) =>
+  const pathOf = ({ name }: MadeFile) =>
     output.kind === 'file' ? output.path : join(output.path, basename(name));
-  refuseClashes(artifacts.map(pathOf));
+  refuseClashes(files.map(pathOf));
   const planned: PlannedFile[] = [];
-  for (const artifact of artifacts) {
-    const path = pathOf(artifact);
-    planned.push({ artifact, path, present: await isPresent(path, artifact, force, signal) });
+  for (const file of files) {
+    const path = pathOf(file);
+    const present = await isPresent(path, file, force, signal);
+    const size = file.size ?? (present ? (await lstatOrNothing(path, false))?.size : undefined);
+    planned.push({ file: { ...file, size }, path, present });
   }
   return planned;
 }
 
 /** Throws UsageError `DEVICE` unless the image is a disk that the device can take. */
 async function planDevice(
-  artifact: RecipeArtifact,
+  file: MadeFile,
   path: string,
   forceDevice = false,
 ): Promise<PlannedFile> {
@@ -91,9 +94,10 @@ async function planDevice(
       hint: 'name it with -o again and add --force-device, if that is what is wanted',
     });
   }
-  if (artifact.container !== 'raw') {
+  const { artifact } = file;
+  if (artifact.container !== 'raw' || file.compressed) {
     throw new UsageError(
-      `${artifact.name} is not a raw disk image: it would not boot from a device`,
+      `${file.name} is not a raw disk image: it would not boot from a device`,
       {
         code: 'DEVICE',
         context: { device: path, container: artifact.container },
@@ -102,7 +106,7 @@ async function planDevice(
     );
   }
   await checkDeviceFor(path, deviceImageOf(artifact));
-  return { artifact, path, present: false };
+  return { file, path, present: false };
 }
 
 export function deviceImageOf({ size, sha256, format }: RecipeArtifact): DeviceImage {
@@ -126,13 +130,13 @@ export function refuseClashes(paths: readonly string[]): void {
 
 async function isPresent(
   path: string,
-  { size, sha256 }: RecipeArtifact,
+  { size, sha256 }: MadeFile,
   force: boolean,
   signal: AbortSignal | undefined,
 ): Promise<boolean> {
   const found = await lstatOrNothing(path, false);
   if (!found) return false;
-  if (found.isFile() && found.size === size) {
+  if (found.isFile() && (size === undefined || found.size === size)) {
     const { sha256: actual } = await hashFile(path, { signal });
     if (actual === sha256) return true;
   }

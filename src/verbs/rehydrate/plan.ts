@@ -6,7 +6,9 @@ import type { Arch } from '../../core/arch.ts';
 import type { UnsupportedError } from '../../core/errors.ts';
 import type { Progress } from '../../core/progress/progress.ts';
 import type { Containers } from '../../engine/files/sources/open-container.ts';
+import type { Keys } from '../../release/download/signature.ts';
 import { shortName } from '../../release/stream/artifacts.ts';
+import { fileOf, type MadeFile } from '../make/made-file.ts';
 import { refuseContainers } from '../make/metals.ts';
 import { isIsoAbsent, matchIsos } from './iso.ts';
 import {
@@ -22,6 +24,10 @@ export interface PlanRequest extends WorkRequest {
   readonly bundle: Bundle;
   /** A function is called once the number of artifacts is known. */
   readonly output: Output | ((count: number) => Promise<Output>);
+  /** Make the released files, compressed as they were released, instead of their contents. */
+  readonly released?: boolean | undefined;
+  /** Check the signatures of the release, which the bundle carries, with these keys. */
+  readonly keyring?: Keys | undefined;
   /** Replace existing files. */
   readonly force?: boolean | undefined;
   /** Write to a block device. */
@@ -36,7 +42,7 @@ export interface PlanRequest extends WorkRequest {
 /** The destination of an artifact: a file or, without a path, the stream. */
 export type Planned =
   | PlannedFile
-  | { readonly artifact: RecipeArtifact; readonly path: undefined; readonly present: false };
+  | { readonly file: MadeFile; readonly path: undefined; readonly present: false };
 
 /** The work for one architecture. */
 export interface ArchPlan extends ArchWork {
@@ -57,7 +63,7 @@ export interface Plan {
  * UnsupportedError `CODEC_UNKNOWN`, and what {@link chooseWork} and {@link planFiles} throw.
  */
 export async function planRehydration(request: PlanRequest, progress: Progress): Promise<Plan> {
-  const { force = false, forceDevice, signal } = request;
+  const { force = false, forceDevice, released, signal } = request;
   const { architectures: chosen, leftOut } = chooseWork(request, progress);
   for (const { recipes } of chosen) refuseContainers(recipes, request.containers);
   const wanted = await withoutIso(chosen, request, progress);
@@ -65,11 +71,12 @@ export async function planRehydration(request: PlanRequest, progress: Progress):
   refuseUnknownCodecs(everything);
   const output =
     typeof request.output === 'function' ? await request.output(everything.length) : request.output;
-  const files = await placeAll(everything, output, { force, forceDevice, signal });
+  const made = everything.map((artifact) => fileOf(artifact, released));
+  const files = await placeAll(made, output, { force, forceDevice, signal });
   const isos = await matchIsos(request.isoPaths ?? [], wanted, request.signal);
   const architectures = wanted.map((work) => ({
     ...work,
-    files: files.filter(({ artifact }) => work.artifacts.includes(artifact)),
+    files: files.filter(({ file }) => work.artifacts.includes(file.artifact)),
     isoPath: isos.get(work.recipes.architecture),
   }));
   return { output, architectures, leftOut };
@@ -101,14 +108,14 @@ async function withoutIso(
 }
 
 async function placeAll(
-  artifacts: readonly RecipeArtifact[],
+  files: readonly MadeFile[],
   output: Output,
   options: PlanOptions,
 ): Promise<readonly Planned[]> {
-  if (artifacts.length === 0) return [];
-  if (output.kind !== 'stream') return planFiles(artifacts, output, options);
-  refuseClashes(artifacts.map(({ name }) => name));
-  return artifacts.map((artifact) => ({ artifact, path: undefined, present: false }));
+  if (files.length === 0) return [];
+  if (output.kind !== 'stream') return planFiles(files, output, options);
+  refuseClashes(files.map(({ name }) => name));
+  return files.map((file) => ({ file, path: undefined, present: false }));
 }
 
 /** Fails now rather than after the boot. */

@@ -1,14 +1,14 @@
 import type { Writable } from 'node:stream';
-import type { RecipeArtifact } from '../../bundle/recipes.ts';
 import { CancelledError } from '../../core/errors.ts';
 import { osError } from '../../core/io/os-error.ts';
 import { type Sink, streamSink } from '../../core/io/sink.ts';
+import type { MadeFile } from '../make/made-file.ts';
 import { tarWriter } from './tar.ts';
 
 /** Artifacts on their way into one stream. */
 export interface StreamOutput extends AsyncDisposable {
   /** Sends the bytes that `body` writes, and resolves to its result; one call at a time. */
-  send<T>(artifact: RecipeArtifact, body: (sink: Sink) => Promise<T>): Promise<T>;
+  send<T>(file: Pick<MadeFile, 'name' | 'size'>, body: (sink: Sink) => Promise<T>): Promise<T>;
   /**
    * Ends the stream: bytes in the pipe cannot be taken back, so nothing can follow an artifact that failed
    * half-way. Calls `onBroken`.
@@ -27,13 +27,13 @@ export function streamOutput(
   const tar = count === 1 ? undefined : tarWriter(stream);
   let broken = false;
   return {
-    async send(artifact, body) {
+    async send({ name, size = 0 }, body) {
       const sent: Awaited<ReturnType<typeof body>>[] = [];
       const collect = async (sink: Sink) => {
         sent.push(await body(sink));
       };
       try {
-        await (tar ? tar.add(artifact.name, artifact.size, collect) : collect(streamSink(stream)));
+        await (tar ? tar.add(name, size, collect) : collect(streamSink(stream)));
       } catch (error) {
         throw osError(error, 'write to', 'the output stream');
       }

@@ -1,34 +1,87 @@
 import type { Bundle } from '../../bundle/read.ts';
 import type { RecipeArtifact, Recipes } from '../../bundle/recipes.ts';
 import { type Arch, isArch } from '../../core/arch.ts';
+import type { BlobRef } from '../../core/io/digest.ts';
 import { isReleaseDocument } from '../../release/stream/release.ts';
+import { howTo, isMakeable, type MadeFile, releasedFile, targetFile } from '../make/made-file.ts';
 
 /** A file that the server can deliver. */
 export interface ServedFile {
   readonly architecture: Arch;
   readonly recipes: Recipes;
-  readonly artifact: RecipeArtifact;
-  /** Absolute, not percent-encoded: `/prod/streams/stable/builds/…/x-qemu.x86_64.qcow2`. */
+  readonly file: MadeFile & { readonly size: number };
+  /** Absolute, not percent-encoded: `/prod/streams/stable/builds/…/x-qemu.x86_64.qcow2.xz`. */
   readonly path: string;
+  /** Whether the stream names this file, and not another form of the same artifact. */
+  readonly listed: boolean;
+}
+
+export interface Catalogue {
+  /** By path. */
+  readonly files: ReadonlyMap<string, ServedFile>;
+  /** Detached signatures of released files. */
+  readonly signatures: ReadonlyMap<string, BlobRef>;
+  /** What might be asked for and does not exist here, with the reason. */
+  readonly reasons: ReadonlyMap<string, string>;
 }
 
 /**
- * Everything that can be requested, by path: the paths of the released files' locations, with the target's
- * name. Requests are looked up only here, so none can reach any other file.
+ * Everything that can be requested, by path: that of the released file's location, and beside it the target's name.
+ * Requests are looked up only here, so none can reach any other file.
  */
-export function catalogueOf({ recipes }: Bundle): ReadonlyMap<string, ServedFile> {
+export function catalogueOf({ recipes }: Pick<Bundle, 'recipes'>): Catalogue {
   const files = new Map<string, ServedFile>();
+  const signatures = new Map<string, BlobRef>();
+  const reasons = new Map<string, string>();
   for (const one of recipes) {
+    const { architecture } = one;
     for (const artifact of one.artifacts) {
-      const path = pathOf(artifact);
-      files.set(path, { architecture: one.architecture, recipes: one, artifact, path });
+      const [target, released] = [targetFile(artifact), releasedFile(artifact)];
+      const hasReleased = isServedReleased(artifact);
+      for (const file of [target, ...(hasReleased ? [released] : [])]) {
+        if (file.size === undefined) continue;
+        const path = pathOf(artifact, file.name);
+        const listed = file.compressed === (hasReleased && released.compressed);
+        const sized = { ...file, size: file.size };
+        files.set(path, { architecture, recipes: one, file: sized, path, listed });
+      }
+      const { signature, name } = artifact.released;
+      if (hasReleased && signature) signatures.set(signaturePath(artifact, name), signature);
+      if (hasReleased) continue;
+      const reason = whyNot(artifact);
+      for (const path of [pathOf(artifact, name), ...bothSignatures(artifact)]) {
+        reasons.set(path, reason);
+      }
     }
   }
-  return files;
+  return { files, signatures, reasons };
 }
 
-/** The path of a target: the folder of its released file. */
-export function pathOf({ name, released }: RecipeArtifact): string {
+/** Whether the released file itself can be made. */
+const isServedReleased = (artifact: RecipeArtifact): boolean => isMakeable(releasedFile(artifact));
+
+const signaturePath = (artifact: RecipeArtifact, name: string) => `${pathOf(artifact, name)}.sig`;
+
+const bothSignatures = (artifact: RecipeArtifact) =>
+  [artifact.name, artifact.released.name].map((name) => signaturePath(artifact, name));
+
+/** For clients that check signatures, and for people: what is here instead of the released file. */
+function whyNot({ name, released, sha256, attestation, compression }: RecipeArtifact): string {
+  const by =
+    attestation === 'uncompressed-sha256'
+      ? 'by the `uncompressed-sha256` of the stream that the release publishes'
+      : 'by whoever made the bundle, from the released file';
+  return [
+    `${released.name} cannot be made here: the bundle does not say how it was compressed.`,
+    `What can be made is its contents, ${name}.`,
+    'The signature of the release is of the compressed file, so there is none for the contents.',
+    `They are attested ${by}: SHA-256 ${sha256}.`,
+    `To take it all the same, leave its signature unchecked${howTo(compression)}.`,
+  ].join('\n');
+}
+
+/** The path of an artifact's file: the folder of the released one. */
+export function pathOf({ released, ...artifact }: RecipeArtifact, name = artifact.name): string {
   const path = URL.canParse(released.location)
     ? decoded(new URL(released.location).pathname)
     : `/${released.location}`;
@@ -54,9 +107,9 @@ interface FileJson {
 }
 
 /**
- * The bundle's stream JSON with locations at this server. Files are served uncompressed, so `sha256` is the
- * target's; signatures of compressed files are removed. Artifacts that the bundle cannot make are left out.
- * Everything else stays as it is. Accepts release JSON too.
+ * The bundle's stream JSON with locations at this server; digests stay as they are. Where the released file cannot be
+ * made, the location is that of its contents and `sha256` theirs; `signature`, which some clients demand, then leads to
+ * the reason. Artifacts that the bundle cannot make at all are left out. Accepts release JSON too.
  */
 export function rewriteStream(original: unknown, bundle: Bundle, base: string): unknown {
   const made = new Map<string, RecipeArtifact>();
@@ -93,14 +146,28 @@ export function rewriteStream(original: unknown, bundle: Bundle, base: string): 
 }
 
 function rewriteFile(file: FileJson, artifact: RecipeArtifact, base: string): FileJson {
-  const { signature, ...rest } = file;
+  const urlOf = (path: string) => base + path.split('/').map(encodeURIComponent).join('/');
   const { sha256, released } = artifact;
-  const location = base + pathOf(artifact).split('/').map(encodeURIComponent).join('/');
-  // A file that is served as it was released is still the one that was signed.
-  const kept = sha256 === released.sha256 && signature !== undefined ? { signature } : {};
-  const uncompressed =
-    rest['uncompressed-sha256'] === undefined ? {} : { 'uncompressed-sha256': sha256 };
-  return { ...rest, location, ...kept, sha256, ...uncompressed };
+  if (isServedReleased(artifact)) {
+    const { name } = releasedFile(artifact);
+    // One that the bundle does not carry is where the release has it.
+    const signature = released.signature && urlOf(signaturePath(artifact, released.name));
+    return {
+      ...file,
+      location: urlOf(pathOf(artifact, name)),
+      ...(signature === undefined ? {} : { signature }),
+    };
+  }
+  // A released file that is not compressed, whatever its name says, is the one that was signed.
+  const isSigned = sha256 === released.sha256;
+  const signature = isSigned ? file.signature : urlOf(signaturePath(artifact, artifact.name));
+  return {
+    ...file,
+    location: urlOf(pathOf(artifact)),
+    sha256,
+    ...(file.signature === undefined ? {} : { signature }),
+    ...(file['uncompressed-sha256'] === undefined ? {} : { 'uncompressed-sha256': sha256 }),
+  };
 }
 
 type JsonObject = Record<string, unknown>;

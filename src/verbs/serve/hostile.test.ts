@@ -16,10 +16,11 @@ import {
 import { openBundle } from '../../bundle/read.ts';
 import type { ProgressEvent } from '../../core/progress/progress.ts';
 import { openMetalCache } from '../../engine/cache/metal-cache.ts';
+import type { RequestLine } from './access-log.ts';
 import { type ConnectionLimits, limitConnections } from './connections.ts';
 import { isHost, parsePublicUrl, targetForLog } from './request.ts';
 import { finish, sendBytes } from './send.ts';
-import { type RequestLine, serve } from './serve.ts';
+import { serve } from './serve.ts';
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 let synthetic: SyntheticBundle;
@@ -40,8 +41,7 @@ async function start(images: string, connections?: ConnectionLimits) {
     folder: join(folder.path, images),
     maxBytes: 1e9,
     reserve: 0,
-    host: '127.0.0.1',
-    port: 0,
+    listen: { host: '127.0.0.1', port: 0 },
     connections,
     signal: controller.signal,
     progress: (event) => void events.push(event),

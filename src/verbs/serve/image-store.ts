@@ -2,7 +2,8 @@ import { type BigIntStats, constants } from 'node:fs';
 import { access, type FileHandle, lstat, open, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Bundle } from '../../bundle/read.ts';
-import type { RecipeArtifact, Recipes } from '../../bundle/recipes.ts';
+import type { Recipes } from '../../bundle/recipes.ts';
+import { inlinePool } from '../../codec/workers/pool.ts';
 import { IoError, RehydrateError, throwIfAborted } from '../../core/errors.ts';
 import { tidyFolder } from '../../core/io/atomic.ts';
 import { createHasher, type Sha256 } from '../../core/io/digest.ts';
@@ -13,7 +14,9 @@ import { byLastUse } from '../../engine/cache/housekeeping.ts';
 import type { MetalCache } from '../../engine/cache/metal-cache.ts';
 import type { MetalEngine } from '../../engine/engine.ts';
 import type { Containers } from '../../engine/files/sources/open-container.ts';
+import type { Keys } from '../../release/download/signature.ts';
 import { idText } from '../../release/stream/artifacts.ts';
+import { checkMade } from '../make/write-made.ts';
 import { failureOf } from '../rehydrate/failure.ts';
 import { rehydrate } from '../rehydrate/rehydrate.ts';
 import type { ServedFile } from './catalogue.ts';
@@ -33,6 +36,10 @@ export interface ImageStoreOptions {
   readonly containers?: Containers | undefined;
   readonly signal: AbortSignal;
   readonly progress: Progress;
+  /** Check the signatures of the release. */
+  readonly keyring?: Keys | undefined;
+  /** Called for each file that was made, or could not be. */
+  readonly onMade?: ((outcome: 'made' | 'failed', seconds: number) => void) | undefined;
 }
 
 /** Images on disk, made on first request. */
@@ -42,9 +49,14 @@ export interface ImageStore {
    * kept is hashed when this process first uses it, and again when it looks as if it was changed.
    */
   open(file: ServedFile): Promise<OpenImage>;
+  /** What would happen on a request now. */
+  stateOf(file: ServedFile): Promise<ImageState>;
   /** Resolves when nothing is being made any more. */
   idle(): Promise<void>;
 }
+
+/** `kept` files are sent at once, others once they are made. */
+export type ImageState = 'kept' | 'making' | 'not made';
 
 export interface OpenImage {
   readonly handle: FileHandle;
@@ -56,7 +68,7 @@ export interface OpenImage {
  * what {@link rehydrate} throws; the next request tries again.
  */
 export async function openImageStore(options: ImageStoreOptions): Promise<ImageStore> {
-  const { folder, signal, progress } = options;
+  const { bundle, folder, keyring, signal, progress } = options;
   await makeFolder(folder);
   try {
     await access(folder, constants.W_OK | constants.X_OK);
@@ -71,8 +83,8 @@ export async function openImageStore(options: ImageStoreOptions): Promise<ImageS
   let queue: Promise<unknown> = Promise.resolve();
 
   /** Undefined if there is no such image, or none that is right. */
-  async function find({ artifact }: ServedFile, isNew = false): Promise<OpenImage | undefined> {
-    const { sha256, size } = artifact;
+  async function find({ file }: ServedFile, isNew = false): Promise<OpenImage | undefined> {
+    const { sha256, size } = file;
     const path = join(folder, sha256);
     const handle = await openOwn(path);
     if (handle === undefined) return undefined;
@@ -82,9 +94,11 @@ export async function openImageStore(options: ImageStoreOptions): Promise<ImageS
       if (proved.get(sha256) !== looksOf(before) && !isNew) {
         if ((await hashOf(handle, size, signal)) !== sha256) {
           const message = `the kept image ${sha256} was damaged and is made again`;
-          progress({ type: 'note', subject: artifact.name, message });
+          progress({ type: 'note', subject: file.name, message });
           return await drop(handle, path);
         }
+        // It may have been made without the keyring.
+        if (keyring) await checkMade(path, { bundle, pool: inlinePool(), file, keyring, signal });
       }
       await handle.utimes(new Date(), new Date(Number(before.mtimeMs))).catch(() => {}); // for `makeRoom`
       const after = await handle.stat({ bigint: true });
@@ -107,16 +121,29 @@ export async function openImageStore(options: ImageStoreOptions): Promise<ImageS
   async function ensure(file: ServedFile): Promise<void> {
     const found = await find(file);
     if (found) return found.handle.close();
-    const job = queue.then(() => makeImage(file, options));
+    const job = queue.then(() => timed(() => makeImage(file, options)));
     queue = job.catch(() => {});
     await job;
     const made = await find(file, true);
     await made?.handle.close();
   }
 
+  async function timed(make: () => Promise<void>): Promise<void> {
+    const started = performance.now();
+    const told = (outcome: 'made' | 'failed') =>
+      options.onMade?.(outcome, (performance.now() - started) / 1000);
+    try {
+      await make();
+    } catch (error) {
+      told('failed');
+      throw error;
+    }
+    told('made');
+  }
+
   return {
     async open(file) {
-      const key = file.artifact.sha256;
+      const key = file.file.sha256;
       for (let tries = 0; ; tries++) {
         const under = making.get(key);
         if (under) await under;
@@ -130,19 +157,28 @@ export async function openImageStore(options: ImageStoreOptions): Promise<ImageS
         if (tries >= MAX_TRIES) throw vanished(join(folder, key));
       }
     },
+    async stateOf({ file: { sha256, size } }) {
+      if (making.has(sha256)) return 'making';
+      return Number((await look(sha256))?.size) === size ? 'kept' : 'not made';
+    },
     async idle() {
       await Promise.allSettled([...making.values()]);
       if (!signal.aborted) await queue;
     },
   };
 
-  async function isProved({ artifact }: ServedFile): Promise<boolean> {
-    const found = await lstat(join(folder, artifact.sha256), { bigint: true }).catch(
-      () => undefined,
-    );
-    return found !== undefined && proved.get(artifact.sha256) === looksOf(found);
+  async function isProved({ file }: ServedFile): Promise<boolean> {
+    const found = await look(file.sha256);
+    return found !== undefined && proved.get(file.sha256) === looksOf(found);
+  }
+
+  function look(sha256: Sha256) {
+    return lstat(join(folder, sha256), { bigint: true }).catch(() => undefined);
   }
 }
+
+/** A file is not made in the time that a request waits for it. */
+export class StillMaking extends Error {}
 
 /** An image that somebody removes as fast as it is made. */
 const MAX_TRIES = 3;
@@ -188,16 +224,19 @@ async function hashOf(handle: FileHandle, size: number, signal: AbortSignal): Pr
   return hasher.digest();
 }
 
-async function makeImage(file: ServedFile, options: ImageStoreOptions): Promise<void> {
-  const { bundle, engine, cache, folder, isoPaths, containers, signal, progress } = options;
-  const { architecture, recipes, artifact } = file;
+async function makeImage(served: ServedFile, options: ImageStoreOptions): Promise<void> {
+  const { bundle, engine, cache, folder, isoPaths, containers, keyring, signal, progress } =
+    options;
+  const { architecture, recipes, file } = served;
   throwIfAborted(signal);
-  await makeRoom(spaceFor(artifact, recipes), options);
-  const path = join(folder, artifact.sha256);
+  await makeRoom(spaceFor(file, recipes), options);
+  const path = join(folder, file.sha256);
   const report = await rehydrate({
     bundle,
     arches: [architecture],
-    selection: { platforms: [idText(artifact)] },
+    selection: { platforms: [idText(file.artifact)] },
+    released: file.compressed,
+    keyring,
     output: { kind: 'file', path },
     force: true,
     engine,
@@ -215,8 +254,11 @@ async function makeImage(file: ServedFile, options: ImageStoreOptions): Promise<
  * The most that an image can take on disk: a raw disk of many gigabytes is mostly holes, and its data is in
  * the ISO, compressed.
  */
-export function spaceFor({ recipe, size }: RecipeArtifact, { iso }: Recipes): number {
-  const isDisk = recipe.kind === 'base' || recipe.kind === 'delta';
+export function spaceFor(
+  { artifact: { recipe }, compressed, size }: ServedFile['file'],
+  { iso }: Recipes,
+): number {
+  const isDisk = !compressed && (recipe.kind === 'base' || recipe.kind === 'delta');
   return isDisk ? Math.min(size, UNPACKED * iso.size) : size;
 }
 

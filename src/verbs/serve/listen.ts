@@ -3,17 +3,21 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { IoError, UsageError } from '../../core/errors.ts';
 
-export async function listen(server: Server, host: string, port: number): Promise<void> {
+/** An address; port 0 selects any free one. Or a socket that listens already: systemd's socket activation. */
+export type ListenAt = { readonly host: string; readonly port: number } | { readonly fd: number };
+
+export async function listen(server: Server, at: ListenAt): Promise<void> {
   try {
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
-      server.listen(port, host, resolve);
+      server.listen(at, resolve);
     });
   } catch (error) {
     const said = error instanceof Error ? error.message : String(error);
-    throw new IoError(`cannot listen on ${host} port ${port}: ${said}`, {
+    const where = 'fd' in at ? `the socket ${at.fd}` : `${at.host} port ${at.port}`;
+    throw new IoError(`cannot listen on ${where}: ${said}`, {
       code: 'LISTEN',
-      context: { host, port },
+      context: { ...at },
       hint: 'choose another address with --listen',
       cause: error,
     });
@@ -21,8 +25,30 @@ export async function listen(server: Server, host: string, port: number): Promis
 }
 
 export function urlOf(server: Server): string {
-  const { address, family, port } = server.address() as AddressInfo;
+  const at = server.address() as AddressInfo | string;
+  if (typeof at === 'string') return `http://localhost (${at})`;
+  const { address, family, port } = at;
   return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+}
+
+/** sd_listen_fds(3): the first socket that the service manager passes. */
+const FIRST_SOCKET = 3;
+
+/**
+ * The socket that systemd has opened for this process; undefined if there is none. Throws UsageError `LISTEN_SOCKETS`
+ * for several, of which all but one would never be answered.
+ */
+export function inheritedSocket(
+  env: Readonly<Record<string, string | undefined>>,
+  pid: number,
+): { fd: number } | undefined {
+  const { LISTEN_PID: wanted, LISTEN_FDS: count } = env;
+  if (count === undefined || wanted !== String(pid)) return undefined;
+  if (count === '1') return { fd: FIRST_SOCKET };
+  throw new UsageError(`the service manager passes ${count} sockets`, {
+    code: 'LISTEN_SOCKETS',
+    hint: 'give the socket unit exactly one ListenStream=',
+  });
 }
 
 /** `8080`, `127.0.0.1:8080`, `[::1]:8080`, `0.0.0.0:0`. Throws UsageError `LISTEN_ADDRESS`. */

@@ -1,16 +1,27 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { notPulled } from '../../bundle/pulled.ts';
 import type { Bundle } from '../../bundle/read.ts';
-import { baseOf, type Recipes } from '../../bundle/recipes.ts';
+import { baseOf, MAX_SIGNATURE, type Recipes } from '../../bundle/recipes.ts';
 import { isUntrusted } from '../../bundle/trust.ts';
 import { RehydrateError } from '../../core/errors.ts';
 import { osError } from '../../core/io/os-error.ts';
 import { isMetaDocument } from '../../release/stream/meta.ts';
 import { decodeStream, MAX_STREAM_BYTES } from '../../release/stream/read.ts';
+import type { RequestLine } from './access-log.ts';
 import { catalogueOf, rewriteStream, type ServedFile } from './catalogue.ts';
 import { type ConnectionLimits, limitConnections } from './connections.ts';
-import { type ImageStoreOptions, isPassing, openImageStore } from './image-store.ts';
-import { listen, refuseMalformed, urlOf } from './listen.ts';
+import {
+  type ImageStoreOptions,
+  isPassing,
+  type OpenImage,
+  openImageStore,
+  StillMaking,
+} from './image-store.ts';
+import { indexPage, PAGE_POLICY } from './index-page.ts';
+import { type ListenAt, listen, refuseMalformed, urlOf } from './listen.ts';
+import { createMetrics, METRICS_TYPE } from './metrics.ts';
+import { chooseFiles, prepare } from './prepare.ts';
 import { parseRange } from './range.ts';
 import {
   isHost,
@@ -23,14 +34,16 @@ import {
 import { finish, type Sent, sendBytes, sendFile } from './send.ts';
 
 export interface ServeOptions extends ImageStoreOptions {
-  readonly host: string;
-  /** 0 selects any free port. */
-  readonly port: number;
+  readonly listen: ListenAt;
   /**
    * URL at which clients reach this server, if not given by their Host header:
    * `https://mirror.example.com`.
    */
   readonly publicUrl?: string | undefined;
+  /** Names of platforms or artifacts, or `all`, whose files are made at once, before they are requested. */
+  readonly prepare?: readonly string[] | undefined;
+  /** Seconds that a request waits for a file to be made, and then is told to come back; undefined: any time. */
+  readonly wait?: number | undefined;
   /** Connections at a time, and how long a client may take nothing. */
   readonly connections?: ConnectionLimits | undefined;
   /** Called with what keeps the server from accepting connections for a while. */
@@ -39,22 +52,13 @@ export interface ServeOptions extends ImageStoreOptions {
   readonly onRequest?: ((line: RequestLine) => void) | undefined;
 }
 
-export interface RequestLine {
-  readonly method: string;
-  /** The request target: visible ASCII, all else escaped. */
-  readonly path: string;
-  readonly status: number;
-  /** Bytes of the body that were really sent. */
-  readonly bytes: number;
-  readonly seconds: number;
-  readonly error?: unknown;
-}
-
 export interface Serving {
   /** `http://127.0.0.1:8080`. */
   readonly url: string;
   /** How many there are. */
   readonly files: number;
+  /** Resolves when the files to prepare were made, or failed, which was reported. */
+  readonly prepared: Promise<void>;
   /** Resolves when the server has ended: after the signal, with no request in progress. */
   readonly ended: Promise<void>;
 }
@@ -62,6 +66,7 @@ export interface Serving {
 /** Seconds after which it makes sense to ask again. */
 const RETRY_AFTER = 120;
 const RETRY_SOON = 5;
+const RETRY_MAKING = 10;
 /** Milliseconds that a client has to send a request's head, and that a connection may be idle between two. */
 const HEAD_TIME = 15_000;
 const IDLE_TIME = 15_000;
@@ -72,11 +77,13 @@ const IDLE_TIME = 15_000;
  * `PUBLIC_URL`.
  */
 export async function serve(options: ServeOptions): Promise<Serving> {
-  const { bundle, host, port, signal } = options;
+  const { bundle, signal } = options;
   const publicUrl = options.publicUrl === undefined ? undefined : parsePublicUrl(options.publicUrl);
   const servable = await servableOf(options);
-  const files = catalogueOf(servable);
-  const store = await openImageStore(options);
+  const { files, signatures, reasons } = catalogueOf(servable);
+  const first = chooseFiles(options.prepare ?? [], files.values());
+  const metrics = createMetrics();
+  const store = await openImageStore({ ...options, onMade: metrics.made });
   const streams = await readStreams(bundle);
   const server = createServer(
     {
@@ -94,7 +101,9 @@ export async function serve(options: ServeOptions): Promise<Serving> {
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const started = performance.now();
+    const time = Date.now();
     const { socket } = request;
+    const { remoteAddress: client } = socket;
     const sent: Sent = {
       bytes: 0,
       take(bytes) {
@@ -108,15 +117,19 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     try {
       await route(request, response, sent);
     } catch (error) {
-      failure = error;
+      if (!(error instanceof StillMaking)) failure = error;
       await fail(response, error, sent).catch(() => {});
     } finally {
       connections.done(socket);
+      metrics.answered(response.statusCode, sent.bytes);
       options.onRequest?.({
+        client,
         method: request.method ?? '',
         path: targetForLog(request),
+        http: request.httpVersion,
         status: response.statusCode,
         bytes: sent.bytes,
+        time,
         seconds: (performance.now() - started) / 1000,
         ...(failure === undefined ? {} : { error: failure }),
       });
@@ -142,16 +155,57 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     const path = pathOfRequest(request);
     const file = path === undefined ? undefined : files.get(path);
     if (file) return answerFile(request, response, file, sent);
+    const signature = path === undefined ? undefined : signatures.get(path);
+    if (signature) {
+      const body = await bundle.readWholeBlob(signature, MAX_SIGNATURE, signal);
+      return sendBody(response, body, 'application/pgp-signature', sent);
+    }
     const stream = path === undefined ? undefined : streams.get(path);
-    if (stream === undefined) return end(response, 404, 'no such file', sent);
-    const rewritten = rewriteStream(stream, servable, baseUrl(request));
-    const body = Buffer.from(`${JSON.stringify(rewritten, undefined, 2)}\n`);
-    response.writeHead(200, {
-      'content-type': 'application/json',
-      'content-length': body.length,
+    if (stream !== undefined) {
+      const rewritten = rewriteStream(stream, servable, baseUrl(request));
+      const body = Buffer.from(`${JSON.stringify(rewritten, undefined, 2)}\n`);
       // Its locations are those that this client can reach.
+      response.setHeader('vary', 'Host');
+      return sendBody(response, body, 'application/json', sent);
+    }
+    if (path === '/') {
+      const page = await indexPage(files.values(), { store, base: baseUrl(request), streams });
+      response.setHeader('vary', 'Host');
+      response.setHeader('content-security-policy', PAGE_POLICY);
+      return sendBody(response, Buffer.from(page), 'text/html; charset=utf-8', sent);
+    }
+    if (path === '/healthz') {
+      return sendBody(response, Buffer.from('ok\n'), 'text/plain; charset=utf-8', sent);
+    }
+    if (path === '/metrics') {
+      const text = metrics.render(await gauges());
+      return sendBody(response, Buffer.from(text), METRICS_TYPE, sent);
+    }
+    const reason = path === undefined ? undefined : reasons.get(path);
+    return end(response, 404, reason ?? 'no such file', sent);
+  }
+
+  async function gauges() {
+    const now = { files: files.size, kept: 0, making: 0, keptBytes: 0 };
+    const counted = new Set<string>();
+    for (const served of files.values()) {
+      const { sha256, size } = served.file;
+      if (counted.has(sha256)) continue;
+      counted.add(sha256);
+      const state = await store.stateOf(served);
+      if (state === 'making') now.making += 1;
+      if (state !== 'kept') continue;
+      now.kept += 1;
+      now.keptBytes += size;
+    }
+    return now;
+  }
+
+  function sendBody(response: ServerResponse, body: Buffer, type: string, sent: Sent) {
+    response.writeHead(200, {
+      'content-type': type,
+      'content-length': body.length,
       'cache-control': 'no-cache',
-      vary: 'Host',
     });
     return sendWhole(response, body, sent);
   }
@@ -162,7 +216,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     file: ServedFile,
     sent: Sent,
   ): Promise<void> {
-    const { size, sha256, name } = file.artifact;
+    const { size, sha256, name } = file.file;
     const etag = `"${sha256}"`;
     const { range: wanted, 'if-none-match': known, 'if-range': same } = request.headers;
     const isHead = request.method === 'HEAD';
@@ -192,12 +246,30 @@ export async function serve(options: ServeOptions): Promise<Serving> {
       response.writeHead(200, headers);
       return finish(response);
     }
-    const image = await store.open(file);
+    const image = await openInTime(file);
     await using _handle = image.handle;
     if (response.destroyed) return; // the client has gone
     response.writeHead(part ? 206 : 200, headers);
     connections.sending(request.socket);
     await sendFile(response, image, { start, end: stop }, sent);
+  }
+
+  /** Throws {@link StillMaking} once the time to wait is over. */
+  async function openInTime(file: ServedFile): Promise<OpenImage> {
+    const opening = store.open(file);
+    if (options.wait === undefined) return opening;
+    const waited = new AbortController();
+    const late = sleep(options.wait * 1000, 'late' as const, { signal: waited.signal });
+    late.catch(() => {}); // the file was in time
+    try {
+      const first = await Promise.race([opening, late]);
+      if (first !== 'late') return first;
+    } finally {
+      waited.abort();
+    }
+    // It is made all the same; nobody waits for it here.
+    opening.then(({ handle }) => handle.close()).catch(() => {});
+    throw new StillMaking();
   }
 
   async function sendWhole(response: ServerResponse, body: Buffer, sent: Sent): Promise<void> {
@@ -229,6 +301,10 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     for (const name of ['etag', 'cache-control', 'content-disposition', 'accept-ranges']) {
       response.removeHeader(name);
     }
+    if (error instanceof StillMaking) {
+      response.setHeader('retry-after', RETRY_MAKING);
+      return end(response, 503, 'this file is being made: ask again', sent);
+    }
     if (!isPassing(error)) {
       return end(response, 500, 'the image could not be made; the server’s log says why', sent);
     }
@@ -243,7 +319,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
   }
 
   server.on('clientError', refuseMalformed);
-  await listen(server, host, port);
+  await listen(server, options.listen);
   // accept(2) fails while too many files are open; the next one may work again.
   server.on('error', (error) => {
     options.onError?.(osError(error, 'accept connections on', urlOf(server)));
@@ -259,7 +335,8 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     if (signal.aborted) stop();
     else signal.addEventListener('abort', stop, { once: true });
   });
-  return { url: urlOf(server), files: files.size, ended };
+  const prepared = prepare(first, store, options);
+  return { url: urlOf(server), files: files.size, prepared, ended };
 }
 
 const NO_ROOM = 'there is no room to make this image now';
@@ -277,7 +354,9 @@ async function servableOf(options: ServeOptions): Promise<Bundle> {
   const recipes: Recipes[] = [];
   for (const one of bundle.recipes) {
     const absent = await notPulled(bundle, one);
-    const noIso = absent.iso && isoPaths.length === 0;
+    // Without a container, an ISO outside of the bundle is asked for when it is needed.
+    const isOutside = hasContainers && !one.iso.embedded;
+    const noIso = (absent.iso || isOutside) && isoPaths.length === 0;
     const artifacts = one.artifacts.filter((artifact) => {
       const isBased = !noIso || (hasContainers && baseOf(artifact) !== 'iso');
       return isBased && !absent.artifacts.has(artifact);
@@ -289,7 +368,8 @@ async function servableOf(options: ServeOptions): Promise<Bundle> {
     }
     const count = one.artifacts.length - artifacts.length;
     if (count > 0) {
-      const why = noIso ? 'its ISO was not pulled: name it with --iso' : 'not pulled';
+      const isoWhy = `its ISO ${isOutside ? 'is not in the bundle' : 'was not pulled'}: name it with --iso`;
+      const why = noIso ? isoWhy : 'not pulled';
       const message = `left out ${count} of ${one.artifacts.length} files: ${why}`;
       progress({ type: 'note', subject: one.architecture, message });
     }

@@ -7,17 +7,17 @@ import { sha256sum } from './judge.ts';
 
 /** The fixture's metal alone, its ISO replaced by another one. */
 export interface ChangedRelease {
-  /** The arguments that name it. */
+  /** The command line arguments that name it. */
   readonly args: string[];
-  /** As it was before. */
+  /** The original ISO. */
   readonly iso: LiveIso;
 }
 
 export type Write = (bytes: Uint8Array, at: number) => Promise<void>;
 
 /**
- * Makes a release in `folder/release` whose ISO is what `make` writes to a path, given the original
- * one. Its stream says that it must be that way.
+ * Makes a release in `folder/release` whose ISO `make` writes, given the path of the original one. The
+ * stream has the SHA-256 of the new ISO.
  */
 export async function remadeRelease(
   folder: string,
@@ -37,7 +37,7 @@ export async function remadeRelease(
   return { args, iso };
 }
 
-/** {@link remadeRelease} with a copy of the ISO in which some bytes are others. */
+/** {@link remadeRelease} with a copy of the ISO in which some bytes are changed. */
 export function changedRelease(
   folder: string,
   change: (iso: LiveIso, write: Write) => Promise<void>,

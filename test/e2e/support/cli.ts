@@ -22,7 +22,7 @@ export interface CliRun {
   readonly env?: Record<string, string>;
 }
 
-/** Runs the built command line and never throws: tests look at how it ended. */
+/** Runs the built command line and never throws: the result says how it ended. */
 export async function cli(args: readonly string[], run: CliRun = {}): Promise<CliResult> {
   const child = execa(process.execPath, [BIN, ...args], {
     reject: false,
@@ -55,13 +55,13 @@ export function qemusWith(text: string): string[] {
       try {
         return [readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')];
       } catch {
-        return []; // gone meanwhile
+        return []; // ended in the meantime
       }
     })
     .filter((line) => /qemu-system/.test(line.slice(0, 200)) && line.includes(text));
 }
 
-/** Everything below a folder, relative, to tell what a failed run left behind. */
+/** Relative paths of everything below a folder, to see what a failed run left behind. */
 export function filesBelow(dir: string): string[] {
   return readdirSync(dir, { recursive: true }).map(String).sort();
 }

@@ -19,7 +19,7 @@ import { output } from './cli.ts';
 import { pick } from './fixture.ts';
 import { sha256sum } from './judge.ts';
 
-/** Of a real disk: enough for every kind of container, little enough for all of them on each architecture. */
+/** Bytes of a real disk: enough for every kind of container, and few enough to make all of them everywhere. */
 const KEPT = 6 * MIB;
 const HOLE = 4 * MIB;
 const PIECE = 64 << 10;
@@ -30,8 +30,8 @@ type Kind = Pick<PlatformSpec, 'platform' | 'format' | 'compressedHashOnly'> & {
 };
 
 /**
- * Every container of the fixture's platforms once, and two platforms that nobody has heard of. Without the one
- * that is encrypted, which is kept as it is on every architecture. As .gz where it is an .xz that takes longer.
+ * Every container of the fixture's platforms once, and two unknown platforms. Without the encrypted one, which is
+ * stored as it is on every architecture. With .gz instead of .xz, which is slower.
  */
 export const KINDS: readonly Kind[] = [
   ...new Map(PLATFORMS.map((one) => [JSON.stringify(one.container), one])).values(),
@@ -42,16 +42,16 @@ export const KINDS: readonly Kind[] = [
   .map((kind) => ({ ...kind, format: kind.format.replace(/xz$/, 'gz') }));
 
 export interface CroppedRelease {
-  /** All in one folder, called as they are released. */
+  /** A folder with all of them, under their released names. */
   readonly artifacts: readonly ReleaseArtifact[];
-  /** What they are made from: a disk, and files as they are in the ISO, one after the other. */
+  /** What they are made from: a disk, followed by files of the ISO. */
   readonly metal: string;
   readonly iso: string;
 }
 
 /**
- * A part of an architecture's metal disk in every container that any architecture's images come in, by the
- * programs that make the fixture's. So each container is tried on each architecture's bytes.
+ * Puts a part of an architecture's metal disk into every container of any architecture, with the programs that
+ * make the fixture's, so that each container is tested with each architecture's bytes.
  *
  * @param disk the whole metal disk
  */
@@ -76,7 +76,7 @@ export async function croppedRelease(
   return { artifacts, metal, iso };
 }
 
-/** What lies on the disk first, a hole, and what tells the platform. */
+/** The first part of the disk, a hole, and the part that names the platform. */
 async function crop(disk: string, to: string): Promise<void> {
   await using source = await openSource(disk);
   await using file = await open(to, 'w');
@@ -104,7 +104,7 @@ async function liveFiles(arch: Arch, folder: string) {
   return { kernel: released('kernel'), initrd: released('initramfs'), rootfs };
 }
 
-/** Tells the platform on a copy of the disk, and puts that into its container. */
+/** Writes the platform's name to a copy of the disk, and puts that into its container. */
 async function wrap(
   { platform, container }: Kind,
   arch: Arch,
@@ -163,7 +163,7 @@ async function release(
     await rename(image, file);
     return { ...id, file, sha256: await sha256sum(file) };
   }
-  // A zip tells the name of what is in it.
+  // A zip contains the name of its file.
   const whole = file.replace(/\.[^.]+$/, '');
   await rename(image, whole);
   await output('sh', ['-euc', compress, 'sh', whole, file]);

@@ -32,7 +32,7 @@ export function fixtureArches(): string[] {
   return Object.keys(stream().architectures).sort();
 }
 
-/** Whose ISO release-jobs.test.ts boots, for an audit by both engines; the other files boot the others'. */
+/** The architecture whose ISO release-jobs.test.ts boots for an audit; other files boot the others. */
 export function auditedArch(): string {
   const arches = fixtureArches();
   return arches.find((arch) => arch === 's390x') ?? arches[0] ?? 'x86_64';
@@ -50,7 +50,7 @@ export interface Promised {
   readonly sha256: string;
 }
 
-/** What the fixture's stream promises of an architecture. */
+/** The fixture's stream, for an architecture. */
 export function promised(arch = 'x86_64'): Promised[] {
   return Object.entries(stream().architectures[arch]?.artifacts ?? {}).flatMap(
     ([platform, { formats }]) =>
@@ -63,7 +63,7 @@ export function promised(arch = 'x86_64'): Promised[] {
             format,
             file,
             released: join(fixtureDir(), base),
-            // gcp's tar.gz, of which nothing else is attested, is made again as it is.
+            // gcp's tar.gz is itself the target, because the stream attests nothing else of it.
             name: entry['uncompressed-sha256'] ? base.replace(/\.(xz|gz|zst|zip)$/, '') : base,
             sha256: entry['uncompressed-sha256'] ?? entry.sha256,
           };
@@ -82,9 +82,9 @@ export function pick(platform: string, format: string, file = 'disk', arch = 'x8
 }
 
 /**
- * A release with a part of one architecture of the fixture in it, as links to its files: `metal` (its
- * disks are not among the files: they are regenerated anyway) and some other platforms. Dehydrating it
- * takes a fraction of the time. Returns the arguments that name it.
+ * A release with a part of one architecture of the fixture, as links to its files: `metal` (without its
+ * disks, which are regenerated anyway) and some other platforms. Dehydrating it takes a fraction of the
+ * time. Returns the arguments that name it.
  */
 export async function partialRelease(
   folder: string,

@@ -4,12 +4,12 @@ import { output } from './cli.ts';
 import type { Promised } from './fixture.ts';
 import type { Listed } from './release-bundle.ts';
 
-/** What tells whether an image is right: programs that are not ours. */
+/** Programs other than ours that check images. */
 
-/** Debian's coreutils hash 140 MB/s, its OpenSSL 1.4 GB/s: this takes a VHD from 2 min to 12 s. */
+/** Debian's coreutils hash without the processor's SHA instructions: larger files go to OpenSSL, which is much faster. */
 const LARGE = 64 * 2 ** 20;
 
-/** SHA-256 by coreutils, of a large file by OpenSSL. */
+/** SHA-256 by coreutils, or by OpenSSL for a large file. */
 export async function sha256sum(path: string): Promise<string> {
   const [program, ...args] =
     (await stat(path)).size < LARGE
@@ -18,7 +18,7 @@ export async function sha256sum(path: string): Promise<string> {
   return (await output(program, args)).replace(/^\\/, '').slice(0, 64);
 }
 
-/** SHA-256 by OpenSSL, which is several times as fast: for disks that coreutils hash elsewhere. */
+/** SHA-256 by OpenSSL, for disks that coreutils hash in another test. */
 export async function opensslSha256(path: string): Promise<string> {
   return (await output('openssl', ['dgst', '-sha256', '-r', path])).slice(0, 64);
 }
@@ -27,15 +27,15 @@ export const hasImageFormat = ({ format }: Pick<Promised, 'format'>): boolean =>
   /^(qcow2|vmdk|vhdx)/.test(format);
 
 /**
- * `qemu-img compare` of an image with the released one, and `qemu-img check` where the format has it:
- * their output, one after the other. `scratch` is a path of the caller's for the unpacked release.
+ * The output of `qemu-img compare` of an image with the released one, and of `qemu-img check` if the format
+ * supports it. `scratch` is a path for the unpacked release.
  */
 export async function qemuImg(ours: string, artifact: Promised, scratch: string): Promise<string> {
   const driver = artifact.format.replace(/\..*$/, '');
   const unpack =
     'case "$1" in *.xz) xz -dc "$1";; *.gz) gzip -dc "$1";; *.zip) unzip -p "$1";; *) cat "$1";; esac > "$2"';
   await output('sh', ['-c', unpack, 'sh', artifact.released, scratch]);
-  // Not strict: that also compares the holes of the files around the images, of which ours has more.
+  // Not strict, because that also compares holes, and our file has more of them.
   const compared = await output('qemu-img', [
     ...['compare', '-f', driver, '-F', driver, scratch, ours],
   ]);
@@ -44,7 +44,7 @@ export async function qemuImg(ours: string, artifact: Promised, scratch: string)
   return `${compared}\n${await output('qemu-img', ['check', '-f', 'qcow2', ours])}`;
 }
 
-/** SHA-256 (by OpenSSL) of what zstd and rdiff make of a delta of the bundle and its base. */
+/** SHA-256 (by OpenSSL) of the file that zstd and rdiff make from a delta of the bundle and its base. */
 export async function rdiffPatch(
   bundle: string,
   { recipe }: Listed,
@@ -61,14 +61,14 @@ export async function rdiffPatch(
 }
 
 /**
- * Starts all `tasks`, two at a time (the programs above have one thread each), and returns where to
- * wait for each: tests do so one after the other.
+ * Starts all `tasks`, two at a time (the programs above have one thread each), and returns a promise for
+ * each. The tests await them one after the other.
  */
 export function pairwise<K, T>(tasks: ReadonlyMap<K, () => Promise<T>>): (key: K) => Promise<T> {
   const results = new Map<K, PromiseWithResolvers<T>>();
   for (const key of tasks.keys()) {
     const result = Promise.withResolvers<T>();
-    result.promise.catch(() => {}); // whoever waits for it hears of it
+    result.promise.catch(() => {}); // the test that awaits it reports it
     results.set(key, result);
   }
   const queue = tasks.entries();

@@ -15,10 +15,10 @@ export interface ReleaseBundle {
   readonly result: CliResult;
 }
 
-/** Lets a later dehydrate rest on the disks that the bundle's has left in the cache. */
+/** Lets a later dehydrate use the disks that this one has left in the cache. */
 export const RESTING = ['--engine', 'native'] as const;
 
-/** Everything that decides what `dehydrate` does: the built program and the release. */
+/** Everything that the result of `dehydrate` depends on: the built program and the release. */
 function fingerprint(): string {
   const hash = createHash('sha256');
   const dist = resolve('dist');
@@ -31,8 +31,8 @@ function fingerprint(): string {
 }
 
 /**
- * The whole fixture, all architectures in it, into one bundle. By the engine that needs no boot:
- * main-job.test.ts boots one ISO when it dehydrates, architectures.test.ts the others when it rehydrates.
+ * The whole fixture with all architectures in one bundle, made by the native engine: main-job.test.ts boots one
+ * ISO when it dehydrates, architectures.test.ts the others when it rehydrates.
  */
 export function dehydrateArgs(target: string, cache: string): string[] {
   return [
@@ -43,12 +43,12 @@ export function dehydrateArgs(target: string, cache: string): string[] {
 }
 
 /**
- * The fixture's bundle, made once for all test files, by whichever asks first, and again whenever the
- * program or the fixture changes.
+ * The fixture's bundle. The first test file that asks makes it for all of them, and again whenever the program
+ * or the fixture changes.
  */
 export async function releaseBundle(): Promise<ReleaseBundle> {
   const parent = resolve('.work/e2e');
-  // Outlives changes of the program: on a clean checkout it is empty.
+  // Kept when the program changes; empty on a clean checkout.
   const cache = resolve('.work/e2e-cache');
   const home = join(parent, fingerprint());
   const result = await exclusively(resolve('.work/e2e.lock'), async (): Promise<CliResult> => {
@@ -78,7 +78,7 @@ const Artifact = v.object({
     kind: v.string(),
     base: v.optional(v.picklist(['iso', 'metal', 'metal4k'])),
     delta: v.optional(Blob),
-    /** Of a container: what the delta makes, and what is put around it. */
+    /** For a container: the payload, and the layers around it. */
     payload: v.optional(v.object({ size: v.number(), sha256: v.optional(v.string()) })),
     layers: v.optional(v.array(v.object({ codec: v.string(), recipe: Blob }))),
   }),
@@ -93,7 +93,7 @@ const Inspection = v.object({
 
 export type Listed = v.InferOutput<typeof Artifact>;
 
-/** What `inspect --json` says of one architecture of a bundle. */
+/** One architecture in the output of `inspect --json`. */
 export async function inspected(bundle: string, arch = 'x86_64') {
   const { stdout } = await cli(['inspect', bundle, '--json']);
   const { architectures } = v.parse(Inspection, JSON.parse(stdout)).bundle;

@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads';
 import { cancelled } from '../../../core/errors.ts';
+import { endFlag, endThreads } from '../../../core/threads/ending.ts';
 import { fromFailure } from '../../../core/threads/failure.ts';
 import type { Answer, Ask, Reply } from './messages.ts';
 
@@ -13,13 +14,14 @@ const ENTRY = new URL(
 export interface PackThread {
   /** Answers come in the order of what was asked. Rejects if the thread has ended. */
   ask(ask: Ask): Promise<Answer>;
-  /** Ends it at once; what is pending rejects. */
+  /** Ends it after the piece at hand; what is pending rejects. */
   end(): Promise<void>;
 }
 
 /** Starts a thread, which `signal` ends too. */
 export function packThread(signal: AbortSignal | undefined): PackThread {
-  const worker = new Worker(ENTRY);
+  const flag = endFlag();
+  const worker = new Worker(ENTRY, { workerData: flag });
   const pending: PromiseWithResolvers<Answer>[] = [];
   let failed: unknown;
   const fail = (error: unknown) => {
@@ -28,7 +30,7 @@ export function packThread(signal: AbortSignal | undefined): PackThread {
   };
   const stop = () => {
     if (signal) fail(cancelled(signal));
-    void worker.terminate();
+    void endThreads([worker], flag);
   };
   signal?.addEventListener('abort', stop, { once: true });
   worker.on('message', (reply: Reply) => {
@@ -53,7 +55,7 @@ export function packThread(signal: AbortSignal | undefined): PackThread {
     },
     async end() {
       signal?.removeEventListener('abort', stop);
-      await worker.terminate();
+      await endThreads([worker], flag);
     },
   };
 }

@@ -1,5 +1,6 @@
-import { parentPort } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 import { zeroChunks } from '../../../core/io/zero.ts';
+import { type EndFlag, isEnding, receive, throwIfEnding } from '../../../core/threads/ending.ts';
 import { toFailure } from '../../../core/threads/failure.ts';
 import type { Answer, Ask, Reply } from './messages.ts';
 import { type Packer, startPacker } from './packer.ts';
@@ -8,11 +9,13 @@ import { type Packer, startPacker } from './packer.ts';
 const port = parentPort;
 if (port === null) throw new TypeError('worker.ts runs in a worker thread only');
 
+const flag: EndFlag = workerData;
 let packer: Packer | undefined;
 let before: Promise<unknown> = Promise.resolve();
 
-port.on('message', (ask: Ask) => {
+receive<Ask>(port, flag, (ask) => {
   before = before.then(async () => {
+    if (isEnding(flag)) return;
     try {
       const answer = await carryOut(ask);
       const { made, spare } = answer;
@@ -41,7 +44,10 @@ async function carryOut(ask: Ask): Promise<Answer> {
 }
 
 function* pushZeros(to: Packer, length: number): Generator<Uint8Array> {
-  for (const chunk of zeroChunks(length)) yield* to.push(chunk);
+  for (const chunk of zeroChunks(length)) {
+    throwIfEnding(flag);
+    yield* to.push(chunk);
+  }
 }
 
 /** Copies, in a buffer that can be moved. */

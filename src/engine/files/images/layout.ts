@@ -1,5 +1,5 @@
 import { lstat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, posix } from 'node:path';
 import { FormatError, IntegrityError, UnsupportedError } from '../../../core/errors.ts';
 import { sha256Of } from '../../../core/io/digest.ts';
 import { osError } from '../../../core/io/os-error.ts';
@@ -48,12 +48,12 @@ export async function openImageArchive(
   await refuseCompressed(source);
   const members = new Map<string, TarMember>();
   for await (const member of tarMembers(source, MEMBERS, options.signal)) {
-    if (member.kind === 'file') members.set(member.path, member);
+    if (member.kind === 'file' || member.symlink !== undefined) members.set(member.path, member);
   }
   const files: Files = {
     name: path,
     async find(name) {
-      const member = members.get(name);
+      const member = followed(members, name);
       return member && { file: path, start: member.offset, length: member.size };
     },
   };
@@ -64,6 +64,14 @@ export async function openImageArchive(
     context: { file: path },
     hint: 'write one with `skopeo copy … oci-archive:FILE`, or `podman save --format oci-archive`',
   });
+}
+
+/** `docker save` writes a layer that occurs twice as a symbolic link to the first one. */
+function followed(members: ReadonlyMap<string, TarMember>, name: string): TarMember | undefined {
+  const member = members.get(name);
+  if (member?.symlink === undefined) return member;
+  const target = members.get(posix.join(posix.dirname(member.path), member.symlink));
+  return target?.kind === 'file' ? target : undefined;
 }
 
 async function refuseCompressed(source: Source): Promise<void> {

@@ -1,8 +1,9 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { cancelled } from '../../../core/errors.ts';
+import { endFlag, endThreads } from '../../../core/threads/ending.ts';
 import { fromFailure } from '../../../core/threads/failure.ts';
-import type { Job, Place, Reply } from './messages.ts';
+import type { Job, Place, Reply, Role } from './messages.ts';
 
 /** More threads would wait for the disk, and each takes some 60 MiB. */
 const MAX_THREADS = 4;
@@ -41,8 +42,10 @@ export function startReaders({ threads, place, signal }: ReadersOptions = {}): R
   const waiting: Job[] = [];
   const jobs = new Map<number, { done(reply: Done): void; read(bytes: number): void }>();
   const idle: Worker[] = [];
+  const flag = endFlag();
   const workers = Array.from({ length: Math.max(1, count) }, (_, thread) => {
-    const worker = new Worker(ENTRY, { workerData: { place: place?.(thread) } });
+    const workerData: Role = { place: place?.(thread), flag };
+    const worker = new Worker(ENTRY, { workerData });
     worker.on('message', (reply: Reply) => {
       if (reply.kind === 'failed') failure.reject(fromFailure(reply.failure));
       else if (reply.kind === 'read') jobs.get(reply.id)?.read(reply.bytes);
@@ -76,15 +79,7 @@ export function startReaders({ threads, place, signal }: ReadersOptions = {}): R
     },
     async [Symbol.asyncDispose]() {
       signal?.removeEventListener('abort', abort);
-      await Promise.all(
-        workers.map(async (worker) => {
-          // Idle threads clean up; busy ones are stopped at once.
-          const ended = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
-          if (!idle.includes(worker)) return void (await worker.terminate());
-          worker.postMessage('close');
-          await ended;
-        }),
-      );
+      await endThreads(workers, flag);
     },
   };
 }

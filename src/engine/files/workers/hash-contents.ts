@@ -5,10 +5,10 @@ import type { Job } from './messages.ts';
 const CHUNK = 1 << 20;
 
 /** SHA-256 of each of the contents, 32 bytes each. */
-export function hashContents({ file, offsets, sizes }: Extract<Job, { kind: 'hash' }>): {
-  digests: Uint8Array;
-  bytes: number;
-} {
+export function hashContents(
+  { file, offsets, sizes }: Extract<Job, { kind: 'hash' }>,
+  throwIfEnding: () => void,
+): { digests: Uint8Array; bytes: number } {
   const reader = openFileReader(file);
   const buffer = Buffer.allocUnsafe(CHUNK);
   const digests = new Uint8Array(32 * offsets.length);
@@ -17,6 +17,7 @@ export function hashContents({ file, offsets, sizes }: Extract<Job, { kind: 'has
     const size = sizes[index] ?? 0;
     const hasher = createHash('sha256');
     for (let at = 0; at < size; at += CHUNK) {
+      throwIfEnding();
       const piece = buffer.subarray(0, Math.min(CHUNK, size - at));
       reader.read(piece, offset + at);
       hasher.update(piece);

@@ -1,9 +1,11 @@
+import type { EndFlag } from '../../../core/threads/ending.ts';
 import type { Failure } from '../../../core/threads/failure.ts';
 
 /** The initial data of a thread. */
 export interface Role {
   /** Where contents are written; undefined to only survey them. */
   readonly place: Place | undefined;
+  readonly flag: EndFlag;
 }
 
 /** A base in the making, shared by the threads. */

@@ -1,4 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
+import { isEnding, receive, throwIfEnding } from '../../../core/threads/ending.ts';
 import { toFailure } from '../../../core/threads/failure.ts';
 import { hashContents } from './hash-contents.ts';
 import type { Job, Reply, Role } from './messages.ts';
@@ -11,12 +12,21 @@ const port = parentPort;
 if (port === null) throw new TypeError('worker.ts runs in a worker thread only');
 const send = (reply: Reply) => port.postMessage(reply);
 
-const { place }: Role = workerData;
+const { place, flag }: Role = workerData;
 let taker: Taker | undefined;
 const takerOf = () => {
-  taker ??= place ? placingTaker(place) : lookingTaker();
+  taker ??= endable(place ? placingTaker(place) : lookingTaker());
   return taker;
 };
+
+/** Everything that is read for long goes through the taker, so there it is noticed that the thread has to end. */
+const endable = (inner: Taker): Taker => ({
+  ...inner,
+  write(bytes) {
+    throwIfEnding(flag);
+    inner.write(bytes);
+  },
+});
 
 async function work(job: Job): Promise<Reply> {
   const { kind, id } = job;
@@ -28,19 +38,26 @@ async function work(job: Job): Promise<Reply> {
     case 'paths':
       return { kind: 'done', id, ...(await readPaths(job, takerOf())) };
     case 'hash':
-      return { kind: 'done', id, changes: [], ...hashContents(job) };
+      return { kind: 'done', id, changes: [], ...hashContents(job, () => throwIfEnding(flag)) };
   }
 }
 
-port.on('message', (job: Job | 'close') => {
-  if (job === 'close') {
-    taker?.close();
-    port.close();
-    return;
-  }
-  work(job).then(send, (error) => {
-    send({ kind: 'failed', failure: toFailure(error) });
-    taker?.close();
-    port.close();
-  });
-});
+let working: Promise<void> | undefined;
+receive<Job>(
+  port,
+  flag,
+  (job) => {
+    working = work(job).then(send, (error) => {
+      if (!isEnding(flag)) send({ kind: 'failed', failure: toFailure(error) });
+      taker?.close();
+      taker = undefined;
+      port.close();
+    });
+  },
+  () => {
+    // In the middle of work, its end closes the taker.
+    const close = () => taker?.close();
+    if (working) working.then(close, close);
+    else close();
+  },
+);

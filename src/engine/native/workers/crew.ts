@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads';
+import { endFlag, endThreads } from '../../../core/threads/ending.ts';
 import { fromFailure } from '../../../core/threads/failure.ts';
-import type { HashRequest, Reply, Role, UnpackRequest } from './messages.ts';
+import type { HashRequest, Reply, Role, ThreadData, UnpackRequest } from './messages.ts';
 
 export interface Thread {
   post(request: UnpackRequest | HashRequest): void;
@@ -21,12 +22,13 @@ const ENTRY = new URL(
 
 export function createCrew(): Crew {
   const workers: Worker[] = [];
+  const flag = endFlag();
   const failure = Promise.withResolvers<never>();
   failure.promise.catch(() => {}); // it is rethrown when awaited
   return {
     failed: failure.promise,
     start(role, onReply) {
-      const worker = new Worker(ENTRY, { workerData: role });
+      const worker = new Worker(ENTRY, { workerData: { role, flag } satisfies ThreadData });
       workers.push(worker);
       worker.on('message', (reply: Reply) => {
         if (reply.kind === 'failed') failure.reject(fromFailure(reply.failure));
@@ -35,8 +37,6 @@ export function createCrew(): Crew {
       worker.on('error', (error) => failure.reject(error));
       return { post: (request) => worker.postMessage(request) };
     },
-    async [Symbol.asyncDispose]() {
-      await Promise.all(workers.map((worker) => worker.terminate()));
-    },
+    [Symbol.asyncDispose]: () => endThreads(workers, flag),
   };
 }

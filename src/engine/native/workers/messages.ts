@@ -1,7 +1,14 @@
+import type { EndFlag } from '../../../core/threads/ending.ts';
 import type { Failure } from '../../../core/threads/failure.ts';
 import type { PlannedUnit } from '../plan.ts';
 
-/** The role of a thread, its initial data. Each thread opens its own files. */
+/** The initial data of a thread. */
+export interface ThreadData {
+  readonly role: Role;
+  readonly flag: EndFlag;
+}
+
+/** The role of a thread. Each thread opens its own files. */
 export type Role = UnpackRole | FillRole | HashRole;
 
 /** Unpacks units of the root image and writes the pieces that the disks need. */

@@ -1,30 +1,38 @@
 import { parentPort, workerData } from 'node:worker_threads';
+import { isEnding, receive, throwIfEnding } from '../../../core/threads/ending.ts';
 import { toFailure } from '../../../core/threads/failure.ts';
 import { fill } from './fill.ts';
 import { startHashing } from './hash.ts';
-import type { HashRequest, Reply, Role, UnpackRequest } from './messages.ts';
+import type { HashRequest, Reply, ThreadData, UnpackRequest } from './messages.ts';
 import { startUnpacking } from './unpack.ts';
 
 /** The entry point of a thread of the native engine. */
 const port = parentPort;
 if (port === null) throw new TypeError('worker.ts runs in a worker thread only');
-const send = (reply: Reply) => port.postMessage(reply);
+const { role, flag }: ThreadData = workerData;
+/** Whoever works for long sends now and then, so here it notices that it has to end. */
+const send = (reply: Reply) => {
+  throwIfEnding(flag);
+  port.postMessage(reply);
+};
 
 const guarded = (work: () => void) => {
   try {
     work();
   } catch (error) {
-    send({ kind: 'failed', failure: toFailure(error) });
+    if (!isEnding(flag)) {
+      port.postMessage({ kind: 'failed', failure: toFailure(error) } satisfies Reply);
+    }
     port.close();
   }
 };
 
-const role: Role = workerData;
 guarded(() => {
+  throwIfEnding(flag);
   switch (role.role) {
     case 'unpack': {
       const unpack = startUnpacking(role);
-      port.on('message', ({ id, units }: UnpackRequest) =>
+      receive<UnpackRequest>(port, flag, ({ id, units }) =>
         guarded(() => {
           unpack(units);
           send({ kind: 'unpacked', id });
@@ -37,7 +45,7 @@ guarded(() => {
       return;
     case 'hash': {
       const hash = startHashing(role, (upTo, sha256) => send({ kind: 'hashed', upTo, sha256 }));
-      port.on('message', ({ upTo, data }: HashRequest) => guarded(() => hash(upTo, data)));
+      receive<HashRequest>(port, flag, ({ upTo, data }) => guarded(() => hash(upTo, data)));
       return;
     }
   }
