@@ -25,6 +25,7 @@ import {
 } from '../option-groups.ts';
 import { oneOf, parseArches, parseJobs, parseList, parseReleased } from '../options.ts';
 import { progressRenderer } from '../progress/choose.ts';
+import { streamOf } from '../sources.ts';
 
 function define(program: Command) {
   const command = program
@@ -121,6 +122,7 @@ async function run(options: DehydrateCliOptions, io: CliIo): Promise<void> {
     using progress = progressRenderer(options, io);
     report = await dehydrate({
       streamPath: options.stream,
+      stream: await streamOf(options, io),
       folder: options.artifacts,
       arches: options.arch,
       target: options.output,

@@ -3,6 +3,7 @@ import { notPulled, pullCommand } from '../../bundle/pulled.ts';
 import type { Bundle } from '../../bundle/read.ts';
 import { blobsOf, blobsOfBase, type RecipeArtifact, type Recipes } from '../../bundle/recipes.ts';
 import { layerText } from '../../bundle/released-layer.ts';
+import { NO_TRUST, type Trust, voucherOf } from '../../bundle/trust.ts';
 import type { Arch } from '../../core/arch.ts';
 import type { BlobRef } from '../../core/io/digest.ts';
 import { formatBytes, formatShare } from '../../core/text/bytes.ts';
@@ -52,10 +53,12 @@ export interface ArtifactReport extends RecipeArtifact {
   readonly label: string;
   /** Size of its delta and the recipes of its layers together. */
   readonly deltaSize: number;
+  /** Who vouches for its digest: `bundle`, `index`, the verifier of a signature, a trusted stream, or `nobody`. */
+  readonly vouchedBy: string;
 }
 
 export async function reportBundle(bundle: Bundle): Promise<BundleReport> {
-  const { path, recipes } = bundle;
+  const { path, origin, recipes } = bundle;
   const blobs = new Map<string, number>();
   const count = ({ sha256, size }: BlobRef) => blobs.set(sha256, size);
   for (const one of recipes) {
@@ -71,10 +74,14 @@ export async function reportBundle(bundle: Bundle): Promise<BundleReport> {
   const size = [...blobs.values()].reduce((sum, bytes) => sum + bytes, 0);
   const architectures: ArchitectureReport[] = [];
   for (const one of recipes) {
-    const absent = await reportNotPulled(bundle, one);
-    architectures.push({ ...reportArchitecture(one), ...(absent ? { notPulled: absent } : {}) });
+    // What lies in a registry is fetched when it is needed.
+    const absent = origin === undefined ? await reportNotPulled(bundle, one) : undefined;
+    architectures.push({
+      ...reportArchitecture(one, bundle.trust),
+      ...(absent ? { notPulled: absent } : {}),
+    });
   }
-  return { path, size, architectures };
+  return { path: origin ?? path, size, architectures };
 }
 
 async function reportNotPulled(bundle: Bundle, recipes: Recipes) {
@@ -88,7 +95,7 @@ async function reportNotPulled(bundle: Bundle, recipes: Recipes) {
   return { iso, artifacts: names, hint: pull };
 }
 
-export function reportArchitecture(recipes: Recipes): ArchitectureReport {
+export function reportArchitecture(recipes: Recipes, trust: Trust = NO_TRUST): ArchitectureReport {
   const { architecture, stream, release, iso, bases, files, artifacts, missing } = recipes;
   const sum = (of: (artifact: RecipeArtifact) => number) =>
     artifacts.reduce((total, artifact) => total + of(artifact), 0);
@@ -102,6 +109,7 @@ export function reportArchitecture(recipes: Recipes): ArchitectureReport {
     artifacts: artifacts.map((artifact) => ({
       label: shortName(artifact, artifacts),
       deltaSize: deltaSize(artifact),
+      vouchedBy: vouchedBy(artifact, architecture, trust),
       ...artifact,
     })),
     missing,
@@ -189,6 +197,7 @@ const COLUMNS: readonly Column<ArtifactReport>[] = [
   },
   { title: 'MADE FROM', cell: madeFrom },
   { title: 'VERIFIED BY', cell: ({ attestation }) => HOW[attestation] },
+  { title: 'VOUCHED FOR BY', cell: ({ vouchedBy }) => vouchedBy },
 ];
 
 /** Whether the released file itself can be made, how it was compressed, and whether its signature is carried. */
@@ -196,6 +205,12 @@ function asReleased({ compression, released }: ArtifactReport): string {
   const { layer, signature } = released;
   const how = compression === 'none' ? 'as it is' : layer ? layerText(layer) : 'no';
   return signature ? `${how}, signed` : how;
+}
+
+function vouchedBy(artifact: RecipeArtifact, architecture: Arch, trust: Trust): string {
+  const { streams, verifiedBy, expected } = trust;
+  if (streams.length > 0) return voucherOf(artifact, architecture, trust)?.name ?? 'nobody';
+  return verifiedBy ?? (expected === undefined ? 'bundle' : 'index');
 }
 
 /** `metal`, or the layers around it, outermost first: `splice < vmdk < metal`. */
