@@ -126,7 +126,7 @@ async function audited(options: AuditCliOptions, io: CliIo): Promise<AuditReport
   const wanted = () => wantedIsos(request);
   const isoPaths = await isosOf(options, io, downloads, wanted, progress.report);
   const { architectures: work } = chooseWork(request, silent);
-  await source.fetch(await neededBlobs(work, { isoPaths }));
+  await source.obtain(await neededBlobs(work, { isoPaths }));
   // Awaited, because the cache and the progress display are disposed of when this function returns.
   return await audit({
     ...request,

@@ -112,6 +112,7 @@ function downloadOf(options: DehydrateCliOptions, { env }: CliIo) {
 }
 
 async function run(options: DehydrateCliOptions, io: CliIo): Promise<void> {
+  const download = downloadOf(options, io);
   await using cache = await cacheFor(
     options,
     io,
@@ -129,7 +130,7 @@ async function run(options: DehydrateCliOptions, io: CliIo): Promise<void> {
       isoExternal: options.isoExternal,
       released: options.released,
       allowMissing: options.allowMissing,
-      download: downloadOf(options, io),
+      download,
       force: options.force,
       base: options.base,
       containers: containersOf(options, io),

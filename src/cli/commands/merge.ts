@@ -55,7 +55,7 @@ async function run(names: readonly string[], options: MergeCliOptions, io: CliIo
   for (const bundle of names) {
     const sourced = await openSourced({ ...options, bundle }, io, downloads, progress.report);
     const { recipes } = sourced.bundle;
-    await sourced.fetch(
+    await sourced.obtain(
       blobsFor(recipes.map((one) => ({ recipes: one, artifacts: one.artifacts }))),
     );
     bundles.push(sourced.bundle);

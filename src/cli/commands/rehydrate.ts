@@ -93,7 +93,7 @@ async function run(options: RehydrateCliOptions, io: CliIo): Promise<void> {
   const wanted = () => wantedIsos(request);
   const isoPaths = await isosOf(options, io, downloads, wanted, progress.report);
   const { architectures: work } = chooseWork(request, silent);
-  await source.fetch(await neededBlobs(work, { isoPaths, disks: cache }));
+  await source.obtain(await neededBlobs(work, { isoPaths, disks: cache }));
   // If images go to stdout, the lines about them go to stderr.
   const lines = toStdout ? io.stderr : io.stdout;
   const onResult = (result: Rehydrated) =>

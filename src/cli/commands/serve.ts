@@ -100,7 +100,7 @@ async function run(options: ServeCliOptions, io: CliIo): Promise<void> {
   const { bundle } = source;
   const wanted = () => wantedIsos({ bundle, everything: true });
   const isoPaths = await isosOf(options, io, downloads, wanted, progress.report);
-  await source.fetch(await neededBlobs(bundle.recipes.map(whole), { isoPaths }));
+  await source.obtain(await neededBlobs(bundle.recipes.map(whole), { isoPaths }));
   const { url, files, ended } = await serve({
     bundle,
     listen: at,

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, link, open, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
+import { chmod, link, open, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { throwIfAborted } from '../../core/errors.ts';
 import { syncFolder, writeAtomically } from '../../core/io/atomic.ts';
@@ -113,9 +113,8 @@ export async function openBlobCache({
     },
     async read(sha256) {
       const path = pathOf(sha256);
-      const found = await stat(path).catch(() => undefined);
-      if (!found?.isFile() || found.size > MAX_DOCUMENT) return undefined;
-      const bytes = await readFile(path).catch(() => undefined);
+      const how = { limit: MAX_DOCUMENT, what: 'a document in the cache' };
+      const bytes = await readWhole(path, how).catch(() => undefined);
       if (bytes === undefined) return undefined;
       if (sha256Of(bytes) === sha256) return bytes;
       await rm(path, { force: true });

@@ -27,7 +27,7 @@ export type BundleSource = Pick<Registry, 'manifest' | 'smallBlob' | 'fetchBlob'
 export interface SourcedBundle {
   readonly bundle: Bundle;
   /** Brings what is not here yet. Nothing to do for a folder. */
-  fetch(blobs: Iterable<BlobRef>): Promise<void>;
+  obtain(blobs: Iterable<BlobRef>): Promise<void>;
 }
 
 export interface BundleSourceOptions {
@@ -100,7 +100,7 @@ export async function openNamedBundle(
   const titles = new Map(documents.layers.map((layer) => [digestHex(layer), titleOf(layer)]));
   return {
     bundle,
-    async fetch(wanted) {
+    async obtain(wanted) {
       for (const blob of wanted) {
         throwIfAborted(signal);
         const path = blobPath(folder, blob.sha256);
