@@ -7,6 +7,7 @@ import { type BlobRef, createHasher, type Sha256, sha256Of } from '../../core/io
 import { makeFolder } from '../../core/io/folders.ts';
 import { hashFile } from '../../core/io/hash-file.ts';
 import { osError } from '../../core/io/os-error.ts';
+import { readWhole } from '../../core/io/regular.ts';
 import { makeScratch, reclaimScratch, type Scratch } from '../../core/io/scratch.ts';
 import { fileSink } from '../../core/io/sink.ts';
 import { trim } from './housekeeping.ts';

@@ -68,7 +68,7 @@ export async function openNamedBundle(
     const bundle = await openBundle(named.path, signal);
     checkIndex(bundle.digest, wanted);
     tell();
-    return { bundle: { ...bundle, trust }, fetch: async () => {} };
+    return { bundle: { ...bundle, trust }, obtain: async () => {} };
   }
   const blobs = await options.blobs();
   const source =
