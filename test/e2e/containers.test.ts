@@ -50,7 +50,8 @@ describe.each(fixtureArches().map(parseArch))('%s', (arch) => {
   /** As the verb does, but without a boot, because the base is not a disk that the ISO promises. */
   async function dehydrate() {
     const text = JSON.stringify(streamMetadata(new Map([[arch, release.artifacts]])));
-    const artifacts = listArtifacts(decodeStream(Buffer.from(text), 'stream.json'), arch);
+    const metadata = decodeStream(Buffer.from(text), 'stream.json');
+    const artifacts = listArtifacts(metadata, arch);
     const [bundle, cache] = [join(folder, 'bundle'), join(folder, 'cache')];
     const notes: string[] = [];
     await using pool = workerPool();
@@ -67,7 +68,7 @@ describe.each(fixtureArches().map(parseArch))('%s', (arch) => {
       const subject = artifact.platform;
       covered.push(await dehydrateArtifact(artifact, { ...context, progress, subject }));
     }
-    const stream = { name: 'cropped', ...(await writer.addBytes(Buffer.from(text))) };
+    const stream = { name: metadata.stream, ...(await writer.addBytes(Buffer.from(text))) };
     const sum = ({ base: { sha256, size } }: typeof iso) => ({ sha256, size });
     const recipes: Recipes = {
       ...{ schemaVersion: RECIPES_VERSION, architecture: arch, release: RELEASE, stream },
