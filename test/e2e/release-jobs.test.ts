@@ -346,8 +346,6 @@ test('dehydrate --download: a release on a web server becomes a bundle', async (
   expect(exitCode, stderr).toBe(0);
   const asked = server.requests.filter((line) => !line.includes('.sig'));
   expect(asked).toHaveLength(wanted.length);
-  // The signatures too, which the bundle would carry.
-  expect(server.requests).toHaveLength(2 * wanted.length);
   const { artifacts } = await inspected(target, arch);
   expect(artifacts.map(({ name }) => name)).toEqual(
     expect.arrayContaining(wanted.map(({ name }) => name)),
