@@ -45,7 +45,7 @@ export default defineConfig({
           // Minutes of failing system calls: `ISO_REHYDRATE_FAULTS=1 npm run test:e2e`, or all of them by `npm run faults`.
           exclude: process.env.ISO_REHYDRATE_FAULTS ? [] : ['test/e2e/fault-injection.test.ts'],
           // Real VMs under TCG, several at a time on two cores: generous ceilings.
-          testTimeout: 1_800_000,
+          testTimeout: 2_700_000,
           hookTimeout: 3_600_000,
           sequence: { groupOrder: 1 },
         },
