@@ -126,7 +126,8 @@ export function reportArchitecture(recipes: Recipes, trust: Trust = NO_TRUST): A
 export function renderBundleReport({ path, size, architectures }: BundleReport): string {
   const head = `bundle ${path}: ${formatBytes(size)}\n`;
   const overview = architectures.length > 1 ? [renderTable(OVERVIEW, architectures)] : [];
-  return [head, ...overview, ...architectures.map(renderArchitecture)].join('\n');
+  const sections = architectures.map((one) => renderArchitecture(one, [...COLUMNS, VOUCHER]));
+  return [head, ...overview, ...sections].join('\n');
 }
 
 const OVERVIEW: readonly Column<ArchitectureReport>[] = [
@@ -144,7 +145,10 @@ const OVERVIEW: readonly Column<ArchitectureReport>[] = [
 ];
 
 /** The heading, the table of artifacts and the totals of one architecture. */
-export function renderArchitecture(report: ArchitectureReport): string {
+export function renderArchitecture(
+  report: ArchitectureReport,
+  columns: readonly Column<ArtifactReport>[] = COLUMNS,
+): string {
   const { architecture, stream, release, iso, artifacts, missing, totals } = report;
   const { notPulled: absent } = report;
   const inside = absent?.iso ? 'not pulled; name it with --iso' : 'in the bundle';
@@ -154,7 +158,7 @@ export function renderArchitecture(report: ArchitectureReport): string {
     `iso ${iso.name}: ${formatBytes(iso.size)}, ${where}`,
     ...filesLines(report),
     '',
-    renderTable(COLUMNS, artifacts).trimEnd(),
+    renderTable(columns, artifacts).trimEnd(),
     '',
     `${totals.artifacts} artifacts, ${formatBytes(totals.size)}` +
       ` (released as ${formatBytes(totals.releasedSize)}), deltas and recipes ${formatBytes(totals.deltaSize)}`,
@@ -197,8 +201,13 @@ const COLUMNS: readonly Column<ArtifactReport>[] = [
   },
   { title: 'MADE FROM', cell: madeFrom },
   { title: 'VERIFIED BY', cell: ({ attestation }) => HOW[attestation] },
-  { title: 'VOUCHED FOR BY', cell: ({ vouchedBy }) => vouchedBy },
 ];
+
+/** Who vouches for the digests depends on who reads the bundle: not known to the one who makes it. */
+const VOUCHER: Column<ArtifactReport> = {
+  title: 'VOUCHED FOR BY',
+  cell: ({ vouchedBy }) => vouchedBy,
+};
 
 /** Whether the released file itself can be made, how it was compressed, and whether its signature is carried. */
 function asReleased({ compression, released }: ArtifactReport): string {
