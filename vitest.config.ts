@@ -44,8 +44,8 @@ export default defineConfig({
           include: ['test/e2e/**/*.test.ts'],
           // Minutes of failing system calls: `ISO_REHYDRATE_FAULTS=1 npm run test:e2e`, or all of them by `npm run faults`.
           exclude: process.env.ISO_REHYDRATE_FAULTS ? [] : ['test/e2e/fault-injection.test.ts'],
-          // Real VMs under TCG: generous ceilings.
-          testTimeout: 900_000,
+          // Real VMs under TCG, several at a time on two cores: generous ceilings.
+          testTimeout: 2_700_000,
           hookTimeout: 3_600_000,
           sequence: { groupOrder: 1 },
         },

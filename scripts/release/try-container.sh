@@ -59,7 +59,7 @@ say "In it: user 1001 writes into a workspace; the image's own user is not root"
 [ "$(b run --isolation chroot "$container" -- id -u)" = 1000 ]
 mkdir "$work/workspace" && chown 1001 "$work/workspace"
 b run --isolation chroot --user 1001 --volume "$work/workspace:/workspace" --workingdir /workspace "$container" -- \
-  iso-rehydrate --arch "$arch" --platform metal/pxe --quiet -o /workspace/pxe/ >&2
+  iso-rehydrate --arch "$arch" --platform metal/pxe --cache-dir /workspace/cache --quiet -o /workspace/pxe/ >&2
 [ "$(stat -c %u "$work"/workspace/pxe/* | sort -u)" = 1001 ]
 say "In it: --version, inspect"
 run --version

@@ -23,6 +23,7 @@ import { MAX_INDEX_BYTES } from './folder.ts';
 import { checkManifest } from './manifest.ts';
 import { RECIPES_TYPE } from './media-types.ts';
 import { decodeRecipes, type Recipes } from './recipes.ts';
+import type { Trust } from './trust.ts';
 
 /**
  * A bundle on disk. Opening reads and proves its small JSON documents and nothing else: their digests, and that
@@ -30,6 +31,10 @@ import { decodeRecipes, type Recipes } from './recipes.ts';
  */
 export interface Bundle {
   readonly path: string;
+  /** Where it comes from, if `path` is only what was fetched of it. */
+  readonly origin?: string | undefined;
+  /** What the user trusts besides it; nothing if undefined. */
+  readonly trust?: Trust | undefined;
   /** SHA-256 of the image index over all architectures: what a registry gets and a signature covers. */
   readonly digest: Sha256;
   /** One per architecture, in the order of the index. */
@@ -120,7 +125,7 @@ export async function openBundle(path: string, signal?: AbortSignal): Promise<Bu
 }
 
 /** The recipes of one architecture. Throws UnsupportedError `ARCH_ABSENT`. */
-export function recipesFor(bundle: Bundle, arch: Arch): Recipes {
+export function recipesFor(bundle: Pick<Bundle, 'path' | 'recipes'>, arch: Arch): Recipes {
   const recipes = bundle.recipes.find(({ architecture }) => architecture === arch);
   if (recipes === undefined) {
     const there = bundle.recipes.map(({ architecture }) => architecture).join(', ');

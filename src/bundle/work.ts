@@ -11,7 +11,7 @@ import { type Shard, takeShard, type Weighted } from './shard.ts';
 
 /** The requested artifacts, architectures and shard. */
 export interface WorkRequest {
-  readonly bundle: Bundle;
+  readonly bundle: Pick<Bundle, 'path' | 'recipes'>;
   /** With `all`, every architecture of the bundle that has a match; the others are skipped. */
   readonly arches: readonly Arch[] | 'all';
   readonly selection: Selection;

@@ -168,7 +168,9 @@ describe('rehydrate', () => {
     );
     const events = jsonLines(stderr);
     const [summary, error] = events.slice(-2);
-    for (const event of events.slice(0, -2)) {
+    const [trust, ...work] = events.slice(0, -2);
+    expect(trust).toMatchObject({ type: 'note', subject: 'trust' });
+    for (const event of work) {
       expect(['x86_64', 's390x']).toContain(event.architecture);
     }
     expect(summary).toMatchObject({

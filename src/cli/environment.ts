@@ -22,6 +22,10 @@ export function cacheFolder(env: Environment): string {
   return xdg(env, 'XDG_CACHE_HOME', '.cache');
 }
 
+export function configFolder(env: Environment): string {
+  return xdg(env, 'XDG_CONFIG_HOME', '.config');
+}
+
 export function logFolder(env: Environment): string {
   return join(xdg(env, 'XDG_STATE_HOME', '.local/state'), 'logs');
 }

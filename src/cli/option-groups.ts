@@ -1,10 +1,12 @@
 import { type Command, Option, type OptionValues } from '@commander-js/extra-typings';
 import { ENGINES } from '../engine/choose.ts';
 import { parseFingerprint } from '../release/download/signature.ts';
+import { VERIFIERS } from '../verbs/trust/policy.ts';
 import {
   collect,
   oneOf,
   parseArches,
+  parseDigest,
   parseFactor,
   parseJobs,
   parseList,
@@ -31,7 +33,10 @@ export const withOutput = <A extends unknown[], O extends OptionValues>(command:
     .option('--debug', 'show stack traces of errors');
 
 export const withBundle = <A extends unknown[], O extends OptionValues>(command: Command<A, O>) =>
-  command.option('-b, --bundle <dir>', 'bundle (default: $ISO_REHYDRATE_BUNDLE, else ./bundle)');
+  command.option(
+    '-b, --bundle <name>',
+    'folder, oci-archive or registry reference (default: $ISO_REHYDRATE_BUNDLE, else ./bundle)',
+  );
 
 /** Which images of a bundle: by default `everything`; otherwise none, and of this host's architecture. */
 export const withSelection = <A extends unknown[], O extends OptionValues>(
@@ -51,8 +56,8 @@ export const withShard = <A extends unknown[], O extends OptionValues>(command: 
 
 export const withIso = <A extends unknown[], O extends OptionValues>(command: Command<A, O>) =>
   command.option(
-    '--iso <file>',
-    'use this copy of the ISO, not the bundle’s (repeat per arch)',
+    '--iso <source>',
+    'use this ISO, not the bundle’s: a file, a folder of ISOs, a URL, or docker://IMAGE (repeatable)',
     collect,
   );
 
@@ -63,8 +68,8 @@ export const withContainers = <A extends unknown[], O extends OptionValues>(
 ) =>
   command
     .option('--container <name>', what, collect)
-    .option('--plain-http', 'with --container: HTTP instead of HTTPS')
-    .option('--authfile <file>', 'with --container: login, as skopeo, podman and docker write it');
+    .option('--plain-http', 'use HTTP instead of HTTPS for registries')
+    .option('--authfile <file>', 'login for registries, as skopeo, podman and docker write it');
 
 /** For commands that check what the release has signed; `what` says when. */
 export const withKeyring = <A extends unknown[], O extends OptionValues>(
@@ -105,7 +110,7 @@ export const withEngine = <A extends unknown[], O extends OptionValues>(command:
 
 export const withCache = <A extends unknown[], O extends OptionValues>(command: Command<A, O>) =>
   command
-    .option('--cache-dir <dir>', 'folder for regenerated disks')
+    .option('--cache-dir <dir>', 'folder for regenerated disks and downloads')
     .addOption(
       new Option('--cache-size <size>', 'maximum size of the cache')
         .argParser(parseSize)
@@ -132,13 +137,43 @@ export const withRegistry = <A extends unknown[], O extends OptionValues>(comman
     .option('--plain-http', 'use HTTP instead of HTTPS (the default for loopback addresses)')
     .option('--authfile <file>', 'login file, as written by skopeo, podman and docker');
 
+/** What has to vouch for a bundle before it is believed. */
+export const withTrust = <A extends unknown[], O extends OptionValues>(command: Command<A, O>) =>
+  command
+    .option(
+      '--trust <file|url>',
+      'stream or release JSON of your own: images without their digest in it are refused (repeatable)',
+      collect,
+    )
+    .addOption(
+      new Option('--expect <digest>', 'sha256:… that the index of the bundle must have').argParser(
+        parseDigest,
+      ),
+    );
+
+/** Who else has to vouch for it: a signature of the layout, or the policy of a site. */
+export const withPolicy = <A extends unknown[], O extends OptionValues>(command: Command<A, O>) =>
+  command
+    .addOption(
+      new Option('--verify <tool>', 'have notation or cosign verify the signature first').argParser(
+        oneOf(VERIFIERS),
+      ),
+    )
+    .option('--verify-key <file>', 'public key for --verify cosign')
+    .option('--policy <file>', 'trust policy (default: trust.json in the configuration folder)');
+
 export const streamOption = () =>
-  new Option('--stream <file>', 'CoreOS stream or release JSON').makeOptionMandatory();
+  new Option(
+    '--stream <source>',
+    'stream or release JSON: a file, a URL, stable, testing, next, or docker://IMAGE that holds it',
+  ).makeOptionMandatory();
 
 type None = Record<never, never>;
 
 /** What the groups give, for code that several commands use. */
 export type OutputOptions = ReturnType<ReturnType<typeof withOutput<[], None>>['opts']>;
+export type TrustOptions = ReturnType<ReturnType<typeof withTrust<[], None>>['opts']> &
+  ReturnType<ReturnType<typeof withPolicy<[], None>>['opts']>;
 export type CacheOptions = ReturnType<ReturnType<typeof withCache<[], None>>['opts']>;
 export type EngineOptions = ReturnType<ReturnType<typeof withEngine<[], None>>['opts']> &
   CacheOptions;

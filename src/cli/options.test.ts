@@ -103,10 +103,16 @@ test('--quiet --json leaves out progress, not results and failures', async () =>
   expect(loud.stderr).toContain('"type":"phase"');
   const quiet = await cli([...argv, 'metal/iso', '--force', '-q']);
   expect(quiet.code).toBe(0);
-  expect(JSON.parse(quiet.stderr)).toMatchObject({ type: 'summary' });
+  const events = quiet.stderr.trim().split('\n');
+  expect(events.map((line) => JSON.parse(line))).toMatchObject([
+    { type: 'note', subject: 'trust' },
+    { type: 'summary' },
+  ]);
   expect(JSON.parse(quiet.stdout.toString())).toMatchObject({ platform: 'metal' });
   const failed = await cli([...argv, 'nowhere', '-q']);
-  expect(JSON.parse(failed.stderr)).toMatchObject({ type: 'error', code: 'PLATFORM_ABSENT' });
+  expect(JSON.parse(failed.stderr.trim().split('\n').at(-1) ?? '')).toMatchObject({
+    ...{ type: 'error', code: 'PLATFORM_ABSENT' },
+  });
 });
 
 test.each(['0', '4097', '1.5', 'x', '-1'])('--shards %s says what is allowed', async (shards) => {

@@ -4,6 +4,7 @@ import type { Shard } from '../bundle/shard.ts';
 import type { ReleasedKind } from '../codec/released/layer.ts';
 import { ARCHITECTURES, type Arch, parseArch } from '../core/arch.ts';
 import { UsageError } from '../core/errors.ts';
+import { isSha256, type Sha256 } from '../core/io/digest.ts';
 import { didYouMean } from '../core/text/suggest.ts';
 
 /** An option that may be given several times. */
@@ -28,6 +29,13 @@ export function parseShards(text: string): number {
     throw new InvalidArgumentError(`Give a number from 1 to ${MAX_SHARDS}.`);
   }
   return shards;
+}
+
+/** `sha256:…` */
+export function parseDigest(text: string): Sha256 {
+  const digest = text.replace(/^sha256:/, '');
+  if (text.startsWith('sha256:') && isSha256(digest)) return digest;
+  throw new InvalidArgumentError('Give sha256: and 64 hex digits, as `push` prints them.');
 }
 
 /** One of a few words. */

@@ -5,6 +5,7 @@ import { addAudit } from './commands/audit.ts';
 import { addDehydrate } from './commands/dehydrate.ts';
 import { addEstimate } from './commands/estimate.ts';
 import { addInspect } from './commands/inspect.ts';
+import { addMerge } from './commands/merge.ts';
 import { addPlan } from './commands/plan.ts';
 import { addPull, addPush } from './commands/registry.ts';
 import { addRehydrate } from './commands/rehydrate.ts';
@@ -46,6 +47,7 @@ export function createProgram(io: CliIo, { json }: { readonly json: boolean }): 
   addStream(program, io);
   addEstimate(program, io);
   addServe(program, io);
+  addMerge(program, io);
   addPush(program, io);
   addPull(program, io);
   return program;

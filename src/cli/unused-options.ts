@@ -1,5 +1,6 @@
 import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 import { UsageError } from '../core/errors.ts';
+import { namesRepository } from '../verbs/transfer/bundle-source.ts';
 
 interface Rule {
   /** Only for these commands; all of them if undefined. */
@@ -39,8 +40,8 @@ const RULES: readonly Rule[] = [
   {
     commands: ['rehydrate', 'dehydrate', 'audit', 'serve', 'estimate'],
     unused: ['plainHttp', 'authfile'],
-    when: ({ container }) => container === undefined,
-    why: 'without --container',
+    when: (options) => !usesRegistry(options),
+    why: 'without a registry in --bundle, --container or --iso',
   },
   {
     commands: ['estimate'],
@@ -63,6 +64,21 @@ const RULES: readonly Rule[] = [
     why: 'with --merge, which audits nothing itself',
   },
 ];
+
+function usesRegistry({
+  bundle,
+  container,
+  iso,
+  stream,
+}: Readonly<Record<string, unknown>>): boolean {
+  const isos = Array.isArray(iso) ? iso.map(String) : [];
+  return (
+    container !== undefined ||
+    isos.some((name) => name.startsWith('docker://')) ||
+    String(stream ?? '').startsWith('docker://') ||
+    namesRepository(String(bundle ?? ''))
+  );
+}
 
 /** Throws UsageError `OPTION_UNUSED` if an option on the command line does nothing. */
 export function refuseUnusedOptions(command: CommandUnknownOpts): void {

@@ -11,6 +11,7 @@ import {
 } from '../formats/oci/media-types.ts';
 import { connect, MAX_MANIFEST, type RegistryOptions } from './connection.ts';
 import type { Reference } from './reference.ts';
+import { streamBlob } from './stream-blob.ts';
 import { type BlobContent, COMMIT, type UploadOptions, uploadBlob } from './upload.ts';
 
 /** One repository of a registry: OCI distribution-spec v1.1. */
@@ -22,6 +23,8 @@ export interface Registry {
   smallBlob(blob: BlobRef): Promise<Buffer>;
   /** Downloads a blob to a file, resumes a part of it, and verifies it on the way. */
   fetchBlob(blob: BlobRef, path: string, onBytes?: (done: number) => void): Promise<void>;
+  /** Reads a blob as it arrives, without writing it: see {@link streamBlob}. */
+  streamBlob(blob: BlobRef): AsyncIterable<Uint8Array>;
   /** Uploads a blob in one piece, or in chunks after a failure: see {@link uploadBlob}. */
   pushBlob(blob: BlobRef, content: BlobContent, onBytes?: (done: number) => void): Promise<void>;
   pushManifest(reference: string, bytes: Uint8Array, mediaType: string): Promise<void>;
@@ -93,6 +96,7 @@ export function openRegistry(
         },
       });
     },
+    streamBlob: (blob) => streamBlob(connection, urlOf(blob.sha256), blob, { ...retry, signal }),
     async pushBlob(blob, content, onBytes) {
       const isThere = () => hasBlob(blob);
       await uploadBlob(connection, {

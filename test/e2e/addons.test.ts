@@ -1,4 +1,5 @@
 import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { execa } from 'execa';
 import * as v from 'valibot';
@@ -14,8 +15,8 @@ import { releaseBundle } from './support/release-bundle.ts';
 let folder: string;
 let bin: string;
 beforeAll(async () => {
-  await mkdir('.work', { recursive: true });
-  folder = await mkdtemp(resolve('.work/addons-'));
+  // Outside of the checkout, whose node_modules would be found on the way up.
+  folder = await mkdtemp(join(tmpdir(), 'addons-'));
   bin = join(folder, 'package/dist/src/cli/bin.js');
   await mkdir(join(folder, 'package/node_modules/@commander-js'), { recursive: true });
   await mkdir(join(folder, 'package/node_modules/@xterm'));

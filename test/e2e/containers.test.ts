@@ -11,7 +11,7 @@ import { hashFile } from '../../src/core/io/hash-file.ts';
 import { openSource } from '../../src/core/io/source.ts';
 import { openMetalCache } from '../../src/engine/cache/metal-cache.ts';
 import { indexBase } from '../../src/formats/delta/base-index.ts';
-import { listArtifacts } from '../../src/release/stream/artifacts.ts';
+import { isoArtifact, listArtifacts } from '../../src/release/stream/artifacts.ts';
 import { decodeStream } from '../../src/release/stream/read.ts';
 import { dehydrateArtifact } from '../../src/verbs/dehydrate/artifact.ts';
 import { addIndex, addManifest } from '../../src/verbs/dehydrate/manifest.ts';
@@ -49,8 +49,13 @@ describe.each(fixtureArches().map(parseArch))('%s', (arch) => {
 
   /** As the verb does, but without a boot, because the base is not a disk that the ISO promises. */
   async function dehydrate() {
-    const text = JSON.stringify(streamMetadata(new Map([[arch, release.artifacts]])));
-    const artifacts = listArtifacts(decodeStream(Buffer.from(text), 'stream.json'), arch);
+    const image = { platform: 'metal', format: 'iso', role: 'disk', file: release.iso } as const;
+    const live = { ...image, sha256: await sha256sum(release.iso) };
+    const text = JSON.stringify(streamMetadata(new Map([[arch, [...release.artifacts, live]]])));
+    const metadata = decodeStream(Buffer.from(text), 'stream.json');
+    const listed = listArtifacts(metadata, arch);
+    const { name, location } = isoArtifact(listed, arch);
+    const artifacts = listed.filter((artifact) => artifact.name !== name);
     const [bundle, cache] = [join(folder, 'bundle'), join(folder, 'cache')];
     const notes: string[] = [];
     await using pool = workerPool();
@@ -67,11 +72,11 @@ describe.each(fixtureArches().map(parseArch))('%s', (arch) => {
       const subject = artifact.platform;
       covered.push(await dehydrateArtifact(artifact, { ...context, progress, subject }));
     }
-    const stream = { name: 'cropped', ...(await writer.addBytes(Buffer.from(text))) };
+    const stream = { name: metadata.stream, ...(await writer.addBytes(Buffer.from(text))) };
     const sum = ({ base: { sha256, size } }: typeof iso) => ({ sha256, size });
     const recipes: Recipes = {
       ...{ schemaVersion: RECIPES_VERSION, architecture: arch, release: RELEASE, stream },
-      iso: { name: 'live.iso', location: 'live.iso', embedded: false, ...sum(iso) },
+      iso: { name, location, embedded: false, ...sum(iso) },
       bases: { metal: sum(metal) },
       ...{ artifacts: covered, missing: [] },
     };

@@ -114,6 +114,18 @@ export const ELSEWHERE: readonly Elsewhere[] = [
     by: 'test/unit/pages/signing.test.ts',
   },
   {
+    page: 'README.md',
+    command: /^iso-rehydrate .*--bundle REF /,
+    by: 'test/e2e/references.test.ts',
+  },
+  {
+    page: 'docs/mirror-admin.md',
+    command:
+      /^(image=|openshift-install |iso-rehydrate .*"docker:|iso-rehydrate pull .* -o recipes$|iso-rehydrate inspect bundle --trust)/,
+    by: 'test/e2e/references.test.ts',
+    but: 'with an image of the same layout in the CNCF registry, and the stream of the fixture',
+  },
+  {
     page: 'docs/mirror-admin.md',
     command: /^iso-rehydrate .* --container /,
     by: 'src/cli/files-road.test.ts',

@@ -14,12 +14,16 @@ export type RegistryLogin =
   | { readonly user: string; readonly password: string }
   | { readonly realm: string; readonly certificate: string };
 
-/** The CNCF distribution registry (Debian: docker-registry), on a free port, its files in `folder`. */
+/**
+ * The CNCF distribution registry (Debian: docker-registry), its files in `folder`: on a free port, or on that of an
+ * earlier one.
+ */
 export async function registryServer(
   folder: string,
   login?: RegistryLogin,
+  earlier?: string,
 ): Promise<RegistryServer> {
-  const port = await freePort();
+  const port = earlier === undefined ? await freePort() : Number(earlier.split(':')[1]);
   await mkdir(join(folder, 'data'), { recursive: true });
   const auth = login ? await authOf(folder, login) : '';
   const config = join(folder, 'config.yml');

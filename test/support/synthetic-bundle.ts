@@ -47,8 +47,12 @@ export interface SyntheticBundle {
 export interface SyntheticOptions {
   readonly embedded?: boolean;
   readonly force?: boolean;
+  /** Another text in the image of `qemu`, as one who wants it changed would have. */
+  readonly qemu?: string;
   /** The same artifacts under the same names for each. */
   readonly arches?: readonly Arch[];
+  /** Those of the stream, if it has others as well. */
+  readonly streamArches?: readonly Arch[];
 }
 
 /**
@@ -57,7 +61,13 @@ export interface SyntheticOptions {
  */
 export async function writeSyntheticBundle(
   folder: string,
-  { embedded = true, force = false, arches = ['x86_64'] }: SyntheticOptions = {},
+  {
+    embedded = true,
+    force = false,
+    arches = ['x86_64'],
+    qemu: text = 'qemu',
+    streamArches = arches,
+  }: SyntheticOptions = {},
 ): Promise<SyntheticBundle> {
   const iso = noise(300_000, 'iso');
   const metal = Buffer.concat([
@@ -70,7 +80,11 @@ export async function writeSyntheticBundle(
     ['pxe/initramfs', Buffer.concat([iso.subarray(100_000, 250_000), Buffer.from('trailer')])],
     [
       'qemu',
-      Buffer.concat([metal.subarray(0, 70_000), Buffer.from('qemu'), metal.subarray(70_004)]),
+      Buffer.concat([
+        metal.subarray(0, 70_000),
+        Buffer.from(text),
+        metal.subarray(70_000 + text.length),
+      ]),
     ],
   ]);
   await writeFile(join(folder, 'live.iso'), iso);
@@ -102,7 +116,9 @@ export async function writeSyntheticBundle(
   artifacts.push(describe('qemu', 'qcow2.xz', 'disk', 'qemu.qcow2', qemu, recipe));
 
   const [architecture = 'x86_64'] = arches;
-  const stream = await writer.addBytes(Buffer.from(JSON.stringify(streamOf(artifacts, arches))));
+  const stream = await writer.addBytes(
+    Buffer.from(JSON.stringify(streamOf(artifacts, streamArches))),
+  );
   const recipes: Recipes = {
     schemaVersion: 2,
     architecture,

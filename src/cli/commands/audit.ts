@@ -1,9 +1,10 @@
 import { join } from 'node:path';
 import type { Command } from '@commander-js/extra-typings';
-import { openBundle } from '../../bundle/read.ts';
+import { chooseWork } from '../../bundle/work.ts';
 import { UsageError } from '../../core/errors.ts';
 import { type Sha256, sha256Of } from '../../core/io/digest.ts';
 import { readWhole } from '../../core/io/regular.ts';
+import { silent } from '../../core/progress/progress.ts';
 import { printable } from '../../core/text/printable.ts';
 import { audit } from '../../verbs/audit/audit.ts';
 import { mergeReports } from '../../verbs/audit/merge.ts';
@@ -12,8 +13,10 @@ import { signingKeyOf } from '../../verbs/audit/render/statement.ts';
 import type { AuditReport } from '../../verbs/audit/report.ts';
 import { auditFailure } from '../../verbs/audit/verdict.ts';
 import { prepareReport, REPORT_FILES, writeReport } from '../../verbs/audit/write-report.ts';
+import { neededBlobs } from '../../verbs/isos/needed.ts';
+import { wantedIsos } from '../../verbs/isos/resolve.ts';
 import { containersOf } from '../containers.ts';
-import { bundleOf, cacheFor, engineFor, existingFolder, toolsOf } from '../environment.ts';
+import { cacheFor, engineFor, existingFolder, toolsOf } from '../environment.ts';
 import type { CliIo } from '../io.ts';
 import { workloadOf } from '../jobs.ts';
 import { keysOf } from '../keyring.ts';
@@ -28,11 +31,14 @@ import {
   withJobs,
   withKeyring,
   withOutput,
+  withPolicy,
   withSelection,
   withShard,
+  withTrust,
 } from '../option-groups.ts';
 import { collect } from '../options.ts';
 import { progressRenderer } from '../progress/choose.ts';
+import { downloadsTo, isosOf, openSourced } from '../sources.ts';
 
 function define(program: Command) {
   const command = program
@@ -53,7 +59,7 @@ function define(program: Command) {
     )
     .addHelpText('after', HELP);
   const selected = withIso(withShard(withBundle(withSelection(command, { everything: true }))));
-  const signed = withKeyring(withContainers(selected));
+  const signed = withPolicy(withTrust(withKeyring(withContainers(selected))));
   return withOutput(withJobs(withCache(withEngine(signed))));
 }
 
@@ -104,21 +110,30 @@ async function run(options: AuditCliOptions, io: CliIo): Promise<void> {
 
 async function audited(options: AuditCliOptions, io: CliIo): Promise<AuditReport> {
   const keyring = await keysOf(options, io.signal);
-  const bundle = await openBundle(bundleOf(options, io), io.signal);
-  await prepareReport(options.report);
   const engine = engineFor(options, io);
   await using cache = await cacheFor(options, io, await existingFolder(options.report));
+  await using downloads = downloadsTo(cache);
   using progress = progressRenderer(options, io);
-  // Awaited, because the cache and the progress display are disposed of when this function returns.
-  return await audit({
+  const source = await openSourced(options, io, downloads, progress.report);
+  const { bundle } = source;
+  await prepareReport(options.report);
+  const request = {
     bundle,
-    arches: options.arch ?? 'all',
+    arches: options.arch ?? ('all' as const),
     selection: { platforms: options.platform ?? ['all'], formats: options.format },
     shard: options.shard,
+  };
+  const wanted = () => wantedIsos(request);
+  const isoPaths = await isosOf(options, io, downloads, wanted, progress.report);
+  const { architectures: work } = chooseWork(request, silent);
+  await source.obtain(await neededBlobs(work, { isoPaths }));
+  // Awaited, because the cache and the progress display are disposed of when this function returns.
+  return await audit({
+    ...request,
     engine,
     cache,
     ...workloadOf(options),
-    isoPaths: options.iso,
+    isoPaths,
     containers: containersOf(options, io),
     released: options.released,
     keyring,
@@ -160,7 +175,9 @@ async function merged(
   await prepareReport(options.report);
   const report = mergeReports(parts);
   if (path) {
-    const bundle = await openBundle(path, signal);
+    await using cache = await cacheFor(options, io, await existingFolder(options.report));
+    await using downloads = downloadsTo(cache);
+    const { bundle } = await openSourced({ ...options, bundle: path }, io, downloads, silent);
     for (const part of parts) checkPlan(part, bundle);
   }
   const pems = [];

@@ -25,6 +25,7 @@ import {
 } from '../option-groups.ts';
 import { oneOf, parseArches, parseJobs, parseList, parseReleased } from '../options.ts';
 import { progressRenderer } from '../progress/choose.ts';
+import { streamOf } from '../sources.ts';
 
 function define(program: Command) {
   const command = program
@@ -111,6 +112,7 @@ function downloadOf(options: DehydrateCliOptions, { env }: CliIo) {
 }
 
 async function run(options: DehydrateCliOptions, io: CliIo): Promise<void> {
+  const download = downloadOf(options, io);
   await using cache = await cacheFor(
     options,
     io,
@@ -121,13 +123,14 @@ async function run(options: DehydrateCliOptions, io: CliIo): Promise<void> {
     using progress = progressRenderer(options, io);
     report = await dehydrate({
       streamPath: options.stream,
+      stream: await streamOf(options, io),
       folder: options.artifacts,
       arches: options.arch,
       target: options.output,
       isoExternal: options.isoExternal,
       released: options.released,
       allowMissing: options.allowMissing,
-      download: downloadOf(options, io),
+      download,
       force: options.force,
       base: options.base,
       containers: containersOf(options, io),

@@ -3,7 +3,6 @@ import { UnsupportedError } from '../../core/errors.ts';
 import { formatBytes } from '../../core/text/bytes.ts';
 import { printable } from '../../core/text/printable.ts';
 import { renderTable } from '../../core/text/table.ts';
-import { readStream } from '../../release/stream/read.ts';
 import { type Estimate, type EstimatedArtifact, estimate } from '../../verbs/estimate/estimate.ts';
 import type { ContainersEstimate } from '../../verbs/estimate/lacking.ts';
 import { containersOf } from '../containers.ts';
@@ -18,6 +17,7 @@ import {
 } from '../option-groups.ts';
 import { parseArches } from '../options.ts';
 import { progressRenderer } from '../progress/choose.ts';
+import { streamOf } from '../sources.ts';
 
 function define(program: Command) {
   const command = program
@@ -54,7 +54,7 @@ Examples:
     jq -r '.architectures[].artifacts[] | select(.fileAt == "fetch").released.location'`;
 
 async function run(options: EstimateCliOptions, io: CliIo): Promise<void> {
-  const { stream } = await readStream(options.stream, io.signal);
+  const { stream } = await streamOf(options, io);
   const { arch: arches, artifacts: folder } = options;
   const made = await withFiles(options, io, (files) => estimate(stream, { arches, folder, files }));
   io.stdout.write(options.json ? `${JSON.stringify(made)}\n` : printable(render(made)));

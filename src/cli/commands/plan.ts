@@ -1,14 +1,20 @@
 import type { Command } from '@commander-js/extra-typings';
-import { openBundle } from '../../bundle/read.ts';
 import { formatBytes } from '../../core/text/bytes.ts';
 import { printable } from '../../core/text/printable.ts';
 import { renderTable } from '../../core/text/table.ts';
 import { ENGINES } from '../../engine/choose.ts';
 import { planWork, type WorkPlan } from '../../verbs/plan/plan.ts';
-import { bundleOf } from '../environment.ts';
 import type { CliIo } from '../io.ts';
-import { engineOption, withBundle, withOutput, withSelection } from '../option-groups.ts';
+import {
+  engineOption,
+  withBundle,
+  withCache,
+  withOutput,
+  withRegistry,
+  withSelection,
+} from '../option-groups.ts';
 import { parseShards } from '../options.ts';
+import { withSourced } from '../sources.ts';
 
 export function addPlan(program: Command, io: CliIo): void {
   const command = program
@@ -17,15 +23,19 @@ export function addPlan(program: Command, io: CliIo): void {
     .option('-n, --shards <n>', 'number of jobs', parseShards, 1)
     .addOption(engineOption(`engine that the jobs will use: ${ENGINES.join(', ')}`))
     .addHelpText('after', HELP);
-  const selected = withBundle(withSelection(command, { everything: true }));
+  const selected = withRegistry(
+    withCache(withBundle(withSelection(command, { everything: true }))),
+  );
   withOutput(selected).action(async (options) => {
-    const plan = planWork({
-      bundle: await openBundle(bundleOf(options, io), io.signal),
-      arches: options.arch ?? 'all',
-      selection: { platforms: options.platform ?? ['all'], formats: options.format },
-      engine: options.engine ?? 'qemu',
-      shards: options.shards,
-    });
+    const plan = await withSourced(options, io, async (bundle) =>
+      planWork({
+        bundle,
+        arches: options.arch ?? 'all',
+        selection: { platforms: options.platform ?? ['all'], formats: options.format },
+        engine: options.engine ?? 'qemu',
+        shards: options.shards,
+      }),
+    );
     io.stdout.write(options.json ? `${JSON.stringify(plan)}\n` : printable(render(plan)));
   });
 }

@@ -1,5 +1,6 @@
 import type { Command } from '@commander-js/extra-typings';
 import { openBundle } from '../../bundle/read.ts';
+import { vouchersOf } from '../../bundle/trust.ts';
 import { UsageError } from '../../core/errors.ts';
 import { createHttp } from '../../core/http/client.ts';
 import { formatBytes } from '../../core/text/bytes.ts';
@@ -15,16 +16,20 @@ import {
   type OutputOptions,
   withBundle,
   withOutput,
+  withPolicy,
   withRegistry,
   withSelection,
+  withTrust,
 } from '../option-groups.ts';
 import { progressRenderer } from '../progress/choose.ts';
+import { vetterOf } from '../trust.ts';
 
 function definePush(program: Command) {
   const command = program
     .command('push')
     .description('push a bundle, or the part that some images need, to an OCI registry')
     .argument('<reference>', 'registry/name:tag')
+    .option('--merge', 'keep the other architectures that the tag has')
     .addHelpText('after', PUSH_HELP);
   const selected = withBundle(withSelection(command, { everything: true }));
   return withOutput(withRegistry(selected));
@@ -39,7 +44,9 @@ function definePull(program: Command) {
     .option('--without-iso', 'skip the ISOs; name your copies with --iso later')
     .option('--force', 'replace an existing bundle')
     .addHelpText('after', PULL_HELP);
-  return withOutput(withRegistry(withSelection(command, { everything: true })));
+  return withOutput(
+    withPolicy(withTrust(withRegistry(withSelection(command, { everything: true })))),
+  );
 }
 
 type PushCliOptions = OptionsOf<typeof definePush>;
@@ -58,7 +65,8 @@ export function addPull(program: Command, io: CliIo): void {
 const PUSH_HELP = `
 Blobs that the registry already has are not sent again. Prints the reference by digest: sign that
 one. A part of a bundle is a separate bundle: its index has another digest, and its recipes do not
-mention what was left out.
+mention what was left out. --merge adds architectures to the index under the tag, without pulling
+anything: all must come from the same stream JSON.
 
 Examples:
   iso-rehydrate push --bundle bundle registry.example.com/coreos/bundle:42.20250101.3.0
@@ -89,6 +97,7 @@ async function runPush(text: string, options: PushCliOptions, io: CliIo): Promis
   using progress = progressRenderer(options, io);
   const made = await push({
     ...{ bundle, registry, tag, signal, progress: progress.report, ...selectionOf(options) },
+    merge: options.merge,
   });
   tell('pushed', reference, made, options, io);
 }
@@ -97,6 +106,9 @@ async function runPull(text: string, options: PullCliOptions, io: CliIo): Promis
   const reference = parseReference(text);
   const { digest, tag } = reference;
   using progress = progressRenderer(options, io);
+  const vetted = await vetterOf(options, io)({ name: referenceText(reference), inRegistry: true });
+  const vouchers = vouchersOf(vetted.trust);
+  progress.report({ type: 'note', subject: 'trust', message: `vouched for by ${vouchers}` });
   const made = await pull({
     registry: await connect(reference, options, io),
     reference: digest ? `sha256:${digest}` : (tag ?? 'latest'),
@@ -104,6 +116,7 @@ async function runPull(text: string, options: PullCliOptions, io: CliIo): Promis
     ...selectionOf(options),
     withoutIso: options.withoutIso,
     force: options.force,
+    vetted,
     signal: io.signal,
     progress: progress.report,
   });

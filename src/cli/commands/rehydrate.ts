@@ -1,13 +1,16 @@
 import type { Command } from '@commander-js/extra-typings';
-import { openBundle } from '../../bundle/read.ts';
+import { chooseWork } from '../../bundle/work.ts';
 import { parseArch } from '../../core/arch.ts';
 import { IoError, UsageError } from '../../core/errors.ts';
+import { silent } from '../../core/progress/progress.ts';
+import { neededBlobs } from '../../verbs/isos/needed.ts';
+import { wantedIsos } from '../../verbs/isos/resolve.ts';
 import type { Rehydrated } from '../../verbs/rehydrate/arch.ts';
 import { failureOf } from '../../verbs/rehydrate/failure.ts';
 import { resolveOutput } from '../../verbs/rehydrate/output.ts';
 import { type RehydrateReport, rehydrate } from '../../verbs/rehydrate/rehydrate.ts';
 import { containersOf } from '../containers.ts';
-import { bundleOf, cacheFor, engineFor, existingFolder } from '../environment.ts';
+import { cacheFor, engineFor, existingFolder } from '../environment.ts';
 import type { CliIo } from '../io.ts';
 import { workloadOf } from '../jobs.ts';
 import { keysOf } from '../keyring.ts';
@@ -22,10 +25,13 @@ import {
   withJobs,
   withKeyring,
   withOutput,
+  withPolicy,
   withSelection,
   withShard,
+  withTrust,
 } from '../option-groups.ts';
 import { progressRenderer } from '../progress/choose.ts';
+import { downloadsTo, isosOf, openSourced } from '../sources.ts';
 import { renderSummary, summaryEvent } from '../summary.ts';
 
 function define(program: Command) {
@@ -35,9 +41,10 @@ function define(program: Command) {
     .option('-o, --output <path>', 'file, folder, or - for stdout (several files: a tar)', '.')
     .option('--released', 'make the files as they were released, compressed (see below)')
     .option('--force', 'replace existing files with other content')
+    .option('--force-device', 'with -o /dev/…: overwrite the disk; it is read back afterwards')
     .addHelpText('after', HELP);
   const selected = withIso(withShard(withBundle(withSelection(command, { everything: false }))));
-  const signed = withKeyring(withContainers(selected));
+  const signed = withPolicy(withTrust(withKeyring(withContainers(selected))));
   return withOutput(withJobs(withCache(withEngine(signed))));
 }
 
@@ -71,10 +78,22 @@ async function run(options: RehydrateCliOptions, io: CliIo): Promise<void> {
   if (toStdout) refuseUselessOutput(io);
   const { signal } = io;
   const keyring = await keysOf(options, signal);
-  const bundle = await openBundle(bundleOf(options, io), signal);
   const beside = toStdout ? undefined : await existingFolder(options.output);
   await using cache = await cacheFor(options, io, beside);
+  await using downloads = downloadsTo(cache);
   using progress = progressRenderer(options, io);
+  const source = await openSourced(options, io, downloads, progress.report);
+  const { bundle } = source;
+  const request = {
+    bundle,
+    arches: options.arch ?? [parseArch(io.hostArch)],
+    selection: { platforms: options.platform, formats: options.format },
+    shard: options.shard,
+  };
+  const wanted = () => wantedIsos(request);
+  const isoPaths = await isosOf(options, io, downloads, wanted, progress.report);
+  const { architectures: work } = chooseWork(request, silent);
+  await source.obtain(await neededBlobs(work, { isoPaths, disks: cache }));
   // If images go to stdout, the lines about them go to stderr.
   const lines = toStdout ? io.stderr : io.stdout;
   const onResult = (result: Rehydrated) =>
@@ -83,20 +102,18 @@ async function run(options: RehydrateCliOptions, io: CliIo): Promise<void> {
     });
 
   const report = await rehydrate({
-    bundle,
-    arches: options.arch ?? [parseArch(io.hostArch)],
-    selection: { platforms: options.platform, formats: options.format },
-    shard: options.shard,
+    ...request,
     output: toStdout
       ? { kind: 'stream', stream: io.stdout }
       : (count) => resolveOutput(options.output, count),
     released: options.released,
     keyring,
     force: options.force,
+    forceDevice: options.forceDevice,
     ...workloadOf(options),
     engine: engineFor(options, io),
     cache,
-    isoPaths: options.iso,
+    isoPaths,
     containers: containersOf(options, io),
     signal,
     progress: progress.report,

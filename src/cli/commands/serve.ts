@@ -1,13 +1,15 @@
 import { join } from 'node:path';
 import { type Command, Option } from '@commander-js/extra-typings';
-import { openBundle } from '../../bundle/read.ts';
+import type { Recipes } from '../../bundle/recipes.ts';
 import { throwIfAborted } from '../../core/errors.ts';
 import { printableLine } from '../../core/text/printable.ts';
+import { neededBlobs } from '../../verbs/isos/needed.ts';
+import { wantedIsos } from '../../verbs/isos/resolve.ts';
 import { commonLog, type RequestLine } from '../../verbs/serve/access-log.ts';
 import { inheritedSocket, parseListen } from '../../verbs/serve/listen.ts';
 import { serve } from '../../verbs/serve/serve.ts';
 import { containersOf } from '../containers.ts';
-import { bundleOf, cacheFolder, cacheFor, engineFor } from '../environment.ts';
+import { cacheFolder, cacheFor, engineFor } from '../environment.ts';
 import type { CliIo } from '../io.ts';
 import { keysOf } from '../keyring.ts';
 import {
@@ -20,10 +22,13 @@ import {
   withIso,
   withKeyring,
   withOutput,
+  withPolicy,
+  withTrust,
 } from '../option-groups.ts';
 import { parseList, parseSeconds, parseSize } from '../options.ts';
 import { progressRenderer } from '../progress/choose.ts';
 import { renderError } from '../render-error.ts';
+import { downloadsTo, isosOf, openSourced } from '../sources.ts';
 
 function define(program: Command) {
   const command = program
@@ -54,7 +59,7 @@ function define(program: Command) {
         .default(2 ** 30, '1GiB'),
     )
     .addHelpText('after', HELP);
-  const signed = withKeyring(withContainers(withIso(withBundle(command))));
+  const signed = withPolicy(withTrust(withKeyring(withContainers(withIso(withBundle(command))))));
   return withOutput(withCache(withEngine(signed)));
 }
 
@@ -87,10 +92,15 @@ async function run(options: ServeCliOptions, io: CliIo): Promise<void> {
   const socket = options.listen === undefined ? inheritedSocket(io.env, io.pid) : undefined;
   const at = socket ?? parseListen(options.listen ?? '127.0.0.1:8080');
   const keyring = await keysOf(options, io.signal);
-  const bundle = await openBundle(bundleOf(options, io), io.signal);
   const folder = options.images ?? join(cacheFolder(io.env), 'images');
   await using cache = await cacheFor(options, io);
+  await using downloads = downloadsTo(cache);
   using progress = progressRenderer(options, io);
+  const source = await openSourced(options, io, downloads, progress.report);
+  const { bundle } = source;
+  const wanted = () => wantedIsos({ bundle, everything: true });
+  const isoPaths = await isosOf(options, io, downloads, wanted, progress.report);
+  await source.obtain(await neededBlobs(bundle.recipes.map(whole), { isoPaths }));
   const { url, files, ended } = await serve({
     bundle,
     listen: at,
@@ -103,7 +113,7 @@ async function run(options: ServeCliOptions, io: CliIo): Promise<void> {
     folder,
     maxBytes: options.imagesSize,
     reserve: options.reserve,
-    isoPaths: options.iso,
+    isoPaths,
     containers: containersOf(options, io),
     signal: io.signal,
     progress: progress.report,
@@ -124,6 +134,9 @@ async function run(options: ServeCliOptions, io: CliIo): Promise<void> {
   await ended;
   throwIfAborted(io.signal);
 }
+
+/** All that an architecture of the bundle has. */
+const whole = (recipes: Recipes) => ({ recipes, artifacts: recipes.artifacts });
 
 /** One line for each request, and the error's lines after one that failed. */
 function log({ error, ...line }: RequestLine, { json, quiet, debug }: OutputOptions, io: CliIo) {

@@ -1,13 +1,13 @@
 import type { Command } from '@commander-js/extra-typings';
-import { type Bundle, openBundle, recipesFor } from '../../bundle/read.ts';
+import { type Bundle, recipesFor } from '../../bundle/read.ts';
 import type { Recipes } from '../../bundle/recipes.ts';
 import type { Arch } from '../../core/arch.ts';
 import { UsageError } from '../../core/errors.ts';
 import { MAX_STREAM_BYTES } from '../../release/stream/read.ts';
-import { bundleOf } from '../environment.ts';
 import type { CliIo } from '../io.ts';
-import { withBundle, withOutput } from '../option-groups.ts';
+import { withBundle, withCache, withOutput, withRegistry } from '../option-groups.ts';
 import { parseArches } from '../options.ts';
+import { withSourced } from '../sources.ts';
 
 export function addStream(program: Command, io: CliIo): void {
   const command = program
@@ -15,11 +15,12 @@ export function addStream(program: Command, io: CliIo): void {
     .description('print the stream JSON that travels in a bundle, byte for byte')
     .option('-a, --arch <name>', 'which architecture’s, if they differ', parseArches)
     .addHelpText('after', HELP);
-  withOutput(withBundle(command)).action(async (options) => {
-    const bundle = await openBundle(bundleOf(options, io), io.signal);
-    const { stream } = chooseRecipes(bundle, options.arch ?? 'all');
-    io.stdout.write(await bundle.readWholeBlob(stream, MAX_STREAM_BYTES, io.signal));
-  });
+  withOutput(withRegistry(withCache(withBundle(command)))).action((options) =>
+    withSourced(options, io, async (bundle) => {
+      const { stream } = chooseRecipes(bundle, options.arch ?? 'all');
+      io.stdout.write(await bundle.readWholeBlob(stream, MAX_STREAM_BYTES, io.signal));
+    }),
+  );
 }
 
 const HELP = `

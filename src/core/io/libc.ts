@@ -7,6 +7,7 @@ import { seekDataByReading } from './read-holes.ts';
 // thread pool. koffi is optional: each function says what it does without.
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
+const SEEK_END = 2;
 const FALLOC_FL_KEEP_SIZE = 0x01;
 const FALLOC_FL_PUNCH_HOLE = 0x02;
 const F_DUPFD_CLOEXEC = 1030;
@@ -58,6 +59,12 @@ export function seekData(
   if (start >= size) return undefined;
   const end = Number(c.lseek(fd, start, SEEK_HOLE));
   return { start, end: end < 0 ? size : Math.min(end, size) };
+}
+
+/** Size of an open file in bytes, of a block device too, for which stat(2) says 0; -1 without koffi. */
+export function seekEnd(fd: number): number {
+  const c = libc();
+  return c === undefined ? -1 : Number(c.lseek(fd, 0, SEEK_END));
 }
 
 /** Whether {@link duplicate} works. */

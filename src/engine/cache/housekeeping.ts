@@ -1,5 +1,7 @@
 import { readdir, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { isAbsent } from '../../core/io/os-error.ts';
+import { reclaimFiles } from '../../core/io/scratch.ts';
 
 export interface KeptFile {
   readonly name: string;
@@ -22,18 +24,38 @@ export async function byLastUse(folder: string, pattern: RegExp): Promise<KeptFi
   return files.sort((a, b) => a.used - b.used);
 }
 
+function absent(error: unknown): readonly KeptFile[] {
+  if (isAbsent(error)) return [];
+  throw error;
+}
+
+/** What a cache folder keeps: disks, blobs, and blobs on their way. */
+const KEPT: Readonly<Record<string, RegExp>> = {
+  metal: /^[0-9a-f]{64}\.raw$/,
+  blobs: /^[0-9a-f]{64}(\.part)?$/,
+};
+
 /**
- * Unlinks least recently used disks until the rest take at most `maxBytes` of the file system. The disk
- * named `newest` goes last, because it is open for use; if even that is too large, nothing is kept.
+ * Unlinks least recently used files of a cache folder until the rest take at most `maxBytes` of the file system.
+ * The file at the path `newest` goes last, because it is open for use; if even that is too large, nothing is
+ * kept. A blob that a process is fetching stays.
  */
-export async function trim(disks: string, maxBytes: number, newest: string): Promise<void> {
-  const files = await byLastUse(disks, /^[0-9a-f]{64}\.raw$/);
-  const isNewest = ({ name }: KeptFile) => name === newest;
+export async function trim(dir: string, maxBytes: number, newest: string): Promise<void> {
+  const files: KeptFile[] = [];
+  for (const [folder, pattern] of Object.entries(KEPT)) {
+    files.push(...(await byLastUse(join(dir, folder), pattern).catch(absent)));
+  }
+  files.sort((a, b) => a.used - b.used);
+  const isNewest = ({ path }: KeptFile) => path === newest;
   const entries = [...files.filter((file) => !isNewest(file)), ...files.filter(isNewest)];
   let total = entries.reduce((sum, { bytes }) => sum + bytes, 0);
-  for (const { path, bytes } of entries) {
+  for (const { name, path, bytes } of entries) {
     if (total <= maxBytes) return;
-    await rm(path, { force: true });
+    if (name.endsWith('.part')) {
+      await reclaimFiles(dirname(path), new RegExp(`^${name.replace('.', '\\.')}$`));
+    } else {
+      await rm(path, { force: true });
+    }
     total -= bytes;
   }
 }

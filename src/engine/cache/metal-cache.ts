@@ -26,6 +26,8 @@ import { trim } from './housekeeping.ts';
  */
 export interface MetalCache extends AsyncDisposable {
   readonly dir: string;
+  /** Limit for what the folder keeps, in allocated bytes. */
+  readonly maxBytes: number;
   /** The one folder for work in progress on the cache's file system; removed on dispose. */
   scratch(): Promise<string>;
   /** The sealed disk, open, or undefined. */
@@ -72,6 +74,7 @@ export async function openMetalCache({ dir, maxBytes }: MetalCacheOptions): Prom
 
   return {
     dir,
+    maxBytes,
     evict,
     async scratch() {
       try {
@@ -111,7 +114,7 @@ export async function openMetalCache({ dir, maxBytes }: MetalCacheOptions): Prom
       try {
         // What is in the making, here or in other processes, takes room as well.
         const room = Math.max(0, maxBytes - (await scratchBytes(scratchPrefix)));
-        await trim(disks, room, `${base.sha256}.raw`);
+        await trim(dir, room, final);
         return source;
       } catch (error) {
         await source.close();

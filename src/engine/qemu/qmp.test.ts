@@ -51,7 +51,7 @@ test('negotiates, executes, delivers events between answers', async () => {
 
 test('reads block statistics, and refuses malformed ones', async () => {
   const disk = (name: string, wr: number) =>
-    `{"node-name":"${name}","device":"","stats":{"rd_operations":3,"wr_operations":${wr},"wr_bytes":${wr * 512}}}`;
+    `{"node-name":"${name}","device":"","stats":{"rd_operations":3,"rd_bytes":4096,"wr_operations":${wr},"wr_bytes":${wr * 512}}}`;
   let broken = false;
   using line = await dial(({ id }) =>
     broken
@@ -61,6 +61,7 @@ test('reads block statistics, and refuses malformed ones', async () => {
   const qmp = await line.listener.connected;
   const activity = await queryDiskActivity(qmp);
   expect(activity.requests).toBe(10);
+  expect(activity.read).toBe(8192);
   expect(activity.written.get('m')).toBe(2048);
   broken = true;
   await expect(queryDiskActivity(qmp)).rejects.toThrow();

@@ -53,6 +53,35 @@ describe('layers', () => {
     expect((await unpack(bytes)).equals(Buffer.concat([large, Buffer.from('end')]))).toBe(true);
   });
 
+  test.each([
+    ['gzip', gzipSync(DATA)],
+    ['zstd', zstdCompressSync(DATA)],
+  ])('%s with something behind it is refused', async (_, bytes) => {
+    for (const behind of ['x', 'something']) {
+      const file = Buffer.concat([bytes, Buffer.from(behind)]);
+      for (const size of [65_536, 1000, bytes.length]) {
+        await expect(unpack(file, size)).rejects.toMatchObject({ code: 'LAYER_DAMAGED' });
+      }
+    }
+  });
+
+  test.each([
+    ['gzip', gzipSync(DATA)],
+    ['zstd', zstdCompressSync(DATA)],
+    ['stored', DATA],
+  ])('%s: a reader that stops early closes the source', async (_, bytes) => {
+    let ended = false;
+    async function* source() {
+      try {
+        yield* cut(bytes, 1000);
+      } finally {
+        ended = true;
+      }
+    }
+    for await (const _chunk of unpackLayer('layer', source())) break;
+    expect(ended).toBe(true);
+  });
+
   test('every format reports a cut at any offset', async () => {
     const forms = [gzipSync(DATA), Buffer.concat(halves.map((half) => zstdCompressSync(half)))];
     await fc.assert(

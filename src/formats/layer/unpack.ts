@@ -1,6 +1,6 @@
-import { Readable } from 'node:stream';
-import { createGunzip, type Gunzip } from 'node:zlib';
 import { FormatError } from '../../core/errors.ts';
+import { feedOf } from '../compressed/feed.ts';
+import { gunzipAll } from '../compressed/gzip.ts';
 import { USUAL_WINDOW_LOG, unzstdAll } from '../compressed/zstd.ts';
 
 /** Maximum size of a chunk of unpacked bytes. */
@@ -34,7 +34,7 @@ export async function* unpackLayer(
   const isZstd =
     starts(0x28, 0xb5, 0x2f, 0xfd) || starts(0x50 | ((head[0] ?? 0) & 15), 0x2a, 0x4d, 0x18);
   try {
-    if (starts(0x1f, 0x8b)) yield* through(createGunzip({ chunkSize: CHUNK }), whole());
+    if (starts(0x1f, 0x8b)) yield* gunzip(whole());
     else if (isZstd) yield* unzstdAll(whole(), ZSTD);
     else yield* whole();
   } catch (error) {
@@ -42,19 +42,12 @@ export async function* unpackLayer(
   }
 }
 
-/** Not stream.pipeline: an error of the input must be reported itself, not as a premature close. */
-async function* through(
-  decoder: Gunzip,
-  stored: AsyncIterable<Uint8Array>,
-): AsyncGenerator<Uint8Array> {
-  const input = Readable.from(stored, { objectMode: false });
-  input.once('error', (error) => decoder.destroy(error));
-  input.pipe(decoder);
+async function* gunzip(stored: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const feed = feedOf(stored);
   try {
-    for await (const chunk of decoder) yield chunk;
+    yield* gunzipAll(feed, CHUNK);
   } finally {
-    input.destroy();
-    decoder.destroy();
+    await feed.close();
   }
 }
 

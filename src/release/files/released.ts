@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { execa } from 'execa';
 import {
@@ -11,7 +11,7 @@ import {
 } from '../../core/errors.ts';
 import type { BlobRef } from '../../core/io/digest.ts';
 import { createHasher, type Hasher } from '../../core/io/digest.ts';
-import { isAbsent, osError } from '../../core/io/os-error.ts';
+import { errnoOf, isAbsent, osError } from '../../core/io/os-error.ts';
 import { openRegular } from '../../core/io/regular.ts';
 import { openSource } from '../../core/io/source.ts';
 import { checkSize } from '../../core/plausible.ts';
@@ -41,20 +41,39 @@ export async function findReleased(
     name,
     compression,
     attestation,
-  }: Pick<StreamArtifact, 'releasedName' | 'name' | 'compression' | 'attestation'>,
+    location = '',
+  }: Pick<StreamArtifact, 'releasedName' | 'name' | 'compression' | 'attestation'> & {
+    readonly location?: string;
+  },
 ): Promise<ReleasedFile | undefined> {
-  const candidates: ReleasedFile[] = [{ path: join(folder, releasedName), compression }];
-  if (attestation === 'uncompressed-sha256') {
-    candidates.push({ path: join(folder, name), compression: 'none' });
-  }
+  const candidates = [folder, ...foldersOf(location).map((one) => join(folder, one))].flatMap(
+    (place): ReleasedFile[] => [
+      { path: join(place, releasedName), compression },
+      ...(attestation === 'uncompressed-sha256'
+        ? [{ path: join(place, name), compression: 'none' as const }]
+        : []),
+    ],
+  );
   for (const candidate of candidates) {
     try {
       if ((await stat(candidate.path)).isFile()) return candidate;
     } catch (error) {
-      if (!isAbsent(error)) throw osError(error, 'look at', candidate.path);
+      const isElsewhere = errnoOf(error) === 'ENOTDIR' && dirname(candidate.path) !== folder;
+      if (!isAbsent(error) && !isElsewhere) throw osError(error, 'look at', candidate.path);
     }
   }
   return undefined;
+}
+
+/**
+ * The folders of a location from its host on, and of each part of it from there: a copy of a release's site may begin
+ * at any of them. Unusual ones are passed over.
+ */
+function foldersOf(location: string): string[] {
+  const path = URL.canParse(location) ? new URL(location).pathname : location;
+  const names = path.split('/').slice(0, -1).filter(Boolean);
+  if (!names.every((name) => /^[\w.+~@=,-]+$/.test(name) && !/^\.+$/.test(name))) return [];
+  return names.map((_, index) => names.slice(index).join('/'));
 }
 
 /** The bytes of a released file's target, and the digest of the file. */

@@ -1,7 +1,8 @@
 import type { Bundle } from '../../bundle/read.ts';
-import type { RecipeArtifact } from '../../bundle/recipes.ts';
+import type { RecipeArtifact, Recipes } from '../../bundle/recipes.ts';
 import { baseOf } from '../../bundle/recipes.ts';
 import { layerText } from '../../bundle/released-layer.ts';
+import { refuseUntrusted } from '../../bundle/trust.ts';
 import type { CodecPool } from '../../codec/pool.ts';
 import { RehydrateError, throwIfAborted } from '../../core/errors.ts';
 import { nullSink } from '../../core/io/sink.ts';
@@ -21,6 +22,7 @@ import { reportError, statusOf } from './verdict.ts';
 
 export interface AuditArtifactOptions {
   readonly bundle: Bundle;
+  readonly recipes: Recipes;
   readonly bases: AuditBases;
   readonly pool: CodecPool;
   /** Released files, to compare wrong artifacts with. */
@@ -54,6 +56,7 @@ export async function auditArtifact(
   const ended = () => (performance.now() - started) / 1000;
   let base: Source;
   try {
+    refuseUntrusted(options.bundle, options.recipes, artifact);
     checkMakeable(made);
     base = options.bases.get(baseOf(artifact));
   } catch (error) {

@@ -1,6 +1,8 @@
 import type { BaseName } from '../../../images/platforms.ts';
+import type { Bundle } from '../../bundle/read.ts';
 import type { MissingArtifact } from '../../bundle/recipes.ts';
 import { baseOf } from '../../bundle/recipes.ts';
+import { NO_TRUST } from '../../bundle/trust.ts';
 import { type ArchWork, chooseWork, type WorkRequest } from '../../bundle/work.ts';
 import type { CodecPool } from '../../codec/pool.ts';
 import { workerPool } from '../../codec/workers/pool.ts';
@@ -26,9 +28,11 @@ import {
   type AuditedArtifact,
   type AuditReport,
 } from './report.ts';
+import { trustRecord } from './trust-record.ts';
 import { countStatuses, worstOf } from './verdict.ts';
 
 export interface AuditOptions extends WorkRequest {
+  readonly bundle: Bundle;
   readonly engine: MetalEngine;
   readonly cache: MetalCache;
   /** How many artifacts are worked on at a time; 1 if undefined. Never affects a result. */
@@ -99,7 +103,7 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
     verdict: worstOf(counts),
     counts,
     tools: { ...tools },
-    bundle: { path: bundle.path, index: bundle.digest },
+    bundle: { path: bundle.origin ?? bundle.path, index: bundle.digest },
     request: {
       engine: engine.name,
       arches: arches === 'all' ? ['all'] : [...arches],
@@ -108,6 +112,7 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
       ...(options.released ? { released: true } : {}),
       ...(options.keyring ? { keyring: sha256Of(options.keyring.keys) } : {}),
       ...(shard ? { shard: { ...shard } } : {}),
+      trust: trustRecord(bundle.trust ?? NO_TRUST),
     },
     started,
     finished: new Date().toISOString(),
@@ -145,7 +150,7 @@ async function auditArch(
     await using bases = await openAuditBases(needed, { ...options, recipes });
     const settled = await sideBySide(artifacts, artifacts.length, async (artifact, earlier) => {
       const label = shortName(artifact, recipes.artifacts);
-      const how = { bundle, bases, pool, folder, reportFolder, label, released, keyring };
+      const how = { bundle, recipes, bases, pool, folder, reportFolder, label, released, keyring };
       const one = await turns.run(async () => {
         throwIfAborted(signal);
         return auditArtifact(artifact, { ...how, signal, progress });

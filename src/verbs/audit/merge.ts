@@ -62,7 +62,7 @@ function refuseOther(first: NamedReport, source: string, report: AuditReport): v
   throw new UsageError(`${source} has another request than ${first.source}`, {
     code: 'AUDIT_REQUESTS',
     context: { expected: asked(first.report), found: asked(report) },
-    hint: 'give each shard the same options: --engine, --arch, --platform, --format, --released, --keyring',
+    hint: 'give each shard the same options: --engine, --arch, --platform, --format, --released, --keyring, --trust',
   });
 }
 

@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { BASE_NAMES } from '../../../images/platforms.ts';
+import { TRUST_GRADES } from '../../bundle/trust.ts';
 import { ARCHITECTURES } from '../../core/arch.ts';
 import { sha256Field, sizeField, textField } from '../../core/json/fields.ts';
 import { parseJson } from '../../core/json/parse.ts';
@@ -122,6 +123,19 @@ const countsSchema = v.object({
   UNCOVERED: sizeField,
 } satisfies Record<Status, unknown>);
 
+const trustSchema = v.object({
+  /** From the weakest to the strongest: the bundle itself, its pinned index, a signature, a stream of the user's. */
+  grade: v.picklist(TRUST_GRADES),
+  /** Stream or release JSON that the user got from a source of their own: each GOOD image is in one of them. */
+  streams: v.array(v.object({ name: textField(4096), sha256: sha256Field })),
+  /** The digest that the index was expected to have. */
+  expected: v.optional(sha256Field),
+  /** The program that verified a signature of the index. */
+  verifiedBy: v.optional(textField(64)),
+  /** The policy file that was applied. */
+  policy: v.optional(v.object({ path: textField(4096), sha256: sha256Field })),
+});
+
 export const auditReportSchema = v.object({
   type: v.literal('audit'),
   schemaVersion: v.literal(AUDIT_VERSION),
@@ -151,6 +165,8 @@ export const auditReportSchema = v.object({
         of: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(4096)),
       }),
     ),
+    /** Who vouches for the digests that images are compared with; absent in reports of earlier versions. */
+    trust: v.optional(trustSchema),
   }),
   /** UTC. */
   started: dateField,

@@ -153,7 +153,7 @@ test('metal is not needed as a file, and is never taken from one', async () => {
   await rm(join(release.folder, 'x-metal.raw.xz'));
   const { code, stdout } = await run(release, bundle);
   expect(code).toBe(0);
-  expect(stdout.toString()).toMatch(/^metal\/raw +raw +\S+ \S+ +- +none/m);
+  expect(stdout.toString()).toMatch(/^metal\/raw +raw +\S+ \S+ +- +no +none/m);
 });
 
 test('an engine whose disk does not match the osmet is caught', async () => {

@@ -30,6 +30,8 @@ import { verifyBundle } from './verify.ts';
 export interface DehydrateOptions {
   /** Path of the stream JSON. */
   readonly streamPath: string;
+  /** The stream, if it was read from elsewhere. */
+  readonly stream?: { readonly stream: Stream; readonly bytes: Uint8Array } | undefined;
   /** Folder with the released files under the names of their locations. */
   readonly folder: string;
   /**
@@ -97,7 +99,8 @@ export interface ArchReport {
  * cache. A bundle holds everything that was requested, or is not written.
  */
 export async function dehydrate(options: DehydrateOptions): Promise<DehydrateReport> {
-  const { stream, bytes } = await readStream(options.streamPath, options.signal);
+  const { stream, bytes } =
+    options.stream ?? (await readStream(options.streamPath, options.signal));
   const arches = await chooseArches(stream, options);
   const { target, force, signal, jobs = 1, boots = jobs } = options;
   const turns = createTurns(jobs);

@@ -3,6 +3,7 @@ import { notPulled, pullCommand } from '../../bundle/pulled.ts';
 import type { Bundle } from '../../bundle/read.ts';
 import { blobsOf, blobsOfBase, type RecipeArtifact, type Recipes } from '../../bundle/recipes.ts';
 import { layerText } from '../../bundle/released-layer.ts';
+import { NO_TRUST, type Trust, voucherOf } from '../../bundle/trust.ts';
 import type { Arch } from '../../core/arch.ts';
 import type { BlobRef } from '../../core/io/digest.ts';
 import { formatBytes, formatShare } from '../../core/text/bytes.ts';
@@ -52,10 +53,12 @@ export interface ArtifactReport extends RecipeArtifact {
   readonly label: string;
   /** Size of its delta and the recipes of its layers together. */
   readonly deltaSize: number;
+  /** Who vouches for its digest: `bundle`, `index`, the verifier of a signature, a trusted stream, or `nobody`. */
+  readonly vouchedBy: string;
 }
 
 export async function reportBundle(bundle: Bundle): Promise<BundleReport> {
-  const { path, recipes } = bundle;
+  const { path, origin, recipes } = bundle;
   const blobs = new Map<string, number>();
   const count = ({ sha256, size }: BlobRef) => blobs.set(sha256, size);
   for (const one of recipes) {
@@ -71,10 +74,14 @@ export async function reportBundle(bundle: Bundle): Promise<BundleReport> {
   const size = [...blobs.values()].reduce((sum, bytes) => sum + bytes, 0);
   const architectures: ArchitectureReport[] = [];
   for (const one of recipes) {
-    const absent = await reportNotPulled(bundle, one);
-    architectures.push({ ...reportArchitecture(one), ...(absent ? { notPulled: absent } : {}) });
+    // What lies in a registry is fetched when it is needed.
+    const absent = origin === undefined ? await reportNotPulled(bundle, one) : undefined;
+    architectures.push({
+      ...reportArchitecture(one, bundle.trust),
+      ...(absent ? { notPulled: absent } : {}),
+    });
   }
-  return { path, size, architectures };
+  return { path: origin ?? path, size, architectures };
 }
 
 async function reportNotPulled(bundle: Bundle, recipes: Recipes) {
@@ -88,7 +95,7 @@ async function reportNotPulled(bundle: Bundle, recipes: Recipes) {
   return { iso, artifacts: names, hint: pull };
 }
 
-export function reportArchitecture(recipes: Recipes): ArchitectureReport {
+export function reportArchitecture(recipes: Recipes, trust: Trust = NO_TRUST): ArchitectureReport {
   const { architecture, stream, release, iso, bases, files, artifacts, missing } = recipes;
   const sum = (of: (artifact: RecipeArtifact) => number) =>
     artifacts.reduce((total, artifact) => total + of(artifact), 0);
@@ -102,6 +109,7 @@ export function reportArchitecture(recipes: Recipes): ArchitectureReport {
     artifacts: artifacts.map((artifact) => ({
       label: shortName(artifact, artifacts),
       deltaSize: deltaSize(artifact),
+      vouchedBy: vouchedBy(artifact, architecture, trust),
       ...artifact,
     })),
     missing,
@@ -118,7 +126,8 @@ export function reportArchitecture(recipes: Recipes): ArchitectureReport {
 export function renderBundleReport({ path, size, architectures }: BundleReport): string {
   const head = `bundle ${path}: ${formatBytes(size)}\n`;
   const overview = architectures.length > 1 ? [renderTable(OVERVIEW, architectures)] : [];
-  return [head, ...overview, ...architectures.map(renderArchitecture)].join('\n');
+  const sections = architectures.map((one) => renderArchitecture(one, [...COLUMNS, VOUCHER]));
+  return [head, ...overview, ...sections].join('\n');
 }
 
 const OVERVIEW: readonly Column<ArchitectureReport>[] = [
@@ -136,7 +145,10 @@ const OVERVIEW: readonly Column<ArchitectureReport>[] = [
 ];
 
 /** The heading, the table of artifacts and the totals of one architecture. */
-export function renderArchitecture(report: ArchitectureReport): string {
+export function renderArchitecture(
+  report: ArchitectureReport,
+  columns: readonly Column<ArtifactReport>[] = COLUMNS,
+): string {
   const { architecture, stream, release, iso, artifacts, missing, totals } = report;
   const { notPulled: absent } = report;
   const inside = absent?.iso ? 'not pulled; name it with --iso' : 'in the bundle';
@@ -146,7 +158,7 @@ export function renderArchitecture(report: ArchitectureReport): string {
     `iso ${iso.name}: ${formatBytes(iso.size)}, ${where}`,
     ...filesLines(report),
     '',
-    renderTable(COLUMNS, artifacts).trimEnd(),
+    renderTable(columns, artifacts).trimEnd(),
     '',
     `${totals.artifacts} artifacts, ${formatBytes(totals.size)}` +
       ` (released as ${formatBytes(totals.releasedSize)}), deltas and recipes ${formatBytes(totals.deltaSize)}`,
@@ -191,11 +203,23 @@ const COLUMNS: readonly Column<ArtifactReport>[] = [
   { title: 'VERIFIED BY', cell: ({ attestation }) => HOW[attestation] },
 ];
 
+/** Who vouches for the digests depends on who reads the bundle: not known to the one who makes it. */
+const VOUCHER: Column<ArtifactReport> = {
+  title: 'VOUCHED FOR BY',
+  cell: ({ vouchedBy }) => vouchedBy,
+};
+
 /** Whether the released file itself can be made, how it was compressed, and whether its signature is carried. */
 function asReleased({ compression, released }: ArtifactReport): string {
   const { layer, signature } = released;
   const how = compression === 'none' ? 'as it is' : layer ? layerText(layer) : 'no';
   return signature ? `${how}, signed` : how;
+}
+
+function vouchedBy(artifact: RecipeArtifact, architecture: Arch, trust: Trust): string {
+  const { streams, verifiedBy, expected } = trust;
+  if (streams.length > 0) return voucherOf(artifact, architecture, trust)?.name ?? 'nobody';
+  return verifiedBy ?? (expected === undefined ? 'bundle' : 'index');
 }
 
 /** `metal`, or the layers around it, outermost first: `splice < vmdk < metal`. */

@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import { isBundle, openBundle } from '../../bundle/read.ts';
+import { type Bundle, isBundle, openBundle } from '../../bundle/read.ts';
 import { UnsupportedError } from '../../core/errors.ts';
 import { osError } from '../../core/io/os-error.ts';
 import { type BundleReport, renderBundleReport, reportBundle } from './bundle-report.ts';
@@ -22,13 +22,16 @@ export async function inspect(
     throw osError(error, 'open', path);
   }
   if (isFile) return { kind: 'iso', iso: await inspectIso(path, options) };
-  if (await isBundle(path))
-    return { kind: 'bundle', bundle: await reportBundle(await openBundle(path, options.signal)) };
+  if (await isBundle(path)) return inspectBundle(await openBundle(path, options.signal));
   throw new UnsupportedError(`${path} is neither a bundle nor a live ISO`, {
     code: 'NOT_INSPECTABLE',
     context: { path },
     hint: 'name a folder made by `iso-rehydrate dehydrate`, or an ISO file',
   });
+}
+
+export async function inspectBundle(bundle: Bundle): Promise<Inspection> {
+  return { kind: 'bundle', bundle: await reportBundle(bundle) };
 }
 
 export function renderInspection(inspection: Inspection): string {

@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import type { Bundle } from '../../bundle/read.ts';
 import { baseOf } from '../../bundle/recipes.ts';
 import { shardText } from '../../bundle/shard.ts';
 import {
@@ -62,6 +63,7 @@ export const planSchema = v.object({
 export type WorkPlan = v.InferOutput<typeof planSchema>;
 
 export interface WorkPlanRequest extends Omit<WorkRequest, 'shard'> {
+  readonly bundle: Bundle;
   readonly engine: EngineChoice;
   /** Number of jobs to split the work into; 1 to 4096. */
   readonly shards: number;
@@ -102,11 +104,11 @@ export function planWork(request: WorkPlanRequest): WorkPlan {
     fetch: sum(blobsFor(work)),
     effort: effort(work),
   }));
-  const { path, digest } = bundle;
+  const { path, origin = path, digest } = bundle;
   return {
     type: 'plan',
     schemaVersion: PLAN_VERSION,
-    bundle: { path, index: digest },
+    bundle: { path: origin, index: digest },
     engine,
     shards,
     units,

@@ -2,6 +2,7 @@ import type { BaseName } from '../../../images/platforms.ts';
 import { type NotPulled, notPulled, refuseNotPulled } from '../../bundle/pulled.ts';
 import type { Bundle } from '../../bundle/read.ts';
 import { baseOf, type RecipeArtifact } from '../../bundle/recipes.ts';
+import { isUntrusted, refuseUntrusted } from '../../bundle/trust.ts';
 import type { CodecPool } from '../../codec/pool.ts';
 import type { Arch } from '../../core/arch.ts';
 import { CancelledError, throwIfAborted } from '../../core/errors.ts';
@@ -76,7 +77,11 @@ export async function rehydrateArch(plan: ArchPlan, context: ArchContext): Promi
   const { recipes, isoPath } = plan;
   const { stream, signal, progress, turns } = context;
   const absent = await notPulled(context.bundle, recipes);
-  await using bases = await openBases(neededBases(plan, absent), { ...context, recipes, isoPath });
+  await using bases = await openBases(neededBases(plan, absent, context.bundle), {
+    ...context,
+    recipes,
+    isoPath,
+  });
   if (stream) await context.turn;
 
   const broken = new AbortController();
@@ -86,6 +91,7 @@ export async function rehydrateArch(plan: ArchPlan, context: ArchContext): Promi
     const { artifact } = file;
     const subject = shortName(artifact, recipes.artifacts);
     try {
+      refuseUntrusted(context.bundle, recipes, artifact);
       if (!planned.present) {
         checkMakeable(file);
         refuseNotPulled(context.bundle, recipes, artifact, absent);
@@ -117,10 +123,18 @@ export async function rehydrateArch(plan: ArchPlan, context: ArchContext): Promi
   return { failed, engine: bases.report };
 }
 
-function neededBases({ files }: ArchPlan, absent: NotPulled): ReadonlySet<BaseName> {
+function neededBases(
+  { files, recipes }: ArchPlan,
+  absent: NotPulled,
+  bundle: Bundle,
+): ReadonlySet<BaseName> {
   const wanted = files.filter(
     // Nothing boots for what cannot be made.
-    ({ file, present }) => !present && isMakeable(file) && !absent.artifacts.has(file.artifact),
+    ({ file, present }) =>
+      !present &&
+      isMakeable(file) &&
+      !isUntrusted(bundle, recipes, file.artifact) &&
+      !absent.artifacts.has(file.artifact),
   );
   return new Set(wanted.map(({ file }) => baseOf(file.artifact)));
 }

@@ -4,6 +4,7 @@ import { baseOf, blobsOf } from '../../bundle/recipes.ts';
 import type { CodecPool } from '../../codec/pool.ts';
 import { FormatError, IntegrityError, IoError } from '../../core/errors.ts';
 import { writeAtomically } from '../../core/io/atomic.ts';
+import { isBlockDevice, writeDevice } from '../../core/io/device.ts';
 import { hashFile } from '../../core/io/hash-file.ts';
 import type { Sink } from '../../core/io/sink.ts';
 import type { Source } from '../../core/io/source.ts';
@@ -13,6 +14,7 @@ import type { Keys } from '../../release/download/signature.ts';
 import type { MadeFile } from '../make/made-file.ts';
 import { checkMade, writeMade } from '../make/write-made.ts';
 import type { Bases } from './bases.ts';
+import { deviceImageOf } from './output.ts';
 import type { Planned } from './plan.ts';
 import type { StreamOutput } from './stream-output.ts';
 
@@ -79,13 +81,23 @@ async function isRight(
 async function writeFile(file: MadeFile, path: string, options: DeliverOptions): Promise<number> {
   const { bases, force, signal } = options;
   const name = baseOf(file.artifact);
-  const write = (base: Source) =>
+  // It was checked before, when the work was planned.
+  const isDevice = await isBlockDevice(path);
+  const writeTo = (base: Source) =>
+    writeDevice(
+      path,
+      deviceImageOf(file.artifact),
+      (sink) => makeFile(file, base, sink, options),
+      signal,
+    );
+  const writeFileFrom = (base: Source) =>
     writeAtomically(path, (sink) => makeFile(file, base, sink, options), {
       signal,
       overwrite: force,
       size: file.size ?? 0,
       allocates: allocatedBy(file),
     });
+  const write = isDevice ? writeTo : writeFileFrom;
   const base = bases.get(name);
   try {
     return await write(base);

@@ -2,7 +2,9 @@ import { constants } from 'node:fs';
 import { access, lstat, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Writable } from 'node:stream';
+import type { RecipeArtifact } from '../../bundle/recipes.ts';
 import { UsageError } from '../../core/errors.ts';
+import { checkDeviceFor, type DeviceImage, isBlockDevice } from '../../core/io/device.ts';
 import { makeFolder } from '../../core/io/folders.ts';
 import { hashFile } from '../../core/io/hash-file.ts';
 import { isAbsent, osError } from '../../core/io/os-error.ts';
@@ -43,6 +45,8 @@ export interface PlannedFile {
 export interface PlanOptions {
   /** Replace existing files with other content. */
   readonly force: boolean;
+  /** Write to a block device. */
+  readonly forceDevice?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -54,8 +58,12 @@ export interface PlanOptions {
 export async function planFiles(
   files: readonly MadeFile[],
   output: Exclude<Output, { kind: 'stream' }>,
-  { force, signal }: PlanOptions,
+  { force, forceDevice, signal }: PlanOptions,
 ): Promise<PlannedFile[]> {
+  const [only] = files;
+  if (only && output.kind === 'file' && (await isBlockDevice(output.path))) {
+    return [await planDevice(only, output.path, forceDevice)];
+  }
   const folder = output.kind === 'folder' ? output.path : dirname(output.path);
   if (output.kind === 'folder') await makeFolder(folder);
   await refuseReadOnly(folder);
@@ -71,6 +79,31 @@ export async function planFiles(
     planned.push({ file: { ...file, size }, path, present });
   }
   return planned;
+}
+
+/** Throws UsageError `DEVICE` unless the image is a disk that the device can take. */
+async function planDevice(file: MadeFile, path: string, forceDevice = false): Promise<PlannedFile> {
+  if (!forceDevice) {
+    throw new UsageError(`${path} is a block device, and everything on it would be lost`, {
+      code: 'DEVICE',
+      context: { device: path },
+      hint: 'name it with -o again and add --force-device, if that is what is wanted',
+    });
+  }
+  const { artifact } = file;
+  if (artifact.container !== 'raw' || file.compressed) {
+    throw new UsageError(`${file.name} is not a raw disk image: it would not boot from a device`, {
+      code: 'DEVICE',
+      context: { device: path, container: artifact.container },
+      hint: 'choose --platform metal, or another platform whose image is raw',
+    });
+  }
+  await checkDeviceFor(path, deviceImageOf(artifact));
+  return { file, path, present: false };
+}
+
+export function deviceImageOf({ size, sha256, format }: RecipeArtifact): DeviceImage {
+  return { size, sha256, sectorSize: format.startsWith('4k') ? 4096 : 512 };
 }
 
 /** Throws UsageError `OUTPUT_CLASH` if a path, or a name in a tar, occurs twice. */

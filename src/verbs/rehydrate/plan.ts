@@ -1,3 +1,4 @@
+import type { Bundle } from '../../bundle/read.ts';
 import { baseOf, type RecipeArtifact } from '../../bundle/recipes.ts';
 import { type ArchWork, chooseWork, type WorkRequest } from '../../bundle/work.ts';
 import { codecOf } from '../../codec/registry.ts';
@@ -20,6 +21,7 @@ import {
 
 /** The requested artifacts, their architectures and their destination. */
 export interface PlanRequest extends WorkRequest {
+  readonly bundle: Bundle;
   /** A function is called once the number of artifacts is known. */
   readonly output: Output | ((count: number) => Promise<Output>);
   /** Make the released files, compressed as they were released, instead of their contents. */
@@ -28,6 +30,8 @@ export interface PlanRequest extends WorkRequest {
   readonly keyring?: Keys | undefined;
   /** Replace existing files. */
   readonly force?: boolean | undefined;
+  /** Write to a block device. */
+  readonly forceDevice?: boolean | undefined;
   /** Copies of the ISO outside the bundle, one per architecture at most. */
   readonly isoPaths?: readonly string[] | undefined;
   /** Sources of the base `files`, instead of the ISO. */
@@ -59,7 +63,7 @@ export interface Plan {
  * UnsupportedError `CODEC_UNKNOWN`, and what {@link chooseWork} and {@link planFiles} throw.
  */
 export async function planRehydration(request: PlanRequest, progress: Progress): Promise<Plan> {
-  const { force = false, released, signal } = request;
+  const { force = false, forceDevice, released, signal } = request;
   const { architectures: chosen, leftOut } = chooseWork(request, progress);
   for (const { recipes } of chosen) refuseContainers(recipes, request.containers);
   const wanted = await withoutIso(chosen, request, progress);
@@ -68,7 +72,7 @@ export async function planRehydration(request: PlanRequest, progress: Progress):
   const output =
     typeof request.output === 'function' ? await request.output(everything.length) : request.output;
   const made = everything.map((artifact) => fileOf(artifact, released));
-  const files = await placeAll(made, output, { force, signal });
+  const files = await placeAll(made, output, { force, forceDevice, signal });
   const isos = await matchIsos(request.isoPaths ?? [], wanted, request.signal);
   const architectures = wanted.map((work) => ({
     ...work,

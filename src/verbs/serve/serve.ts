@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { notPulled } from '../../bundle/pulled.ts';
 import type { Bundle } from '../../bundle/read.ts';
 import { baseOf, MAX_SIGNATURE, type Recipes } from '../../bundle/recipes.ts';
+import { isUntrusted } from '../../bundle/trust.ts';
 import { RehydrateError } from '../../core/errors.ts';
 import { osError } from '../../core/io/os-error.ts';
 import { isMetaDocument } from '../../release/stream/meta.ts';
@@ -360,6 +361,11 @@ async function servableOf(options: ServeOptions): Promise<Bundle> {
       const isBased = !noIso || (hasContainers && baseOf(artifact) !== 'iso');
       return isBased && !absent.artifacts.has(artifact);
     });
+    const vouched = artifacts.filter((artifact) => !isUntrusted(bundle, one, artifact));
+    if (vouched.length < artifacts.length) {
+      const message = `left out ${artifacts.length - vouched.length} files: no trusted stream has them`;
+      progress({ type: 'note', subject: one.architecture, message });
+    }
     const count = one.artifacts.length - artifacts.length;
     if (count > 0) {
       const isoWhy = `its ISO ${isOutside ? 'is not in the bundle' : 'was not pulled'}: name it with --iso`;
@@ -367,7 +373,7 @@ async function servableOf(options: ServeOptions): Promise<Bundle> {
       const message = `left out ${count} of ${one.artifacts.length} files: ${why}`;
       progress({ type: 'note', subject: one.architecture, message });
     }
-    recipes.push({ ...one, artifacts });
+    recipes.push({ ...one, artifacts: vouched });
   }
   return { ...bundle, recipes };
 }

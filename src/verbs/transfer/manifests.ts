@@ -14,6 +14,7 @@ export interface Documents {
   /** Index, manifests, recipes and streams, by digest; each was hashed. */
   readonly blobs: ReadonlyMap<Sha256, Buffer>;
   readonly layers: readonly Descriptor[];
+  readonly recipes: readonly Recipes[];
 }
 
 /** Limit for all documents of a bundle together, in bytes. */
@@ -23,11 +24,15 @@ const MAX_DOCUMENTS = 64 << 20;
  * Fetches the documents of a bundle into memory, so that nothing is written to disk if it is not a bundle.
  * Throws FormatError `NO_RECIPES` or `TOO_LARGE`, and what the registry and the decoders throw.
  */
-export async function fetchDocuments(registry: Registry, reference: string): Promise<Documents> {
+export async function fetchDocuments(
+  registry: Pick<Registry, 'manifest' | 'smallBlob'>,
+  reference: string,
+): Promise<Documents> {
   const { bytes: top, sha256: digest } = await registry.manifest(reference);
   const source = `manifest sha256:${digest}`;
   const blobs = new Map<Sha256, Buffer>();
   const layers: Descriptor[] = [];
+  const found: Recipes[] = [];
   let total = 0;
   const keep = (sha256: Sha256, bytes: Buffer) => {
     blobs.set(sha256, bytes);
@@ -49,6 +54,7 @@ export async function fetchDocuments(registry: Registry, reference: string): Pro
     const recipes: Recipes = decodeRecipes(await fetchJson(blob), `recipes ${config.digest}`);
     await fetchJson(recipes.stream);
     layers.push(...own);
+    found.push(recipes);
   };
   keep(digest, top);
   const isIndex = /"mediaType"\s*:\s*"application\/vnd\.oci\.image\.index/.test(top.toString());
@@ -66,7 +72,7 @@ export async function fetchDocuments(registry: Registry, reference: string): Pro
       hint: 'check the reference',
     });
   }
-  return { digest, mediaType: isIndex ? OCI_INDEX : OCI_MANIFEST, blobs, layers };
+  return { digest, mediaType: isIndex ? OCI_INDEX : OCI_MANIFEST, blobs, layers, recipes: found };
 }
 
 function tooLarge(what: string, limit: number): FormatError {

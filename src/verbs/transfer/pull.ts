@@ -13,6 +13,7 @@ import {
 import { ANNOTATION_REF_NAME, BUNDLE_TYPE } from '../../bundle/media-types.ts';
 import { type Bundle, openBundle } from '../../bundle/read.ts';
 import type { Selection } from '../../bundle/select.ts';
+import { refuseUntrusted, type Trust } from '../../bundle/trust.ts';
 import { blobsFor } from '../../bundle/work.ts';
 import type { Arch } from '../../core/arch.ts';
 import { FormatError, IoError, throwIfAborted } from '../../core/errors.ts';
@@ -34,6 +35,7 @@ import {
   type OciIndex,
 } from '../../formats/oci/oci.ts';
 import type { Registry } from '../../registry/client.ts';
+import { checkIndex, type Vetted } from '../trust/trust.ts';
 import { type Documents, fetchDocuments } from './manifests.ts';
 import { choosePart } from './part.ts';
 import { type Transfer, titleOf } from './push.ts';
@@ -49,6 +51,8 @@ export interface PullOptions {
   readonly withoutIso?: boolean | undefined;
   /** Replace another bundle at the target. */
   readonly force?: boolean | undefined;
+  /** What the user trusts; nothing is written if the bundle, or an image that is asked for, lacks it. */
+  readonly vetted?: Vetted | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly progress?: Progress | undefined;
 }
@@ -64,8 +68,11 @@ export interface PullOptions {
  * Throws UsageError `BUNDLE_EXISTS` for anything else at the target, and what {@link openBundle} throws.
  */
 export async function pull(options: PullOptions): Promise<Transfer> {
-  const { registry, reference, force = false } = options;
-  const documents = await fetchDocuments(registry, reference);
+  const { registry, reference, force = false, vetted } = options;
+  const pinned = vetted?.trust.verifiedBy === undefined ? undefined : vetted.digest;
+  const documents = await fetchDocuments(registry, pinned ? `sha256:${pinned}` : reference);
+  checkIndex(documents.digest, vetted?.digest);
+  if (vetted) refuseUntrustedPart(documents, vetted.trust, options);
   const target = await resolveTarget(options.target);
   await makeFolder(dirname(target));
   if (await holdsSame(target, documents.digest, options.signal)) {
@@ -95,6 +102,17 @@ export async function pull(options: PullOptions): Promise<Transfer> {
   await refuseTaken(target, { force });
   await putInPlace(made, target, { replace: force });
   return done;
+}
+
+function refuseUntrustedPart(
+  { recipes }: Documents,
+  trust: Trust,
+  { target, arches, selection, progress = silent }: PullOptions,
+): void {
+  const work = choosePart({ bundle: { path: target, recipes }, arches, selection }, progress);
+  for (const { recipes, artifacts } of work) {
+    for (const artifact of artifacts) refuseUntrusted({ trust }, recipes, artifact);
+  }
 }
 
 /** Whether a folder was written by an earlier pull of the same digest, complete or not. */
@@ -196,7 +214,12 @@ async function readIndex(path: string, signal?: AbortSignal): Promise<OciIndex |
   }
 }
 
-async function writeLayout(folder: string, documents: Documents, reference: string): Promise<void> {
+/** Writes the documents of a bundle into a folder, which can then be opened. */
+export async function writeLayout(
+  folder: string,
+  documents: Documents,
+  reference: string,
+): Promise<void> {
   const { digest, mediaType, blobs } = documents;
   const tag = reference.startsWith('sha256:') ? undefined : reference;
   const entry: Descriptor = {

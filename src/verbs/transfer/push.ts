@@ -22,6 +22,7 @@ import {
 } from '../../formats/oci/oci.ts';
 import type { Registry } from '../../registry/client.ts';
 import { contentOfBytes, contentOfFile } from '../../registry/upload.ts';
+import { mergeIntoTag } from './merge-tag.ts';
 import { choosePart } from './part.ts';
 
 export interface PushOptions {
@@ -32,6 +33,8 @@ export interface PushOptions {
   /** Only these architectures, and only the selected artifacts; the index then has another digest. */
   readonly arches: readonly Arch[] | 'all';
   readonly selection: Selection;
+  /** Keep what the tag has of other architectures. */
+  readonly merge?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly progress?: Progress | undefined;
 }
@@ -70,9 +73,24 @@ export async function push(options: PushOptions): Promise<Transfer> {
     }
     await registry.pushManifest(part.descriptor.digest, part.manifest, OCI_MANIFEST);
   }
-  const digest = sha256Of(indexBytes);
-  await registry.pushManifest(tag ?? `sha256:${digest}`, indexBytes, OCI_INDEX);
+  const digest =
+    options.merge === true && tag !== undefined
+      ? await mergeIntoTag(
+          parts.map(({ descriptor }) => descriptor),
+          indexBytes,
+          { ...options, tag },
+        )
+      : await pushIndex(indexBytes, options);
   return { digest, blobs, bytes, present };
+}
+
+async function pushIndex(
+  bytes: Buffer,
+  { registry, tag }: Pick<PushOptions, 'registry' | 'tag'>,
+): Promise<Sha256> {
+  const digest = sha256Of(bytes);
+  await registry.pushManifest(tag ?? `sha256:${digest}`, bytes, OCI_INDEX);
+  return digest;
 }
 
 async function pushBlob(

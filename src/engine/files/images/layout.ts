@@ -121,6 +121,7 @@ async function layoutStore(files: Files, tag: string | undefined): Promise<Image
       if (found?.length === ref.size) return borrowed(found);
       throw absent(files, pathOf(ref));
     },
+    stream: (ref) => streamed(files, pathOf(ref)),
     [Symbol.asyncDispose]: async () => {},
   };
 }
@@ -161,6 +162,7 @@ async function dockerStore(files: Files): Promise<ImageStore> {
       if (found === undefined) throw absent(files, nameOf(ref));
       return borrowed(found);
     },
+    stream: (ref) => streamed(files, nameOf(ref)),
     [Symbol.asyncDispose]: async () => {},
   };
 }
@@ -171,6 +173,20 @@ const borrowed = (part: Omit<LayerFile, keyof AsyncDisposable>): LayerFile => ({
   ...part,
   [Symbol.asyncDispose]: async () => {},
 });
+
+const READ = 1 << 20;
+
+async function* streamed(files: Files, path: string): AsyncGenerator<Uint8Array> {
+  const found = await files.find(path);
+  if (found === undefined) throw absent(files, path);
+  await using source = await openSource(found.file);
+  for (let done = 0; done < found.length; ) {
+    const bytes = Buffer.allocUnsafe(Math.min(READ, found.length - done));
+    await source.read(bytes, found.start + done);
+    done += bytes.length;
+    yield bytes;
+  }
+}
 
 async function small(files: Files, path: string, limit: number): Promise<Buffer> {
   const found = await files.find(path);

@@ -28,6 +28,7 @@ export async function openRegistryImage(
       const remove = () => rm(file, { force: true });
       return { file, start: 0, length: size, [Symbol.asyncDispose]: remove };
     },
+    stream: ({ digest: sha256, size }) => registry.streamBlob({ sha256, size }),
     [Symbol.asyncDispose]: async () => {},
   };
 }

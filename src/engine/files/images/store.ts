@@ -17,6 +17,8 @@ export interface ImageStore extends AsyncDisposable {
   /** Another index or manifest, or the config of an image; proved. */
   document(ref: ImageDescriptor, kind: 'manifest' | 'config'): Promise<Uint8Array>;
   layer(ref: ImageDescriptor): Promise<LayerFile>;
+  /** A layer as it is read or arrives, written nowhere. */
+  stream(ref: ImageDescriptor): AsyncIterable<Uint8Array>;
 }
 
 /** The largest accepted document. */

@@ -1,11 +1,10 @@
-import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Arch } from '../../../core/arch.ts';
 import { UsageError } from '../../../core/errors.ts';
-import { isAbsent, osError } from '../../../core/io/os-error.ts';
 import type { Registry } from '../../../registry/client.ts';
 import { parseReference, type Reference } from '../../../registry/reference.ts';
 import { openImageArchive, openLayoutFolder } from '../images/layout.ts';
+import { kindOf, openNamedStore } from '../images/open-store.ts';
 import { openRegistryImage } from '../images/registry.ts';
 import { openFolderSource } from './folder.ts';
 import { openImageSource } from './image.ts';
@@ -35,17 +34,10 @@ export async function openContainer(
   options: OpenContainerOptions,
 ): Promise<ContentSource> {
   const { arch, signal } = options;
-  const [, transport = '', rest = name] =
-    /^(oci|oci-archive|docker-archive|dir):(?!\/\/)(.+)$/.exec(name) ?? [];
-  if (name.startsWith('docker://')) return fromRegistry(name, options);
-  if (transport !== '') {
-    const { path, tag } = await splitTag(rest);
-    if (transport === 'oci') return openImageSource(await openLayoutFolder(path, tag), arch);
-    if (transport !== 'dir') {
-      return openImageSource(await openImageArchive(path, { tag, signal }), arch);
-    }
-    return openFolderSource(path);
-  }
+  const dir = /^dir:(?!\/\/)(.+)$/.exec(name)?.[1];
+  if (dir !== undefined) return openFolderSource(dir);
+  const store = await openNamedStore(name, options);
+  if (store) return openImageSource(store, arch);
   const kind = await kindOf(name);
   switch (kind) {
     case 'folder':
@@ -78,21 +70,5 @@ function parsed(name: string): Reference {
       hint: 'name a path, or an image such as quay.io/fedora/fedora-coreos:stable',
       cause: error,
     });
-  }
-}
-
-/** `PATH:TAG`, as skopeo has it; a path with a colon is taken as it is if it is there. */
-async function splitTag(text: string): Promise<{ path: string; tag: string | undefined }> {
-  const colon = text.lastIndexOf(':');
-  if (colon <= 0 || (await kindOf(text)) !== undefined) return { path: text, tag: undefined };
-  return { path: text.slice(0, colon), tag: text.slice(colon + 1) };
-}
-
-async function kindOf(path: string): Promise<'file' | 'folder' | undefined> {
-  try {
-    return (await stat(path)).isDirectory() ? 'folder' : 'file';
-  } catch (error) {
-    if (isAbsent(error)) return undefined;
-    throw osError(error, 'open', path);
   }
 }

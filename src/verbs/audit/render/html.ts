@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { formatBytes } from '../../../core/text/bytes.ts';
 import type { AuditedArchitecture, AuditedArtifact, AuditReport } from '../report.ts';
 import { STATUSES } from '../report.ts';
+import { trustWords } from '../trust-record.ts';
 import { WORST_FIRST } from '../verdict.ts';
 import { type Markup, markup, raw } from './escape.ts';
 import { detailsOf } from './junit.ts';
@@ -40,6 +41,7 @@ function facts({ counts, bundle, request, tools, started, finished }: AuditRepor
   const rows: readonly (readonly [string, string])[] = [
     ['artifacts', told],
     ['bundle', `${bundle.path}, sha256:${bundle.index}`],
+    ['vouched for', trustWords(request.trust)],
     ['requested engine', request.engine],
     ...(shard ? [['shard', `${shard.index} of ${shard.of}`] as const] : []),
     ['time', `${started} to ${finished}`],

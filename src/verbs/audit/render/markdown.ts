@@ -1,6 +1,7 @@
 import { formatBytes } from '../../../core/text/bytes.ts';
 import type { AuditedArtifact, AuditReport } from '../report.ts';
 import { STATUSES } from '../report.ts';
+import { trustWords } from '../trust-record.ts';
 import { detailsOf } from './junit.ts';
 
 /** For job summaries and merge requests: GitHub-flavoured Markdown. */
@@ -13,6 +14,7 @@ export function renderMarkdown(report: AuditReport): string {
     told.map((status) => `**${counts[status]} ${status}**`).join(', ') || 'nothing was requested',
     '',
     `- bundle: \`sha256:${bundle.index}\``,
+    `- vouched for: ${cell(trustWords(request.trust))}`,
     `- requested engine: ${request.engine}`,
     ...(request.shard ? [`- shard: ${request.shard.index}/${request.shard.of}`] : []),
     `- started: ${started}`,

@@ -1,4 +1,5 @@
 import { createPrivateKey, type KeyObject, sign } from 'node:crypto';
+import { pathToFileURL } from 'node:url';
 import { UsageError } from '../../../core/errors.ts';
 import type { Sha256 } from '../../../core/io/digest.ts';
 import type { AuditReport } from '../report.ts';
@@ -52,7 +53,7 @@ export function statementOf(
       verifier: { id: VERIFIER, version: tools },
       timeVerified: finished.replace(/\.\d+Z$/, 'Z'),
       resourceUri: `oci:sha256:${bundle.index}`,
-      policy: { uri: `${VERIFIER}#audit` },
+      policy: policyOf(request.trust),
       inputAttestations: inputs.map((input) => ({ digest: { sha256: input } })),
       verificationResult: verdict === 'GOOD' ? 'PASSED' : 'FAILED',
       verifiedLevels: [],
@@ -60,6 +61,16 @@ export function statementOf(
       'iso-rehydrate': { verdict, counts, request, report: { sha256 } },
     },
   };
+}
+
+/** The policy file, or what took its place. */
+function policyOf(trust: AuditReport['request']['trust']): Readonly<Record<string, unknown>> {
+  if (trust?.policy) {
+    const { path, sha256 } = trust.policy;
+    return { uri: pathToFileURL(path).href, digest: { sha256 } };
+  }
+  const grade = trust?.grade ?? 'bundle';
+  return { uri: `${VERIFIER}#audit${grade === 'bundle' ? '' : `-by-${grade}`}` };
 }
 
 /** DSSE v1.0.2: an envelope around the statement's bytes. */

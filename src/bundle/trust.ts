@@ -1,0 +1,111 @@
+import type { Arch } from '../core/arch.ts';
+import { IntegrityError } from '../core/errors.ts';
+import type { Sha256 } from '../core/io/digest.ts';
+import { idText, listArtifacts, shortName } from '../release/stream/artifacts.ts';
+import type { Stream } from '../release/stream/schema.ts';
+import type { RecipeArtifact, Recipes } from './recipes.ts';
+
+/** A stream or release JSON that the user got from a source of their own. */
+export interface TrustedStream {
+  /** Path or URL. */
+  readonly name: string;
+  readonly sha256: Sha256;
+  readonly stream: Stream;
+}
+
+/** What a user trusts besides the bundle. */
+export interface Trust {
+  /** If there are any, each image must have its digest in one of them. */
+  readonly streams: readonly TrustedStream[];
+  /** The index was compared with this digest. */
+  readonly expected: Sha256 | undefined;
+  /** The program that has verified a signature of the index. */
+  readonly verifiedBy: string | undefined;
+  /** The policy file that was applied. */
+  readonly policy: { readonly path: string; readonly sha256: Sha256 } | undefined;
+}
+
+export const NO_TRUST: Trust = {
+  streams: [],
+  expected: undefined,
+  verifiedBy: undefined,
+  policy: undefined,
+};
+
+/** From the weakest to the strongest. */
+export const TRUST_GRADES = ['bundle', 'index', 'signature', 'stream'] as const;
+export type TrustGrade = (typeof TRUST_GRADES)[number];
+
+export function gradeOf({ streams, expected, verifiedBy }: Trust): TrustGrade {
+  if (streams.length > 0) return 'stream';
+  if (verifiedBy !== undefined) return 'signature';
+  return expected === undefined ? 'bundle' : 'index';
+}
+
+/** Who vouches for what the bundle says, in words. */
+export function vouchersOf({ streams, expected, verifiedBy }: Trust): string {
+  const all = [
+    ...streams.map(({ name }) => name),
+    ...(verifiedBy === undefined ? [] : [`a signature that ${verifiedBy} verified`]),
+    ...(expected === undefined ? [] : ['the expected digest of its index']),
+  ];
+  return all.length === 0 ? 'the bundle itself' : all.join(', ');
+}
+
+/** The trusted stream that has an artifact with the digest that the bundle promises. */
+export function voucherOf(
+  artifact: RecipeArtifact,
+  architecture: Arch,
+  { streams }: Trust,
+): TrustedStream | undefined {
+  return streams.find(({ stream }) => {
+    if (!Object.hasOwn(stream.architectures, architecture)) return false;
+    const id = idText(artifact);
+    const listed = listArtifacts(stream, architecture).find((one) => idText(one) === id);
+    if (listed?.releasedSha256 !== artifact.released.sha256) return false;
+    // A released file that is the image is attested by the digest of the file.
+    const isReleased =
+      artifact.attestation === 'sha256' && listed.releasedSha256 === artifact.sha256;
+    return listed.sha256 === artifact.sha256 || isReleased;
+  });
+}
+
+/** A bundle, as far as trust goes. */
+interface Trusting {
+  readonly trust?: Trust | undefined;
+}
+
+/** Whether an artifact must not be made: streams are trusted, and none of them has it. */
+export function isUntrusted(
+  { trust = NO_TRUST }: Trusting,
+  { architecture }: Recipes,
+  artifact: RecipeArtifact,
+): boolean {
+  return trust.streams.length > 0 && voucherOf(artifact, architecture, trust) === undefined;
+}
+
+/** Throws IntegrityError `TRUST_ABSENT` for an artifact that no trusted stream has. */
+export function refuseUntrusted(
+  bundle: Trusting,
+  recipes: Recipes,
+  artifact: RecipeArtifact,
+): void {
+  if (!isUntrusted(bundle, recipes, artifact)) return;
+  const { streams } = bundle.trust ?? NO_TRUST;
+  const name = shortName(artifact, recipes.artifacts);
+  const computed = artifact.attestation === 'computed';
+  throw new IntegrityError(
+    `${name} is not vouched for: its digest is not in ${streams.map((one) => one.name).join(', ')}`,
+    {
+      code: 'TRUST_ABSENT',
+      context: {
+        architecture: recipes.architecture,
+        artifact: idText(artifact),
+        sha256: artifact.sha256,
+      },
+      hint: computed
+        ? 'the stream attests its compressed file only: leave it out, or leave --trust out'
+        : 'name the stream JSON of this release with --trust; otherwise do not use this bundle',
+    },
+  );
+}

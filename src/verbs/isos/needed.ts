@@ -1,0 +1,43 @@
+import { stat } from 'node:fs/promises';
+import { baseOf } from '../../bundle/recipes.ts';
+import { type ArchWork, blobsFor } from '../../bundle/work.ts';
+import type { BlobRef } from '../../core/io/digest.ts';
+import type { MetalCache } from '../../engine/cache/metal-cache.ts';
+
+export interface NeededOptions {
+  /** ISOs that are at hand. */
+  readonly isoPaths?: readonly string[] | undefined;
+  /** Where disks may be that were made before; undefined if the ISO is to be read all the same. */
+  readonly disks?: Pick<MetalCache, 'lookup'> | undefined;
+}
+
+/** The blobs that some work needs, without the ISOs that are at hand or whose disks are. */
+export async function neededBlobs(
+  work: readonly Pick<ArchWork, 'recipes' | 'artifacts'>[],
+  { isoPaths = [], disks }: NeededOptions,
+): Promise<BlobRef[]> {
+  const sizes = new Set<number>();
+  for (const path of isoPaths) {
+    const found = await stat(path).catch(() => undefined);
+    if (found) sizes.add(found.size);
+  }
+  const spared = new Set<string>();
+  for (const one of work) {
+    const { iso } = one.recipes;
+    if (sizes.has(iso.size) || (disks && (await hasDisks(one, disks)))) spared.add(iso.sha256);
+  }
+  return blobsFor(work).filter(({ sha256 }) => !spared.has(sha256));
+}
+
+async function hasDisks(
+  { recipes, artifacts }: Pick<ArchWork, 'recipes' | 'artifacts'>,
+  disks: Pick<MetalCache, 'lookup'>,
+): Promise<boolean> {
+  for (const base of new Set(artifacts.map(baseOf))) {
+    const disk = base === 'iso' ? undefined : recipes.bases[base];
+    const found = disk && (await disks.lookup(disk));
+    if (found === undefined) return false;
+    await found.close();
+  }
+  return artifacts.length > 0;
+}
