@@ -5,6 +5,7 @@ import { baseOf } from '../../bundle/recipes.ts';
 import { NO_TRUST } from '../../bundle/trust.ts';
 import { type ArchWork, chooseWork, type WorkRequest } from '../../bundle/work.ts';
 import type { CodecPool } from '../../codec/pool.ts';
+import type { BlockMemo } from '../../codec/released/context.ts';
 import { workerPool } from '../../codec/workers/pool.ts';
 import { throwIfAborted } from '../../core/errors.ts';
 import { sha256Of } from '../../core/io/digest.ts';
@@ -16,7 +17,7 @@ import type { MetalEngine } from '../../engine/engine.ts';
 import type { Containers } from '../../engine/files/sources/open-container.ts';
 import type { Keys } from '../../release/download/signature.ts';
 import { shortName } from '../../release/stream/artifacts.ts';
-import { memoFor } from '../make/deflate-memo.ts';
+import { blockMemoFor, memoFor } from '../make/memos.ts';
 import { refuseContainers } from '../make/metals.ts';
 import { matchIsos } from '../rehydrate/iso.ts';
 import { auditArtifact } from './artifact.ts';
@@ -82,12 +83,14 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
   for (const { recipes } of work) refuseContainers(recipes, options.containers);
   const isos = await matchIsos(options.isoPaths ?? [], work, options.signal);
   await using memo = await memoFor(work, options.cache);
+  await using blocks = await blockMemoFor(work, options.cache, options);
   await using pool = workerPool(undefined, memo?.shared);
   const turns = createTurns(jobs);
   const settled = await sideBySide(work, boots, (one) =>
     auditArch(one, {
       ...options,
       pool,
+      blocks,
       turns,
       isoPath: isos.get(one.recipes.architecture),
       progress: forArch(progress, one.recipes.architecture, { several: work.length > 1 }),
@@ -122,6 +125,7 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
 
 interface ArchAuditOptions extends AuditOptions {
   readonly pool: CodecPool;
+  readonly blocks: BlockMemo | undefined;
   readonly turns: Turns;
   readonly isoPath: string | undefined;
   readonly progress: Progress;
@@ -131,8 +135,8 @@ async function auditArch(
   { recipes, artifacts, uncovered }: ArchWork,
   options: ArchAuditOptions,
 ): Promise<AuditedArchitecture> {
-  const { bundle, folder, released, keyring, signal, progress, pool, turns, reportFolder } =
-    options;
+  const { bundle, folder, released, keyring, signal, progress, turns, reportFolder } = options;
+  const { pool, blocks } = options;
   const { architecture, release, stream, iso } = recipes;
   const started = performance.now();
   const needed = new Set<BaseName>(artifacts.map(baseOf));
@@ -150,10 +154,10 @@ async function auditArch(
     await using bases = await openAuditBases(needed, { ...options, recipes });
     const settled = await sideBySide(artifacts, artifacts.length, async (artifact, earlier) => {
       const label = shortName(artifact, recipes.artifacts);
-      const how = { bundle, recipes, bases, pool, folder, reportFolder, label, released, keyring };
+      const how = { bundle, recipes, bases, pool, blocks, folder, reportFolder, label };
       const one = await turns.run(async () => {
         throwIfAborted(signal);
-        return auditArtifact(artifact, { ...how, signal, progress });
+        return auditArtifact(artifact, { ...how, released, keyring, signal, progress });
       });
       await earlier;
       judged(one);

@@ -22,7 +22,8 @@ export function vli(value: number): Buffer {
   return Buffer.from([...bytes, left]);
 }
 
-function withCrc(bytes: Buffer): Buffer {
+/** Bytes, and their CRC32 behind them. */
+export function withCrc(bytes: Buffer): Buffer {
   const crc = Buffer.alloc(4);
   crc.writeUInt32LE(crc32(bytes));
   return Buffer.concat([bytes, crc]);
@@ -63,8 +64,12 @@ export function parseFooter(footer: Buffer): { indexBytes: number; check: number
     : undefined;
 }
 
-/** Throws RangeError. */
-export function parseIndex(index: Buffer): BlockRecord[] {
+/**
+ * @param most as many blocks as there may be
+ *
+ * Throws RangeError.
+ */
+export function parseIndex(index: Buffer, most: number): BlockRecord[] {
   const end = index.length - 4;
   if (crc32(index.subarray(0, end)) !== index.readUInt32LE(end)) throw new RangeError('bad index');
   let at = 1;
@@ -77,6 +82,7 @@ export function parseIndex(index: Buffer): BlockRecord[] {
     throw new RangeError('bad index');
   };
   const count = next();
+  if (count > most) throw new RangeError('too many blocks');
   const records: BlockRecord[] = [];
   while (records.length < count) records.push({ unpadded: next(), unpacked: next() });
   return records;

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import type { ReleasedContext } from '../context.ts';
 import type { XzLayer } from '../layer.ts';
-import type { Answer } from '../threads/messages.ts';
+import type { Answer, Ask } from '../threads/messages.ts';
 import { type PackThread, packThread } from '../threads/thread.ts';
 import type { BlockContents } from './collector.ts';
 import { CHECK_SIZES } from './container.ts';
@@ -18,9 +18,15 @@ export interface Crew {
   end(): Promise<void>;
 }
 
+/** What the threads of all crews take, at most, in bytes. */
+let reserved = 0;
+
+/** Blocks in memory for each thread: what it compresses, what comes of that, and two results that wait for their turn. */
+const BLOCKS_EACH = 4;
+
 /**
- * As many threads as there are processors, or as half of the free memory has room for: each takes an encoder, a
- * block and the result.
+ * As many threads as there are processors, or as half of the free memory has room for beside those of other crews; one
+ * at least.
  */
 export function crewOf(
   layer: XzLayer,
@@ -31,9 +37,11 @@ export function crewOf(
   const preset = presetNumber(layer);
   const { limit } = blockShape(layer);
   const spec = { codec: 'lzma2', library, preset, check, limit } as const;
-  const each = encoderMemory(layer) + 2 * blockSize;
-  const affordable = Math.floor(process.availableMemory() / 2 / each);
+  const each = encoderMemory(layer) + BLOCKS_EACH * blockSize;
+  const affordable = Math.floor((process.availableMemory() / 2 - reserved) / each);
   const size = Math.max(1, Math.min(threads, affordable));
+  reserved += size * each;
+  let ended = false;
   const all: PackThread[] = [];
   const idle: PackThread[] = [];
   const waiting: ((thread: PackThread) => void)[] = [];
@@ -55,17 +63,22 @@ export function crewOf(
   }
 
   async function packIn(thread: PackThread, { pieces, size: unpacked }: BlockContents) {
-    const answers: Promise<Answer>[] = [thread.ask({ op: 'start', spec })];
+    // Without the spare buffers: nothing fills them again.
+    const ask = async (what: Ask): Promise<Answer> => {
+      const { made, check, stored } = await thread.ask(what);
+      return { made, check, stored };
+    };
+    const answers = [ask({ op: 'start', spec })];
     for (const piece of pieces) {
       answers.push(
-        thread.ask(
+        ask(
           typeof piece === 'number'
             ? { op: 'zeros', length: piece }
             : { op: 'data', bytes: piece, length: piece.length },
         ),
       );
     }
-    answers.push(thread.ask({ op: 'end' }));
+    answers.push(ask({ op: 'end' }));
     const done = await Promise.all(answers);
     const last = done.at(-1);
     const data = last?.stored
@@ -95,6 +108,8 @@ export function crewOf(
       return () => result;
     },
     async end() {
+      if (!ended) reserved -= size * each;
+      ended = true;
       await Promise.all(all.map((thread) => thread.end()));
     },
   };

@@ -139,7 +139,7 @@ function blocksSideBySide(
   const crew = crewOf(layer, blockSize, context);
   /** What is to be written, in order. */
   const queue: (() => Promise<void>)[] = [];
-  /** Written in order while the next blocks are being made; never more than twice the threads' results. */
+  /** Written in order while the next blocks are being made; `crewOf` counts the results that wait. */
   async function drain(depth: number): Promise<void> {
     while (queue.length > depth) await queue.shift()?.();
   }
@@ -158,7 +158,7 @@ function blocksSideBySide(
         async end() {
           const packed = await crew.pack(block.done());
           queue.push(async () => writer.block(await packed()));
-          await drain(3 * crew.size);
+          await drain(2 * crew.size);
         },
       };
     },

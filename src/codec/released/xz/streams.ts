@@ -1,4 +1,5 @@
 import type { Source } from '../../../core/io/source.ts';
+import { MAX_XZ_BLOCKS, MAX_XZ_PADDING, MAX_XZ_STREAMS } from '../layer.ts';
 import { unknownLayer } from '../unknown.ts';
 import {
   type BlockRecord,
@@ -20,9 +21,8 @@ export interface StreamMap {
   readonly padding: number;
 }
 
-const MAX_STREAMS = 1 << 16;
-const MAX_INDEX = 16 << 20;
-const MAX_PADDING = 1 << 20;
+/** Two numbers of at most 9 bytes for each block. */
+const MAX_INDEX = 18 * MAX_XZ_BLOCKS;
 
 /** All streams of an .xz file, in order, from their indexes. Throws UnsupportedError `RELEASED_UNKNOWN`. */
 export async function mapStreams(source: Source): Promise<StreamMap[]> {
@@ -34,13 +34,16 @@ export async function mapStreams(source: Source): Promise<StreamMap[]> {
     return bytes;
   };
   const streams: StreamMap[] = [];
+  let roomForBlocks = MAX_XZ_BLOCKS;
+  let roomForPadding = MAX_XZ_PADDING;
   for (let end = source.size; end > 0; ) {
-    if (streams.length === MAX_STREAMS) throw damaged();
+    if (streams.length === MAX_XZ_STREAMS) throw damaged();
     let padding = 0;
     while ((await read(end - 4, end)).readUInt32LE() === 0) {
       padding += 4;
       end -= 4;
-      if (padding > MAX_PADDING) throw damaged();
+      roomForPadding -= 4;
+      if (roomForPadding < 0) throw damaged();
     }
     const footer = parseFooter(await read(end - FOOTER_BYTES, end));
     if (footer === undefined || footer.indexBytes > MAX_INDEX) throw damaged();
@@ -49,10 +52,11 @@ export async function mapStreams(source: Source): Promise<StreamMap[]> {
     const index = await read(indexEnd - indexBytes, indexEnd);
     let blocks: BlockRecord[];
     try {
-      blocks = parseIndex(index);
+      blocks = parseIndex(index, roomForBlocks);
     } catch {
       throw damaged();
     }
+    roomForBlocks -= blocks.length;
     const bytes = blocks.reduce((sum, { unpadded }) => sum + unpadded + paddingOf(unpadded), 0);
     const start = indexEnd - indexBytes - bytes;
     const header = await read(start - HEADER_BYTES, start);
