@@ -71,7 +71,7 @@ export function checkPlan({ source, report }: NamedReport, bundle: Bundle): void
   if (found !== wanted) throw fail(`its architectures are ${found || 'none'}, not ${wanted}`);
   for (const [index, work] of planned.entries()) {
     const audited = report.architectures[index];
-    if (audited) checkArch(audited, work, report.request.released, fail);
+    if (audited) checkArch(audited, work, report.request, fail);
   }
   const counts = countStatuses(report.architectures);
   const isSummed = JSON.stringify(counts) === JSON.stringify(report.counts);
@@ -97,7 +97,7 @@ function planOf({ request }: AuditReport, bundle: Bundle, fail: Fail): readonly 
 function checkArch(
   audited: AuditedArchitecture,
   work: ArchWork,
-  released: boolean | undefined,
+  request: AuditReport['request'],
   fail: Fail,
 ): void {
   const { recipes, uncovered } = work;
@@ -114,7 +114,7 @@ function checkArch(
     throw fail(`${architecture} has ${audited.artifacts.length} artifacts`);
   }
   for (const [index, artifact] of audited.artifacts.entries()) {
-    const promised = artifacts[index] && fileOf(artifacts[index], released);
+    const promised = artifacts[index] && fileOf(artifacts[index], request);
     const other = artifacts[index] ?? uncovered[index - artifacts.length];
     const isListed =
       other !== undefined &&

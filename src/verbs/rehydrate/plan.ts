@@ -71,7 +71,7 @@ export async function planRehydration(request: PlanRequest, progress: Progress):
   refuseUnknownCodecs(everything);
   const output =
     typeof request.output === 'function' ? await request.output(everything.length) : request.output;
-  const made = everything.map((artifact) => fileOf(artifact, released));
+  const made = everything.map((artifact) => fileOf(artifact, { released }));
   const files = await placeAll(made, output, { force, forceDevice, signal });
   const isos = await matchIsos(request.isoPaths ?? [], wanted, request.signal);
   const architectures = wanted.map((work) => ({
