@@ -61,7 +61,7 @@ export function resourceArgs(memoryMiB: number, vcpus: number): string[] {
 }
 
 /** Disables everything that is not needed: no network, display, user configuration or extra devices. */
-export function isolationArgs(sandbox: boolean): string[] {
+export function isolationArgs({ sandbox }: Pick<VmSpec, 'sandbox'>): string[] {
   return [
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-nic', 'none'],
     ...(sandbox ? ['-sandbox', SANDBOX] : []),
@@ -133,7 +133,7 @@ export function diskArgs(profile: VmProfile, disk: DiskSpec): string[] {
 /** The whole argument vector, without the program's name. */
 export function vmArgs(vm: VmSpec): string[] {
   return [
-    ...isolationArgs(vm.sandbox),
+    ...isolationArgs(vm),
     ...machineArgs(vm.profile, vm.accel),
     ...resourceArgs(vm.memoryMiB, vm.vcpus),
     ...kernelArgs(vm.kernel, vm.initrd, vm.append),

@@ -105,12 +105,12 @@ describe('audit', () => {
     expect(await readdir(report)).not.toContain('bad');
   });
 
-  test('both engines: the ISO boots and unpacks the same disks as our code', async () => {
+  test('both engines: the ISO boots and unpacks the same disk as our code', async () => {
     const arch = auditedArch();
     const report = join(folder, 'both');
     const { exitCode, stderr } = await cli([
       ...['audit', '-b', bundle, '--report', report, '--quiet', '--engine', 'both'],
-      ...['--arch', arch, '--platform', 'metal/raw,metal/4k.raw,qemu'],
+      ...['--arch', arch, '--platform', 'metal/raw,qemu'],
       ...['--cache-dir', join(folder, 'empty-cache'), '--log-dir', join(folder, 'logs')],
     ]);
     expect(exitCode, stderr).toBe(0);
@@ -124,17 +124,14 @@ describe('audit', () => {
     expect(engine.seconds.boot).toBeGreaterThan(1);
     const wanted = promised(arch).filter(
       ({ platform, format }) =>
-        platform === 'qemu' || (platform === 'metal' && format.endsWith('raw.xz')),
+        platform === 'qemu' || (platform === 'metal' && format === 'raw.xz'),
     );
     expect(judged.map(({ sha256 }) => sha256).sort()).toEqual(
       wanted.map(({ sha256 }) => sha256).sort(),
     );
-    const disk = (base: string, format: string) =>
-      expect.objectContaining({ base, sha256: pick('metal', format, 'disk', arch).sha256 });
-    expect(disks).toHaveLength(2);
-    expect(disks).toEqual(
-      expect.arrayContaining([disk('metal', 'raw.xz'), disk('metal4k', '4k.raw.xz')]),
-    );
+    // architectures.test.ts unpacks both disks of others in one boot.
+    const { sha256 } = pick('metal', 'raw.xz', 'disk', arch);
+    expect(disks).toEqual([expect.objectContaining({ base: 'metal', sha256 })]);
     expect(qemusWith(folder)).toEqual([]);
   });
 

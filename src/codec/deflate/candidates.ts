@@ -99,7 +99,7 @@ export async function findDeflaters(sample: DeflateSample): Promise<DeflateParam
 async function makes(params: DeflateParams, { raw, deflated, whole }: DeflateSample) {
   const stream = (await sharedDeflater(params.implementation)).stream(params);
   let made = 0;
-  for (const piece of deflate(stream, raw, whole)) {
+  for (const piece of deflate(stream, raw, { whole })) {
     const wanted = deflated.subarray(made, made + piece.length);
     if (!asBuffer(wanted).equals(piece)) return false;
     made += piece.length;
@@ -110,7 +110,7 @@ async function makes(params: DeflateParams, { raw, deflated, whole }: DeflateSam
 function* deflate(
   stream: DeflateStream,
   raw: readonly Uint8Array[],
-  whole: boolean,
+  { whole }: Pick<DeflateSample, 'whole'>,
 ): Generator<Uint8Array> {
   for (const piece of raw) {
     for (let at = 0; at < piece.length; at += STEP) {

@@ -91,7 +91,7 @@ export function createHttp({ env = {}, timeouts: given, trust }: HttpOptions = {
       const location = message.headers.location;
       const status = message.statusCode ?? 0;
       if (!REDIRECTS.has(status) || location === undefined) {
-        return responseOf(message, url, redirects > 0, { ...timeouts, signal });
+        return responseOf(message, { url, redirected: redirects > 0 }, { ...timeouts, signal });
       }
       openBody(message, { ...timeouts, signal }).discard();
       if (redirects === MAX_REDIRECTS) {
@@ -141,8 +141,7 @@ function loginIn({ username, password }: URL): string | undefined {
 
 function responseOf(
   message: IncomingMessage,
-  url: URL,
-  redirected: boolean,
+  { url, redirected }: { readonly url: URL; readonly redirected: boolean },
   options: BodyOptions,
 ): HttpResponse {
   const { statusCode: status = 0, statusMessage: statusText = '' } = message;

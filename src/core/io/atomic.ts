@@ -54,7 +54,7 @@ export async function writeAtomically<T>(
     await syncFolder(dirname(path));
     return result;
   } catch (error) {
-    await rm(temporary, { force: true });
+    await rm(temporary, { force: true }).catch(() => {}); // the error that led here is the one to report
     throw osError(error, 'write', path);
   } finally {
     await handle.close(); // and with it the lock, which it needs as long as it has this name
@@ -75,13 +75,24 @@ async function openTemporary(path: string): Promise<{ temporary: string; handle:
     for (;;) {
       const temporary = temporaryBeside(path);
       const handle = await open(temporary, 'wx', 0o644);
-      if (tryLock(handle.fd) !== 'busy' && (await isStill(temporary, handle))) {
-        return { temporary, handle };
-      }
-      await handle.close();
+      if (await isOwned(temporary, handle)) return { temporary, handle };
     }
   } catch (error) {
     throw osError(error, 'create', path);
+  }
+}
+
+/** Locks a file that this process has just made. If that fails, the file is closed and removed. */
+async function isOwned(temporary: string, handle: FileHandle): Promise<boolean> {
+  let owned = false;
+  try {
+    owned = tryLock(handle.fd) !== 'busy' && (await isStill(temporary, handle));
+    return owned;
+  } finally {
+    if (!owned) {
+      await rm(temporary, { force: true }).catch(() => {}); // the next run removes it
+      await handle.close();
+    }
   }
 }
 

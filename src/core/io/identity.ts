@@ -1,8 +1,14 @@
 import { type FileHandle, lstat } from 'node:fs/promises';
+import { isAbsent } from './os-error.ts';
 
-/** Whether an open file or folder is still what is at this path. */
+/** Whether an open file or folder is still what is at this path. Throws the errors of node:fs. */
 export async function isStill(path: string, handle: FileHandle): Promise<boolean> {
   const ours = await handle.stat();
-  const found = await lstat(path).catch(() => undefined);
-  return found?.ino === ours.ino && found.dev === ours.dev;
+  try {
+    const found = await lstat(path);
+    return found.ino === ours.ino && found.dev === ours.dev;
+  } catch (error) {
+    if (isAbsent(error)) return false;
+    throw error;
+  }
 }

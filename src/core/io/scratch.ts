@@ -4,6 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { geteuid } from 'node:process';
 import { isStill } from './identity.ts';
 import { tryLock } from './libc.ts';
+import { isAbsent } from './os-error.ts';
 
 /*
  * Work that a killed process leaves. Each scratch folder and each temporary file is locked (flock(2)) by its owner as
@@ -23,25 +24,44 @@ const STALE = 6 * 3600 * 1000;
 export async function makeScratch(prefix: string): Promise<Scratch> {
   for (;;) {
     const path = await mkdtemp(prefix);
-    const handle = await openFolder(path);
-    // Another run may have found it before it was locked, and have removed it.
-    if (handle && tryLock(handle.fd) !== 'busy' && (await isStill(path, handle))) {
-      return {
-        path,
-        async [Symbol.asyncDispose]() {
-          try {
-            await rm(path, { recursive: true, force: true });
-          } finally {
-            await handle.close();
-          }
-        },
-      };
-    }
-    await handle?.close();
+    const handle = await own(path);
+    if (handle === undefined) continue;
+    return {
+      path,
+      async [Symbol.asyncDispose]() {
+        try {
+          await rm(path, { recursive: true, force: true });
+        } finally {
+          await handle.close();
+        }
+      },
+    };
   }
 }
 
-/** Removes the scratch folders with this prefix that no process holds any more. */
+/**
+ * Opens and locks a folder that this process has just made. Undefined if another run has found it before it was
+ * locked, and has removed it. Whatever else goes wrong, nothing stays open and no folder stays.
+ */
+async function own(path: string): Promise<FileHandle | undefined> {
+  let handle: FileHandle | undefined;
+  let owned = false;
+  try {
+    handle = await open(path, FOLDER);
+    owned = tryLock(handle.fd) !== 'busy' && (await isStill(path, handle));
+    return owned ? handle : undefined;
+  } catch (error) {
+    if (isAbsent(error)) return undefined;
+    throw error;
+  } finally {
+    if (!owned) {
+      await rm(path, { recursive: true, force: true }).catch(() => {}); // the next run removes it
+      await handle?.close();
+    }
+  }
+}
+
+/** Removes the scratch folders with this prefix that no process holds any more. What cannot be removed stays. */
 export async function reclaimScratch(prefix: string): Promise<void> {
   const name = basename(prefix);
   for (const path of await namesIn(dirname(prefix), (one) => isMadeFrom(one, name))) {
@@ -49,6 +69,8 @@ export async function reclaimScratch(prefix: string): Promise<void> {
     if (handle === undefined) continue;
     try {
       if (await isLost(path, handle)) await rm(path, { recursive: true, force: true });
+    } catch {
+      // It fails no work of this run; a later one tries again.
     } finally {
       await handle.close();
     }
@@ -71,7 +93,7 @@ export async function scratchBytes(prefix: string): Promise<number> {
   return bytes;
 }
 
-/** Removes temporary files of a folder that no process holds any more. */
+/** Removes temporary files of a folder that no process holds any more. What cannot be removed stays. */
 export async function reclaimFiles(folder: string, pattern: RegExp): Promise<void> {
   for (const path of await namesIn(folder, (name) => pattern.test(name))) {
     const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
@@ -81,6 +103,8 @@ export async function reclaimFiles(folder: string, pattern: RegExp): Promise<voi
       if ((await handle.stat()).isFile() && (await isLost(path, handle))) {
         await rm(path, { force: true });
       }
+    } catch {
+      // As above.
     } finally {
       await handle.close();
     }
@@ -111,7 +135,8 @@ async function namesIn(folder: string, is: (name: string) => boolean): Promise<s
   return names.filter(is).map((name) => join(folder, name));
 }
 
+const FOLDER = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+
 async function openFolder(path: string): Promise<FileHandle | undefined> {
-  const flags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
-  return open(path, flags).catch(() => undefined); // gone, a link, or another's
+  return open(path, FOLDER).catch(() => undefined); // gone, a link, or another's
 }

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { chmod, link, open, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { throwIfAborted } from '../../core/errors.ts';
-import { syncFolder, writeAtomically } from '../../core/io/atomic.ts';
+import { syncFolder, tidyFolder, writeAtomically } from '../../core/io/atomic.ts';
 import { type BlobRef, createHasher, type Sha256, sha256Of } from '../../core/io/digest.ts';
 import { makeFolder } from '../../core/io/folders.ts';
 import { hashFile } from '../../core/io/hash-file.ts';
@@ -60,6 +60,7 @@ export async function openBlobCache({
   let made: Promise<Scratch> | undefined;
   await makeFolder(blobs);
   await reclaimScratch(prefix);
+  await tidyFolder(blobs);
 
   const scratch = async () => {
     made ??= makeScratch(prefix);

@@ -1,7 +1,7 @@
 import { chmod, type FileHandle, open, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { IntegrityError, IoError } from '../../core/errors.ts';
-import { syncFolder } from '../../core/io/atomic.ts';
+import { syncFolder, tidyFolder } from '../../core/io/atomic.ts';
 import { copyBuffers, copyRange } from '../../core/io/copy.ts';
 import type { BlobRef } from '../../core/io/digest.ts';
 import { hashingHere, type Sha256 } from '../../core/io/digest.ts';
@@ -66,6 +66,7 @@ export async function openMetalCache({ dir, maxBytes }: MetalCacheOptions): Prom
   try {
     await makeFolder(disks);
     await reclaimScratch(scratchPrefix);
+    await tidyFolder(join(dir, 'runs')); // where a run writes only if it unpacks an ISO
   } catch (error) {
     throw cacheError(error, 'use the cache folder', dir);
   }

@@ -49,7 +49,7 @@ export async function* unzstdAll(
       }
       const whole = complete ? atOnce(Buffer.concat(held), SMALL_CONTENT, options) : undefined;
       if (whole) yield whole;
-      else yield* through(frame(held, complete, parts), options);
+      else yield* through(frame(held, parts, { complete }), options);
     }
   } finally {
     await parts.return(undefined);
@@ -123,8 +123,8 @@ async function* through(
 
 async function* frame(
   held: Iterable<Uint8Array>,
-  complete: boolean,
   parts: AsyncGenerator<FramePart>,
+  { complete }: { readonly complete: boolean },
 ): AsyncGenerator<Uint8Array> {
   yield* held;
   for (let last = complete; !last; ) {

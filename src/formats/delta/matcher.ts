@@ -51,6 +51,8 @@ export function createMatcher(base: Source, index: BaseIndex, emitter: Emitter):
   /** Rolling hash of target[at, at + block), if `rolling`. */
   let hash = 0;
   let rolling = false;
+  /** The target ends with what the window holds. */
+  let final = false;
 
   const end = () => windowStart + filled;
   const slice = (from: number, to: number) => window.subarray(from - windowStart, to - windowStart);
@@ -70,7 +72,7 @@ export function createMatcher(base: Source, index: BaseIndex, emitter: Emitter):
     }
     window.set(chunk, filled);
     filled += chunk.length;
-    run(false);
+    run();
   }
 
   function zeros(length: number): void {
@@ -92,11 +94,11 @@ export function createMatcher(base: Source, index: BaseIndex, emitter: Emitter):
     return Math.min(length, hole);
   }
 
-  function run(final: boolean): void {
+  function run(): void {
     while (at < end()) {
       if (mode === 'copy') extendCopy();
       else if (mode === 'zero') extendZeros();
-      else if (!search(final)) return;
+      else if (!search()) return;
     }
   }
 
@@ -152,7 +154,7 @@ export function createMatcher(base: Source, index: BaseIndex, emitter: Emitter):
   }
 
   /** Returns false if it needs more input. */
-  function search(final: boolean): boolean {
+  function search(): boolean {
     if (!rolling) {
       if (end() - at < block) {
         if (!final) return false;
@@ -163,7 +165,7 @@ export function createMatcher(base: Source, index: BaseIndex, emitter: Emitter):
       hash = hashBlock(window, at - windowStart, block);
       rolling = true;
     }
-    return scan(final);
+    return scan();
   }
 
   /** Right after a run: often the same displacement continues, or the same offset. */
@@ -180,7 +182,7 @@ export function createMatcher(base: Source, index: BaseIndex, emitter: Emitter):
   }
 
   /** Slides the hash over the window until a block matches. */
-  function scan(final: boolean): boolean {
+  function scan(): boolean {
     const origin = windowStart;
     const last = filled - block;
     const bytes = window;
@@ -269,7 +271,8 @@ export function createMatcher(base: Source, index: BaseIndex, emitter: Emitter):
     push,
     zeros,
     finish() {
-      run(true);
+      final = true;
+      run();
       endRun();
     },
   };

@@ -14,20 +14,23 @@ import { decodeLz4 } from './lz4.ts';
 /** How a block of a root image is stored. */
 export type Codec = 'none' | 'zlib' | 'deflate' | 'xz' | 'lz4' | 'zstd' | 'microlzma';
 
+/** How much of a block is wanted: all that it holds, or as many bytes as the limit says. */
+export type Extent = 'whole' | 'part';
+
 /**
  * Unpacks one block to at most `limit` bytes. Throws FormatError `ROOT_BLOCK`, whose message lacks the
  * offset, which callers add.
  *
- * With `partial`, `limit` bytes are returned even if the block holds more.
+ * For a part, `limit` bytes are returned even if the block holds more.
  */
 export function decompress(
   codec: Codec,
   stored: Uint8Array,
   limit: number,
-  partial = false,
+  extent: Extent = 'whole',
 ): Uint8Array {
   try {
-    return decode(codec, stored, limit, partial);
+    return decode(codec, stored, limit, extent);
   } catch (error) {
     if (error instanceof RehydrateError && error.kind === 'unsupported') throw error;
     const why = error instanceof Error ? error.message : String(error);
@@ -40,23 +43,23 @@ export function decompress(
   }
 }
 
-function decode(codec: Codec, stored: Uint8Array, limit: number, partial: boolean): Uint8Array {
+function decode(codec: Codec, stored: Uint8Array, limit: number, extent: Extent): Uint8Array {
   switch (codec) {
     case 'none':
-      if (stored.length > limit && !partial) throw new Error(`more than ${limit} bytes`);
+      if (stored.length > limit && extent === 'whole') throw new Error(`more than ${limit} bytes`);
       return stored.subarray(0, limit);
     case 'zlib':
-      return inflateSync(stored, zlibOptions(limit, partial)).subarray(0, limit);
+      return inflateSync(stored, zlibOptions(limit, extent)).subarray(0, limit);
     case 'deflate':
-      return inflateRawSync(stored, zlibOptions(limit, partial)).subarray(0, limit);
+      return inflateRawSync(stored, zlibOptions(limit, extent)).subarray(0, limit);
     case 'zstd':
-      return zstdDecompressSync(stored, zstdOptions(limit, partial)).subarray(0, limit);
+      return zstdDecompressSync(stored, zstdOptions(limit, extent)).subarray(0, limit);
     case 'xz':
       return decodeXzBuffer(stored, limit);
     case 'microlzma':
-      return decodeMicroLzma(stored, limit, partial);
+      return decodeMicroLzma(stored, limit, extent);
     case 'lz4':
-      return decodeLz4(stored, limit, partial);
+      return decodeLz4(stored, limit, extent);
   }
 }
 
@@ -64,12 +67,12 @@ function decode(codec: Codec, stored: Uint8Array, limit: number, partial: boolea
 const MAX_WHOLE = 12 << 20;
 
 /** One byte more than expected, so that output of the right size is one chunk and larger output is an error. */
-function zlibOptions(limit: number, partial: boolean): ZlibOptions {
-  if (!partial) return { maxOutputLength: limit, chunkSize: Math.max(limit + 1, 64) };
+function zlibOptions(limit: number, extent: Extent): ZlibOptions {
+  if (extent === 'whole') return { maxOutputLength: limit, chunkSize: Math.max(limit + 1, 64) };
   return { maxOutputLength: MAX_WHOLE, finishFlush: constants.Z_SYNC_FLUSH };
 }
 
-function zstdOptions(limit: number, partial: boolean): ZstdOptions {
-  if (!partial) return { maxOutputLength: limit, chunkSize: Math.max(limit + 1, 64) };
+function zstdOptions(limit: number, extent: Extent): ZstdOptions {
+  if (extent === 'whole') return { maxOutputLength: limit, chunkSize: Math.max(limit + 1, 64) };
   return { maxOutputLength: MAX_WHOLE };
 }

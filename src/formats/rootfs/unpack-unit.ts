@@ -7,7 +7,7 @@ export function unpackUnit(unit: Omit<Unit, 'offset'>, stored: Uint8Array): Uint
   const { codec, length, exact, partial, padding = 0 } = unit;
   let start = 0;
   while (start < padding && start < stored.length && stored[start] === 0) start++;
-  const bytes = decompress(codec, stored.subarray(start), length, partial);
+  const bytes = decompress(codec, stored.subarray(start), length, partial ? 'part' : 'whole');
   if (exact && bytes.length !== length) {
     throw new FormatError(`it has ${bytes.length} bytes instead of ${length}`, {
       code: 'ROOT_BLOCK',

@@ -129,7 +129,7 @@ export function createTarDecoder(name: string, limits: TarLimits): TarDecoder {
   function member(decoded: TarHeader): TarEvent {
     const { path = decoded.name, linkpath = decoded.link, ...records } = { ...always, ...next };
     next = {};
-    const kind = kindOf(decoded.type, path, records.sparse === true);
+    const kind = records.sparse === true ? 'other' : kindOf(decoded.type, path);
     // Links, folders and devices have none, whatever their headers say; as Go's archive/tar has it.
     const size = '123456'.includes(decoded.type) ? 0 : (records.size ?? decoded.size);
     bytes += size;
@@ -246,8 +246,7 @@ export function createTarDecoder(name: string, limits: TarLimits): TarDecoder {
   };
 }
 
-function kindOf(type: string, path: string, sparse: boolean): TarKind {
-  if (sparse) return 'other';
+function kindOf(type: string, path: string): TarKind {
   // Before ustar, a trailing slash marked a folder.
   if (type === '5' || (type === '0' && path.endsWith('/'))) return 'folder';
   if (type === '0' || type === '7') return 'file';

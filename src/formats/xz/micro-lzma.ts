@@ -4,9 +4,13 @@ import { Window } from './window.ts';
 /**
  * Decodes MicroLZMA, liblzma's format for erofs: LZMA without header, whose first byte is the inverted
  * properties in place of the zero that a range coder begins with. It must hold exactly `length` bytes
- * or, with `partial`, at least.
+ * or, for a part, at least.
  */
-export function decodeMicroLzma(stored: Uint8Array, length: number, partial = false): Uint8Array {
+export function decodeMicroLzma(
+  stored: Uint8Array,
+  length: number,
+  extent: 'whole' | 'part' = 'whole',
+): Uint8Array {
   const properties = decodeProperties(~(stored[0] ?? 0) & 0xff);
   const input = Uint8Array.from(stored);
   input[0] = 0;
@@ -14,7 +18,7 @@ export function decodeMicroLzma(stored: Uint8Array, length: number, partial = fa
   const window = new Window(Math.max(length, 1), { data() {}, zeros() {} });
   const lzma = new LzmaDecoder(window);
   lzma.setProperties(properties);
-  lzma.chunk(input, length, partial ? 'part' : 'whole');
+  lzma.chunk(input, length, extent);
   window.finish();
   return window.contents;
 }

@@ -47,7 +47,7 @@ export async function auditArtifact(
 ): Promise<AuditedArtifact> {
   const { signal, label } = options;
   const { platform, format, file, release } = artifact;
-  const made = fileOf(artifact, options.released);
+  const made = fileOf(artifact, options);
   const { name, size, sha256, attestation } = made;
   const known = {
     ...{ label, platform, format, file, release, name, sha256, attestation },

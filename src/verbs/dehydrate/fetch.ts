@@ -17,6 +17,7 @@ import {
 import type { Stream } from '../../release/stream/schema.ts';
 import { estimate } from '../estimate/estimate.ts';
 import type { Allowance } from './failures.ts';
+import type { FindIsoOptions } from './iso.ts';
 import { metalArtifact } from './released-metal.ts';
 
 /**
@@ -33,7 +34,8 @@ export async function fetchMetal(
   for (const arch of arches) {
     const artifacts = listArtifacts(stream, arch);
     const iso = await findReleased(options.folder, isoArtifact(artifacts, arch));
-    if (iso === undefined || (await hasOsmets(iso.path, elsewhere, options.signal))) continue;
+    if (iso === undefined || (await hasOsmets(iso.path, { elsewhere, signal: options.signal })))
+      continue;
     for (const variant of ['metal', 'metal4k'] as const) {
       needed.push(...[metalArtifact(artifacts, variant)].filter((found) => found !== undefined));
     }
@@ -47,8 +49,7 @@ export async function fetchMetal(
  */
 async function hasOsmets(
   path: string,
-  elsewhere: boolean,
-  signal: AbortSignal | undefined,
+  { elsewhere, signal }: Pick<FindIsoOptions, 'elsewhere' | 'signal'>,
 ): Promise<boolean> {
   try {
     return (await openRootImageIso(path, signal)).osmets.length > 0;

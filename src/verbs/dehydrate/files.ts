@@ -55,7 +55,7 @@ export async function makeFiles(
     const { connect } = containers ?? {};
     if (connect) others.push(await openContainer(name, { connect, arch, scratch, signal }));
   }
-  const iso = await openRoot(context, scratch, others.length > 0);
+  const iso = await openRoot(context, scratch, { optional: others.length > 0 });
   try {
     const made = await makeBase({ iso, others, disk, cache, signal, progress });
     const { source: base, lacking, count } = made;
@@ -105,14 +105,14 @@ export async function makeFiles(
 async function openRoot(
   { root, signal, progress }: FilesContext,
   scratch: string,
-  orElse: boolean,
+  { optional }: { readonly optional: boolean },
 ): Promise<IsoSource | undefined> {
   if (root === undefined) return undefined;
   try {
     const { path: iso, rootImage } = root;
     return await openIsoSource({ iso, rootImage, scratch, signal });
   } catch (error) {
-    if (!orElse || !(error instanceof UnsupportedError)) throw error;
+    if (!optional || !(error instanceof UnsupportedError)) throw error;
     const message = `the ISO is left out as a source of files: ${error.message}`;
     progress({ type: 'note', subject: 'files', message });
     return undefined;

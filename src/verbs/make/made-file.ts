@@ -35,8 +35,10 @@ export function releasedFile(artifact: RecipeArtifact): MadeFile {
 }
 
 /** Which of the two a verb is asked for. */
-export const fileOf = (artifact: RecipeArtifact, released: boolean | undefined): MadeFile =>
-  released ? releasedFile(artifact) : targetFile(artifact);
+export const fileOf = (
+  artifact: RecipeArtifact,
+  { released }: { readonly released?: boolean | undefined },
+): MadeFile => (released ? releasedFile(artifact) : targetFile(artifact));
 
 /**
  * Throws UnsupportedError `SIZE_LIMIT` for what no release has, `RELEASED_UNCOVERED` for a released file that cannot be

@@ -89,7 +89,11 @@ export async function openBases(
     throw error;
   }
 
-  const readAgain = async (base: BaseName, used: Source, remake: boolean): Promise<boolean> => {
+  const readAgain = async (
+    base: BaseName,
+    used: Source,
+    { remake }: { readonly remake: boolean },
+  ): Promise<boolean> => {
     if (base === 'iso') {
       await provenIso().catch((error: unknown) => {
         throwIfAborted(signal);
@@ -137,7 +141,7 @@ export async function openBases(
       // Another artifact has already triggered the check, and knows why there is no disk now.
       if (current === undefined && lost.has(base)) throw lost.get(base);
       if (current !== used) return current !== undefined;
-      const doubt = readAgain(base, used, remake);
+      const doubt = readAgain(base, used, { remake });
       doubts.set(base, doubt);
       return doubt;
     },

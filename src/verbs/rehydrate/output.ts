@@ -62,7 +62,7 @@ export async function planFiles(
 ): Promise<PlannedFile[]> {
   const [only] = files;
   if (only && output.kind === 'file' && (await isBlockDevice(output.path))) {
-    return [await planDevice(only, output.path, forceDevice)];
+    return [await planDevice(only, output.path, { forceDevice })];
   }
   const folder = output.kind === 'folder' ? output.path : dirname(output.path);
   if (output.kind === 'folder') await makeFolder(folder);
@@ -74,7 +74,7 @@ export async function planFiles(
   const planned: PlannedFile[] = [];
   for (const file of files) {
     const path = pathOf(file);
-    const present = await isPresent(path, file, force, signal);
+    const present = await isPresent(path, file, { force, signal });
     const size = file.size ?? (present ? (await statOrNothing(lstat, path))?.size : undefined);
     planned.push({ file: { ...file, size }, path, present });
   }
@@ -82,7 +82,11 @@ export async function planFiles(
 }
 
 /** Throws UsageError `DEVICE` unless the image is a disk that the device can take. */
-async function planDevice(file: MadeFile, path: string, forceDevice = false): Promise<PlannedFile> {
+async function planDevice(
+  file: MadeFile,
+  path: string,
+  { forceDevice }: Pick<PlanOptions, 'forceDevice'>,
+): Promise<PlannedFile> {
   if (!forceDevice) {
     throw new UsageError(`${path} is a block device, and everything on it would be lost`, {
       code: 'DEVICE',
@@ -124,8 +128,7 @@ export function refuseClashes(paths: readonly string[]): void {
 async function isPresent(
   path: string,
   { size, sha256 }: MadeFile,
-  force: boolean,
-  signal: AbortSignal | undefined,
+  { force, signal }: PlanOptions,
 ): Promise<boolean> {
   const found = await statOrNothing(lstat, path);
   if (!found) return false;

@@ -144,7 +144,7 @@ export function* extentPieces(
   start: number,
   { blockSize, zeroPadding }: Superblock,
   { logical, length, source }: Extent,
-  interlaced: boolean,
+  { interlaced }: Pick<CompressedFile, 'interlaced'>,
 ): Generator<Piece> {
   if (source.kind === 'fragment') return;
   const { offset, stored } = source;

@@ -151,7 +151,7 @@ function fileReader(image: ImageReader, start: number, superblock: Superblock) {
           if (extent === undefined || extent.logical >= end) return;
           const { logical, length, source } = extent;
           if (source.kind !== 'fragment') {
-            yield* extentPieces(image, start, superblock, extent, interlaced);
+            yield* extentPieces(image, start, superblock, extent, { interlaced });
             continue;
           }
           if (!fragments) throw badErofs('a fragment inside the packed inode', inode.offset);

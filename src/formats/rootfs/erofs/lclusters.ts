@@ -63,10 +63,11 @@ export function readCompactIndex(
   const initial = Math.min(count, ((32 - (table % 32)) / 4) % 8);
   const sixteens = dense ? Math.floor((count - initial) / 16) * 16 : 0;
   const list: Lcluster[] = [];
+  const lowBits = Math.max(bits, MIN_LOW_BITS);
   let at = table;
   const packs = (entries: number, size: number, wanted: number) => {
     for (let done = 0; done < wanted; done += entries) {
-      readPack(image.bytes(at, size), entries, Math.max(bits, MIN_LOW_BITS), big, at, list);
+      list.push(...readPack(image.bytes(at, size), { entries, lowBits, big, offset: at }));
       at += size;
     }
   };
@@ -77,14 +78,16 @@ export function readCompactIndex(
   return { list, end: at };
 }
 
-function readPack(
-  pack: Buffer,
-  entries: number,
-  lowBits: number,
-  big: boolean,
-  offset: number,
-  list: Lcluster[],
-): void {
+interface Pack {
+  readonly entries: number;
+  readonly lowBits: number;
+  readonly big: boolean;
+  /** Where it lies in the image. */
+  readonly offset: number;
+}
+
+function readPack(pack: Buffer, { entries, lowBits, big, offset }: Pack): Lcluster[] {
+  const list: Lcluster[] = [];
   const bits = ((pack.length - 4) * 8) / entries;
   const base = pack.readUInt32LE(pack.length - 4);
   // Blocks of the pack's clusters before the next head.
@@ -110,6 +113,7 @@ function readPack(
     list.push({ type, offset: 0, block: 0, blocks: own, partial: false });
     afterHead = false;
   }
+  return list;
 }
 
 /** Up to 16 bits, the low ones first. */
