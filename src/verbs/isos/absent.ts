@@ -2,7 +2,7 @@ import { IntegrityError } from '../../core/errors.ts';
 import { oneLine } from '../../core/text/printable.ts';
 import type { WantedIso } from './sources.ts';
 
-/** An ISO that a source has instead. */
+/** Another ISO, found in the source. */
 export interface OtherIso {
   readonly path: string;
   /** Bytes. */
