@@ -59,7 +59,7 @@ export async function writeDevice<T>(
   });
   if (found === image.sha256) return result;
   await erase(handle);
-  throw new IntegrityError(`${path} does not give back what was written to it`, {
+  throw new IntegrityError(`${path} does not return the bytes that were written to it`, {
     code: 'DEVICE_DIGEST',
     context: { device: path, expected: image.sha256, found },
     hint: 'the device is failing: use another one',
@@ -80,7 +80,7 @@ async function openExclusively(path: string): Promise<FileHandle> {
     throw refused(
       path,
       'it is in use',
-      'unmount its file systems, and stop what else uses it',
+      'unmount its file systems, and stop any other program that uses it',
       error,
     );
   }

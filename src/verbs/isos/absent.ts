@@ -29,6 +29,6 @@ export function absentIso(
       wanted: wanted.map(({ sha256, size }) => `sha256:${sha256} (${size} bytes)`).join(', '),
       there: there.length === 0 ? 'no ISO' : there.join(', '),
     },
-    hint: 'name a source of the same release, or a bundle made from the ISO that is there',
+    hint: 'name a source of the same release, or a bundle made from the ISO in this source',
   });
 }

@@ -39,7 +39,7 @@ export async function isosFromImage(
   if (missing().length === 0) return found;
 
   const store = await openNamedStore(name, { connect, scratch, signal });
-  if (store === undefined) throw new Error(`${name} names no image`);
+  if (store === undefined) throw new Error(`${name} does not name an image`);
   await using _store = store;
   const others = new Map<string, OtherIso>();
   const digests = new Map<string, string>();

@@ -103,12 +103,15 @@ const nameOf = ({ origin, path }: Bundle) => origin ?? path;
 /** Throws UsageError `MERGE_STREAMS`, because a bundle holds one release. */
 export function refuseOtherStream(one: Recipes, other: Recipes): void {
   if (one.stream.sha256 === other.stream.sha256) return;
-  throw new UsageError(`${one.architecture} and ${other.architecture} are of different streams`, {
-    code: 'MERGE_STREAMS',
-    context: {
-      [one.architecture]: `${one.stream.name} ${one.release}, sha256:${one.stream.sha256}`,
-      [other.architecture]: `${other.stream.name} ${other.release}, sha256:${other.stream.sha256}`,
+  throw new UsageError(
+    `${one.architecture} and ${other.architecture} come from different streams`,
+    {
+      code: 'MERGE_STREAMS',
+      context: {
+        [one.architecture]: `${one.stream.name} ${one.release}, sha256:${one.stream.sha256}`,
+        [other.architecture]: `${other.stream.name} ${other.release}, sha256:${other.stream.sha256}`,
+      },
+      hint: 'make all of them from the same stream JSON',
     },
-    hint: 'make all of them from the same stream JSON',
-  });
+  );
 }

@@ -32,7 +32,7 @@ export async function verifySignature(
   }
   const digest = result.exitCode === 0 ? DIGESTS[tool](result.stdout) : undefined;
   if (digest !== undefined && isSha256(digest)) return digest;
-  throw new IntegrityError(`${tool} has found no valid signature of ${reference}`, {
+  throw new IntegrityError(`${tool} found no valid signature of ${reference}`, {
     code: 'TRUST_SIGNATURE',
     context: { reference, [tool]: printable(result.stderr || result.stdout).slice(-2000) },
     hint: `check the trust settings of ${tool}; otherwise do not use this bundle`,
