@@ -6,7 +6,7 @@ import type { MetalCache } from '../../engine/cache/metal-cache.ts';
 import { canSpareIso, type WithoutIsoOptions } from '../rehydrate/without-iso.ts';
 
 export interface NeededOptions {
-  /** ISOs that are at hand. */
+  /** ISOs that the user has named. */
   readonly isoPaths?: readonly string[] | undefined;
   /** Where disks may be that were made before; undefined if the ISO is to be read all the same. */
   readonly disks?: Pick<MetalCache, 'lookup'> | undefined;
