@@ -142,13 +142,14 @@ export const withTrust = <A extends unknown[], O extends OptionValues>(command: 
   command
     .option(
       '--trust <file|url>',
-      'stream or release JSON of your own: images without their digest in it are refused (repeatable)',
+      'stream or release JSON that you trust: images whose digest is not in it are refused (repeatable)',
       collect,
     )
     .addOption(
-      new Option('--expect <digest>', 'sha256:… that the index of the bundle must have').argParser(
-        parseDigest,
-      ),
+      new Option(
+        '--expect <digest>',
+        'digest that the index of the bundle must have: sha256:…',
+      ).argParser(parseDigest),
     );
 
 /** Who else has to vouch for it: a signature of the layout, or the policy of a site. */

@@ -174,7 +174,7 @@ export function connect(
 
   function unencrypted(target: URL): IoError {
     return new IoError(
-      `the registry ${reference.host} sends this request on to ${shown(target)}, which is not encrypted`,
+      `the registry ${reference.host} redirects this request to ${shown(target)}, which is not encrypted`,
       {
         code: 'REGISTRY_LOCATION',
         context: { registry: reference.host, location: shown(target) },

@@ -44,7 +44,7 @@ function define(program: Command) {
     .addOption(
       new Option(
         '--wait <seconds>',
-        'answer 503 to a request that waits longer for its file to be made (default: any time)',
+        'answer 503 to a request that waits longer for its file to be made (default: no limit)',
       ).argParser(parseSeconds),
     )
     .option('--images <dir>', 'folder for finished images (default: in the cache folder)')

@@ -161,7 +161,7 @@ async function* inflate(
       cause: error,
     });
   }
-  throw new UnsupportedError(`${source.name} has more behind its first deflate stream`, {
+  throw new UnsupportedError(`${source.name} has more data after its first deflate stream`, {
     code: 'DEFLATE_UNKNOWN',
     context: { file: source.name, offset: zlib.bytesWritten },
   });

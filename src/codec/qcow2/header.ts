@@ -43,7 +43,7 @@ export function decodeHeader(bytes: Uint8Array, name: string): Qcow2Header {
   const [first] = Object.entries(odd).filter(([, has]) => has);
   if (first) {
     throw new UnsupportedError(
-      `${name} is a qcow2 of a kind that is not taken apart (${first[0]})`,
+      `${name} is a qcow2 of a kind that cannot be taken apart (${first[0]})`,
       {
         code: 'QCOW2_KIND',
         context: { file: name, version, features: `0x${features.toString(16)}` },

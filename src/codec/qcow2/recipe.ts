@@ -83,11 +83,12 @@ export function serializeRecipe(recipe: Qcow2Recipe): Uint8Array {
 export function parseRecipe(bytes: Uint8Array): Qcow2Recipe {
   const { header, columns } = decodeFrame(FRAME, bytes);
   const [list, low, high, literals] = columns;
-  if (!list || !low || !high || !literals) throw new RangeError('four columns were asked for');
+  if (!list || !low || !high || !literals) throw new RangeError('four columns were requested');
   checkGeometry(header, 'qcow2 recipe');
   const segments = parseSegments(varintReader(list, 'qcow2 recipe'), header, header.codecs.length);
   const compressed = segments.reduce((sum, segment) => sum + compressedIn(segment), 0);
-  if (compressed !== low.length) throw bad('another number of lengths than of clusters');
+  if (compressed !== low.length)
+    throw bad('the number of lengths differs from the number of clusters');
   const reader = varintReader(high, 'qcow2 recipe');
   const lengths = new Uint32Array(compressed);
   for (let i = 0; i < compressed; i++) {

@@ -59,7 +59,7 @@ export function otherPayload(
   code: CodeOf<'integrity'>,
   context: Readonly<Record<string, number | undefined>>,
 ): IntegrityError {
-  return new IntegrityError(`${what} has another size than in the recipe`, {
+  return new IntegrityError(`${what} has a different size from the one in the recipe`, {
     code,
     context,
     hint: 'the delta or its base is damaged: pull or copy the bundle again, and use --no-cache',

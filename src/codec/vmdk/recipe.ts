@@ -126,7 +126,7 @@ export function serializeRecipe(recipe: VmdkRecipe): Uint8Array {
 export function parseRecipe(bytes: Uint8Array): VmdkRecipe {
   const { header, columns } = decodeFrame(FRAME, bytes);
   const [list, spans, literals] = columns;
-  if (!list || !spans || !literals) throw new RangeError('three columns were asked for');
+  if (!list || !spans || !literals) throw new RangeError('three columns were requested');
   checkGeometry(header, 'vmdk recipe');
   const segments = parseSegments(varintReader(list, 'vmdk recipe'), header, header.codecs.length);
   const grains = segments.reduce((sum, s) => sum + grainsIn(s), 0);

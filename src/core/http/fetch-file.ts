@@ -155,7 +155,9 @@ async function fetchOnce(
   if (answer.kind === 'other') {
     await handle.truncate(0);
     state.etag = undefined;
-    throw new TransportError('the server sends another part of the file than the one asked for');
+    throw new TransportError(
+      'the server sends a different part of the file from the one requested',
+    );
   }
   const isChanged = state.etag !== undefined && answer.etag !== state.etag;
   if (answer.noRanges || (from > answer.start && !isChanged)) state.noRanges = true;
@@ -202,7 +204,7 @@ async function hashStart(
   for (let at = 0; at < length; ) {
     throwIfAborted(signal);
     const { bytesRead } = await handle.read(buffer, 0, Math.min(buffer.length, length - at), at);
-    if (bytesRead === 0) throw new TransportError('the part changed meanwhile');
+    if (bytesRead === 0) throw new TransportError('the part has changed in the meantime');
     hash.update(buffer.subarray(0, bytesRead));
     at += bytesRead;
   }

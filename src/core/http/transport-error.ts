@@ -77,7 +77,7 @@ export function transportError(error: unknown): Error {
     });
   }
   if (code.startsWith('HPE_')) {
-    return new TransportError(`the answer is not valid HTTP: ${error.message}`, { cause: error });
+    return new TransportError(`the response is not valid HTTP: ${error.message}`, { cause: error });
   }
   if (code.startsWith('ERR_SSL') || code.startsWith('ERR_TLS')) {
     return new TransportError(`TLS fails: ${error.message}`, { transient: false, cause: error });

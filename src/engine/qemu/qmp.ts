@@ -161,6 +161,6 @@ export async function queryTerminal(qmp: Qmp, label: string): Promise<string> {
   const chardevs = v.parse(Chardevs, await qmp.execute('query-chardev'));
   const filename = chardevs.find((one) => one.label === label)?.filename ?? 'none';
   const path = PTY.exec(filename)?.[1];
-  if (path === undefined) throw new Error(`QEMU's console is no terminal: ${filename}`);
+  if (path === undefined) throw new Error(`QEMU's console is not a terminal: ${filename}`);
   return path;
 }

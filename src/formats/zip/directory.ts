@@ -62,7 +62,7 @@ export async function onlyEntry(source: Source): Promise<ZipEntry> {
   const ends = await findEnds(source);
   let problem: unknown = damagedZip(
     source.name,
-    'that is cut short or has too much behind its end',
+    'that is cut short or has too much data after its end',
   );
   let entries: ZipEntry[] | undefined;
   for (const [index, end] of ends.entries()) {

@@ -145,7 +145,7 @@ function judge(
     throw new IntegrityError(`${path} is not the file that was signed`, {
       code: 'SIGNATURE_BAD',
       context,
-      hint: 'fetch the file again, from where it should come',
+      hint: 'fetch the file again from its original source',
       cause,
     });
   }

@@ -174,8 +174,12 @@ describe('files that only look like containers', () => {
     // More than may be held in memory until its turn comes.
     ['grains from last to first', () => writeFootedVmdk(Buffer.alloc(68 << 20, 'x'), 'descending')],
     ['a VMDK that is cut short', async () => (await releasedVmdk()).subarray(0, 300_000)],
-    ['a qcow2 of zstd', () => withFeature(3), 'kind that is not taken apart (zstd compression)'],
-    ['a qcow2 of extended L2', () => withFeature(4), 'kind that is not taken apart (extended L2)'],
+    ['a qcow2 of zstd', () => withFeature(3), 'kind that cannot be taken apart (zstd compression)'],
+    [
+      'a qcow2 of extended L2',
+      () => withFeature(4),
+      'kind that cannot be taken apart (extended L2)',
+    ],
   ])('%s: taken as they are, and said why', async (_what, make, why = '') => {
     const vmdk = await make();
     const made = await withAws(vmdk);

@@ -178,7 +178,7 @@ test('a metal image of another build than the ISO is named', async () => {
   });
   const { code, stderr } = await run(release, bundle);
   expect(code).toBe(4);
-  expect(stderr).toContain('metal/raw: the ISO regenerates another disk than the released one');
+  expect(stderr).toContain('metal/raw: the ISO regenerates a different disk from the released one');
 });
 
 test('a platform of another release than the ISO is named', async () => {

@@ -93,7 +93,7 @@ export interface EstimateOptions {
   readonly arches?: readonly Arch[] | 'all' | undefined;
   /** Folder that may already hold released files. */
   readonly folder?: string | undefined;
-  /** Container images that shall do instead of the ISO: their files are compared with the ISO's. */
+  /** Container images that can replace the ISO: their files are compared with the ISO's. */
   readonly files?: ContainersEstimate | undefined;
 }
 

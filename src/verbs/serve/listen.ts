@@ -56,7 +56,7 @@ export function parseListen(text: string): { host: string; port: number } {
   const match = /^(?:(?:\[([0-9a-fA-F:.]+)\]|([\w.-]+)):)?(\d{1,5})$/.exec(text.trim());
   const port = Number(match?.[3] ?? Number.NaN);
   if (Number.isNaN(port) || port > 65_535) {
-    throw new UsageError(`${text} is no address to listen on`, {
+    throw new UsageError(`${text} is not an address to listen on`, {
       code: 'LISTEN_ADDRESS',
       hint: 'give a port, or host and port: 8080, 0.0.0.0:8080, [::1]:8080',
     });
