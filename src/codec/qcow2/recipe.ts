@@ -56,7 +56,7 @@ const FRAME = {
   }),
 } satisfies FrameType<unknown>;
 
-/** Compact, but not compressed: zstd takes out what is left. The same recipe gives the same bytes. */
+/** Compact, but not compressed: zstd removes the remaining redundancy. The same recipe gives the same bytes. */
 export function serializeRecipe(recipe: Qcow2Recipe): Uint8Array {
   const { segments, lengths, literals, ...header } = recipe;
   const list = varintWriter();

@@ -44,7 +44,7 @@ export function literalTaker(literals: Uint8Array): (length: number) => Uint8Arr
   };
 }
 
-/** As {@link literalTaker}, of the sizes in the file of what is deflated. */
+/** Like {@link literalTaker}, for the deflated sizes in the file. */
 export function sizeTaker(sizes: Uint32Array): (count: number) => Uint32Array {
   let taken = 0;
   return (count) => {

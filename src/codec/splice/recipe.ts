@@ -51,7 +51,7 @@ export function parseSplice(bytes: Uint8Array): SpliceRecipe {
   return recipe;
 }
 
-/** Bytes of the container, or of what it has of one kind. */
+/** Bytes of the container, or of its parts of one kind. */
 export function sizeOf({ segments }: SpliceRecipe, kind?: Segment['kind']): number {
   return segments.reduce(
     (sum, segment) => (kind === undefined || segment.kind === kind ? sum + segment.length : sum),

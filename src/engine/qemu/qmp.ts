@@ -153,7 +153,7 @@ export async function queryStatus(qmp: Qmp): Promise<string> {
 }
 
 const Chardevs = v.array(v.looseObject({ label: v.string(), filename: v.string() }));
-/** What QEMU reports as the file name of a pseudo-terminal. */
+/** The file name that QEMU reports for a pseudo-terminal. */
 const PTY = /^pty:(\/dev\/\S{1,200})$/;
 
 /** The path of a pseudo-terminal that QEMU has made. Throws if the chardev is of another kind. */

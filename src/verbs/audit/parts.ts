@@ -131,7 +131,7 @@ function checkArch(
   }
 }
 
-/** Without the ISO, an audit names what it leaves out; only what is made from the ISO itself can be. */
+/** Without the ISO, an audit names the artifacts that it leaves out; these can only be ones made from the ISO itself. */
 const isLeftOut = (artifact: RecipeArtifact, recipes: Recipes, { leftOut }: AuditedArchitecture) =>
   baseOf(artifact) === 'iso' && leftOut?.includes(shortName(artifact, recipes.artifacts)) === true;
 

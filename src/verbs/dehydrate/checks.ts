@@ -46,7 +46,7 @@ export function refuseOtherMetal(
   });
 }
 
-/** What a file is. */
+/** Facts about a file. */
 export interface FoundFile {
   /** As it is stored. */
   readonly file: BlobRef;

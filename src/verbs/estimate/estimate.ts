@@ -148,7 +148,7 @@ async function estimateArch(
   };
 }
 
-/** Whether the ISO is at hand and has a root image, but nothing that makes a disk of it. */
+/** Whether the ISO is available and has a root image, but nothing that turns it into a disk. */
 async function hasNoOsmet(iso: StreamArtifact, folder: string | undefined): Promise<boolean> {
   const found = folder === undefined ? undefined : await findReleased(folder, iso);
   if (found === undefined) return false;
