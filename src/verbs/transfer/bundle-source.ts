@@ -7,6 +7,7 @@ import { vouchersOf } from '../../bundle/trust.ts';
 import { throwIfAborted } from '../../core/errors.ts';
 import type { BlobRef } from '../../core/io/digest.ts';
 import { isSha256 } from '../../core/io/digest.ts';
+import { lookAt } from '../../core/io/presence.ts';
 import { openSource } from '../../core/io/source.ts';
 import { type Progress, silent } from '../../core/progress/progress.ts';
 import { step } from '../../core/progress/step.ts';
@@ -104,7 +105,7 @@ export async function openNamedBundle(
       for (const blob of wanted) {
         throwIfAborted(signal);
         const path = blobPath(folder, blob.sha256);
-        if (await stat(path).catch(() => undefined)) continue;
+        if (await lookAt(path)) continue;
         const subject = titles.get(blob.sha256) ?? blob.sha256.slice(0, 12);
         await step(progress, { subject, phase: 'fetch', total: blob.size }, (onBytes) =>
           source.fetchBlob(blob, path, onBytes),
