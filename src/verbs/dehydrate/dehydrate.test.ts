@@ -169,7 +169,7 @@ test('an engine whose disk does not match the osmet is caught', async () => {
   expect(await readdir(`${bundle}-cache/metal`)).toEqual([]);
 });
 
-test('a metal image of another build than the ISO is named', async () => {
+test('a metal image of a different build from the ISO’s is named', async () => {
   await using root = await temporaryFolder();
   const { release, bundle } = await setUp(root.path);
   await release.edit(({ metal }) => {
@@ -181,7 +181,7 @@ test('a metal image of another build than the ISO is named', async () => {
   expect(stderr).toContain('metal/raw: the ISO regenerates a different disk from the released one');
 });
 
-test('a platform of another release than the ISO is named', async () => {
+test('a platform of a different release from the ISO’s is named', async () => {
   await using root = await temporaryFolder();
   const { release, bundle } = await setUp(root.path);
   await release.edit(({ qemu }) => {
