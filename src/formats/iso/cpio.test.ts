@@ -54,7 +54,7 @@ describe('archives of GNU cpio and dracut-cpio', () => {
     ]);
   });
 
-  test('a compressed archive behind plain ones is named', async () => {
+  test('a compressed archive after plain ones is named', async () => {
     const bytes = golden('initrd/compressed.img');
     const seen: string[] = [];
     const walk = async () => {
