@@ -257,6 +257,7 @@ export const ERROR_CODES = {
     'format',
   )('The registry requires a login, or the stored one is malformed.'),
   RELEASED_DIGEST: integrity('A released file does not match its SHA-256 in the stream.'),
+  RELEASED_PAYLOAD: integrity('The target does not have the size that its compression is for.'),
   RELEASED_UNCOVERED: unsupported('The bundle does not say how to make a released file again.'),
   RELEASED_UNKNOWN: unsupported('No known program compresses the way this released file is.'),
   RELEASE_DIFFERS: unsupported('An artifact is from a different release than the ISO.'),

@@ -158,7 +158,7 @@ test('a token that expires during a transfer is replaced, and the transfer conti
   expect(registry.seen.filter((line) => line.startsWith('HEAD'))).toEqual([]);
 });
 
-test.each([429, 500, 502, 503, 504])('%i is tried again on the whole way', async (status) => {
+test.each([429, 500, 502, 503, 504])('%i is retried at every step', async (status) => {
   await using folder = await temporaryFolder();
   const seen = new Set<string>();
   let uploaded = Buffer.alloc(0);
@@ -375,7 +375,7 @@ test('storage that is signed for GET refuses HEAD, but the blob is found', async
   expect(storage.seen.every((line) => line.endsWith(' -'))).toBe(true);
 });
 
-test('an upload at another origin gets no login', async () => {
+test('an upload to another origin gets no login', async () => {
   await using storage = await mockRegistry((_request, response) => response.writeHead(201).end());
   await using registry = await mockRegistry(
     guarded(
@@ -407,7 +407,7 @@ test('a token server without TLS gets no login, unless plain HTTP was requested'
   ).rejects.toMatchObject({ code: 'REGISTRY', message: expect.stringContaining('token server') });
 });
 
-test('a refresh token is not sent on to another origin', async () => {
+test('a refresh token is not forwarded to another origin', async () => {
   await using thief = await mockRegistry((_request, response) => response.end('{"token":"x"}'));
   await using registry = await mockRegistry((request, response, count) =>
     request.url?.startsWith('/token')
