@@ -1,6 +1,7 @@
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { forwardProxy } from '../../test/support/forward-proxy.ts';
 import { mockRegistry } from '../../test/support/mock-registry.ts';
@@ -186,6 +187,20 @@ test.each([429, 500, 502, 503, 504])('%i is retried at every step', async (statu
   await opened.pushBlob(blob, contentOfBytes(MANIFEST));
   expect(uploaded).toEqual(MANIFEST);
   await opened.pushManifest('latest', MANIFEST, 'application/json');
+});
+
+test('documents that are compressed unasked are read, as skopeo does; bombs are not', async () => {
+  const bomb = gzipSync(Buffer.alloc(64 << 20));
+  await using registry = await mockRegistry(({ url = '' }, response) =>
+    response
+      .writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'gzip' })
+      .end(url.includes('bomb') ? bomb : url.includes('plain') ? MANIFEST : gzipSync(MANIFEST)),
+  );
+  const opened = open(registry.host);
+  expect((await opened.manifest('latest')).sha256).toBe(DIGEST);
+  // A header that is wrong.
+  expect((await opened.manifest('plain')).sha256).toBe(DIGEST);
+  await expect(opened.manifest('bomb')).rejects.toMatchObject({ code: 'TOO_LARGE' });
 });
 
 test('a small answer that breaks off is requested again', async () => {
