@@ -1,6 +1,5 @@
 import * as v from 'valibot';
 import { BASE_NAMES, CONTAINERS, expectedImage } from '../../../images/platforms.ts';
-import { DEFAULT_RELEASED } from '../../bundle/released-layer.ts';
 import type { ReleasedKind } from '../../codec/released/layer.ts';
 import { ARCHITECTURES, type Arch, isArch } from '../../core/arch.ts';
 import { RehydrateError } from '../../core/errors.ts';
@@ -95,7 +94,7 @@ export interface EstimateOptions {
   readonly arches?: readonly Arch[] | 'all' | undefined;
   /** Folder that may already hold released files. */
   readonly folder?: string | undefined;
-  /** Kinds of compression that dehydrate is told to try; its default if undefined. */
+  /** Kinds of compression whose metal disks are needed as they were released; none if undefined. */
   readonly released?: readonly ReleasedKind[] | undefined;
   /** Container images that can replace the ISO: their files are compared with the ISO's. */
   readonly files?: ContainersEstimate | undefined;
@@ -107,7 +106,7 @@ export interface EstimateOptions {
  */
 export async function estimate(
   stream: Stream,
-  { arches, folder, released = DEFAULT_RELEASED, files }: EstimateOptions = {},
+  { arches, folder, released = [], files }: EstimateOptions = {},
 ): Promise<Estimate> {
   const names = Object.keys(stream.architectures).sort();
   const wanted =
