@@ -1,13 +1,13 @@
-import { lstat } from 'node:fs/promises';
 import type { BaseName } from '../../images/platforms.ts';
 import { IntegrityError } from '../core/errors.ts';
 import type { BlobRef } from '../core/io/digest.ts';
+import { lookAt } from '../core/io/presence.ts';
 import { shortName } from '../release/stream/artifacts.ts';
 import { blobPath } from './blobs.ts';
 import type { Bundle } from './read.ts';
 import { baseOf, blobsOf, blobsOfBase, type RecipeArtifact, type Recipes } from './recipes.ts';
 
-/** What an architecture's recipes list but the folder lacks, because only a part of the bundle was pulled. */
+/** Blobs that an architecture's recipes list but the folder lacks, because only a part of the bundle was pulled. */
 export interface NotPulled {
   /** The ISO, if the bundle should have one. */
   readonly iso: boolean;
@@ -39,7 +39,7 @@ export async function notPulled(
 
 async function exists(path: string): Promise<boolean> {
   // A blob that is there but damaged is reported when it is read.
-  return (await lstat(path).catch(() => undefined)) !== undefined;
+  return (await lookAt(path)) !== undefined;
 }
 
 /** The command that pulls them. */

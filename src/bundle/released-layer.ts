@@ -35,12 +35,12 @@ export const recordedLayerField: v.GenericSchema<unknown, RecordedLayer> = v.laz
 ) as v.GenericSchema<unknown, RecordedLayer>;
 
 /** The kinds of compression that can be done again. */
-export const LAYER_KINDS = ['gz', 'zip'] as const satisfies readonly ReleasedKind[];
+export const LAYER_KINDS = ['gz', 'zip', 'xz'] as const satisfies readonly ReleasedKind[];
 
 const KNOWN: readonly string[] = [...IMPLEMENTATIONS, ...LIBLZMA];
 const KINDS: readonly string[] = LAYER_KINDS;
 
-/** The name of what this version lacks to follow a layer; undefined if it knows the layer, or nobody does. */
+/** Name of the part that this version lacks to follow a layer; undefined if it knows the layer, or no version does. */
 function lackingFor(layer: unknown): string | undefined {
   if (typeof layer !== 'object' || layer === null) return undefined;
   const { kind, library, deflater } = layer as Readonly<Record<string, unknown>>;

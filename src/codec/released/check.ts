@@ -5,6 +5,7 @@ import type { Encoder } from '../codec.ts';
 import type { ReleasedContext } from './context.ts';
 import { releasedEncoder } from './encode.ts';
 import type { ReleasedLayer } from './layer.ts';
+import { isOtherTarget } from './other-target.ts';
 
 /** Compresses a target and compares that with the released file. */
 export interface ReleasedChecker extends Encoder {
@@ -14,7 +15,7 @@ export interface ReleasedChecker extends Encoder {
 
 /**
  * Finds out which of a few layers makes the released file `source` from the target that is written: each compresses
- * it until it differs. That none does is no error, but `agreed` stays undefined, and further writes cost nothing.
+ * it until it differs. If none matches, that is not an error: `agreed` stays undefined, and further writes cost nothing.
  * Throws what {@link releasedEncoder} throws otherwise, such as CancelledError.
  */
 export function releasedChecker(
@@ -36,7 +37,8 @@ export function releasedChecker(
           return one;
         } catch (error) {
           await one.encoder.abort(error);
-          if (!(error instanceof Differs)) throw error;
+          // A layer for a different size is simply not the right one.
+          if (!(error instanceof Differs || isOtherTarget(error))) throw error;
           return undefined;
         }
       }),
@@ -67,10 +69,10 @@ export function releasedChecker(
   };
 }
 
-/** What is compressed is not the file. */
+/** The compressed data is not the file. */
 class Differs extends Error {}
 
-/** Compares what is written with `source`. Throws {@link Differs}. */
+/** Compares the written bytes with `source`. Throws {@link Differs}. */
 function comparing(source: Source): Sink & { readonly whole: boolean } {
   let at = 0;
   let wanted = Buffer.alloc(0);

@@ -27,7 +27,7 @@ async function fetchFrom(
   return { error, requests: server.requests, left: (await readdir(folder)).sort() };
 }
 
-test('a file arrives whole, and nothing beside it', async () => {
+test('a complete file arrives, and nothing else', async () => {
   await using folder = await temporaryFolder();
   let last = 0;
   const { error, requests, left } = await fetchFrom(undefined, folder.path, {
@@ -59,7 +59,7 @@ function hangUpAfter(bytes: number, times: number): Fault {
   };
 }
 
-test('a connection that breaks off is resumed where it was, as long as there is progress', async () => {
+test('a broken download is resumed where it stopped, as long as there is progress', async () => {
   await using folder = await temporaryFolder();
   const { error, requests } = await fetchFrom(hangUpAfter(150_000, 4), folder.path);
   expect(error).toBeUndefined();
@@ -227,4 +227,21 @@ test('dehydrate --download: wrong bytes and bad signatures make no bundle', asyn
     keys,
   ]);
   expect(alone.code).toBe(2);
+});
+
+test('dehydrate --download: the sizes of the metadata are a ceiling', async () => {
+  await using root = await temporaryFolder();
+  const { release, server, files, folder, run } = await served(root.path);
+  await using _server = server;
+  const good = files.get('x86_64/x-qemu.raw.gz') ?? Buffer.alloc(0);
+  const resized = (size: number) =>
+    release.edit(({ qemu }) => void Object.assign(qemu?.formats['raw.gz']?.disk ?? {}, { size }));
+  // Its first bytes are right, and it never ends.
+  files.set('x86_64/x-qemu.raw.gz', Buffer.concat([good, Buffer.alloc(5 << 20)]));
+  await resized(good.length);
+  const long = await run();
+  expect(long).toMatchObject({ code: 3, stderr: expect.stringContaining('DOWNLOAD_SIZE') });
+  expect((await readdir(folder)).filter((name) => /qemu/.test(name))).toEqual([]);
+  files.set('x86_64/x-qemu.raw.gz', good);
+  expect((await run()).code).toBe(0);
 });

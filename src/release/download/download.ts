@@ -20,7 +20,7 @@ export interface DownloadOptions {
   readonly folder: string;
   /** Files to download at a time. */
   readonly parallel: number;
-  /** Check the detached signature of every file, at hand or fetched, against the public keys in this file. */
+  /** Check the detached signature of every file, present or fetched, against the public keys in this file. */
   readonly keyring?: string | undefined;
   /** Fingerprints of keys that may be expired or revoked. */
   readonly acceptKeys?: readonly string[] | undefined;
@@ -72,7 +72,7 @@ async function downloadOne(
   options: DownloadOptions & { readonly http: Http },
 ): Promise<void> {
   const { folder, acceptKeys, signal, attempts, pause, limit, http, progress = silent } = options;
-  const { releasedName, location, releasedSha256, signature } = artifact;
+  const { releasedName, location, releasedSha256, releasedSize, signature } = artifact;
   throwIfAborted(signal);
   const path = join(folder, releasedName);
   const found = await findReleased(folder, artifact);
@@ -80,6 +80,7 @@ async function downloadOne(
     await step(progress, { subject: releasedName, phase: 'fetch' }, (onBytes) =>
       fetchFile({
         ...{ url: location, path, sha256: releasedSha256, signal, onBytes, attempts, pause, limit },
+        size: releasedSize,
         http,
       }),
     );
@@ -94,7 +95,7 @@ async function downloadOne(
     await checkSignature(how);
     await keepSignature(folder, artifact, bytes);
   } catch (error) {
-    // Only what is proved to be another file is put out of the way of a run without --keyring.
+    // A file is moved aside, out of reach of a run without --keyring, only if it is proved to be a different one.
     if (error instanceof IntegrityError && error.code === 'SIGNATURE_BAD') {
       await rename(path, `${path}.bad-signature`);
     }

@@ -4,6 +4,7 @@ import { baseOf, type MissingArtifact, type RecipeArtifact } from '../../bundle/
 import { NO_TRUST } from '../../bundle/trust.ts';
 import { chooseWork, type WorkRequest } from '../../bundle/work.ts';
 import type { CodecPool } from '../../codec/pool.ts';
+import type { BlockMemo } from '../../codec/released/context.ts';
 import { workerPool } from '../../codec/workers/pool.ts';
 import { throwIfAborted } from '../../core/errors.ts';
 import { sha256Of } from '../../core/io/digest.ts';
@@ -15,7 +16,7 @@ import type { MetalEngine } from '../../engine/engine.ts';
 import type { Containers } from '../../engine/files/sources/open-container.ts';
 import type { Keys } from '../../release/download/signature.ts';
 import { shortName } from '../../release/stream/artifacts.ts';
-import { memoFor } from '../make/deflate-memo.ts';
+import { blockMemoFor, memoFor } from '../make/memos.ts';
 import { refuseContainers } from '../make/metals.ts';
 import { matchIsos } from '../rehydrate/iso.ts';
 import { type Reduced, withoutIso } from '../rehydrate/without-iso.ts';
@@ -83,12 +84,14 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
   const work = await withoutIso(chosen, options, progress);
   const isos = await matchIsos(options.isoPaths ?? [], work, options.signal);
   await using memo = await memoFor(work, options.cache);
+  await using blocks = await blockMemoFor(work, options.cache, options);
   await using pool = workerPool(undefined, memo?.shared);
   const turns = createTurns(jobs);
   const settled = await sideBySide(work, boots, (one) =>
     auditArch(one, {
       ...options,
       pool,
+      blocks,
       turns,
       isoPath: isos.get(one.recipes.architecture),
       progress: forArch(progress, one.recipes.architecture, { several: work.length > 1 }),
@@ -123,6 +126,7 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
 
 interface ArchAuditOptions extends AuditOptions {
   readonly pool: CodecPool;
+  readonly blocks: BlockMemo | undefined;
   readonly turns: Turns;
   readonly isoPath: string | undefined;
   readonly progress: Progress;
@@ -132,8 +136,8 @@ async function auditArch(
   { recipes, artifacts, uncovered, leftOut }: Reduced,
   options: ArchAuditOptions,
 ): Promise<AuditedArchitecture> {
-  const { bundle, folder, released, keyring, signal, progress, pool, turns, reportFolder } =
-    options;
+  const { bundle, folder, released, keyring, signal, progress, turns, reportFolder } = options;
+  const { pool, blocks } = options;
   const { architecture, release, stream, iso } = recipes;
   const started = performance.now();
   const nameOf = (artifact: RecipeArtifact) => shortName(artifact, recipes.artifacts);
@@ -152,10 +156,10 @@ async function auditArch(
     await using bases = await openAuditBases(needed, { ...options, recipes });
     const settled = await sideBySide(artifacts, artifacts.length, async (artifact, earlier) => {
       const label = nameOf(artifact);
-      const how = { bundle, recipes, bases, pool, folder, reportFolder, label, released, keyring };
+      const how = { bundle, recipes, bases, pool, blocks, folder, reportFolder, label };
       const one = await turns.run(async () => {
         throwIfAborted(signal);
-        return auditArtifact(artifact, { ...how, signal, progress });
+        return auditArtifact(artifact, { ...how, released, keyring, signal, progress });
       });
       await earlier;
       judged(one);

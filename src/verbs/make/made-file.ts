@@ -34,7 +34,7 @@ export function releasedFile(artifact: RecipeArtifact): MadeFile {
   return { artifact, name, size, sha256, attestation: 'sha256', compressed: true, layer };
 }
 
-/** Which of the two a verb is asked for. */
+/** Which of the two a verb was asked to make. */
 export const fileOf = (
   artifact: RecipeArtifact,
   { released }: { readonly released?: boolean | undefined },
@@ -66,7 +66,7 @@ function releasedUncovered({ name, artifact }: MadeFile): UnsupportedError {
 export const howTo = (compression: string): string =>
   LAYER_KINDS.some((kind) => kind === compression)
     ? `, or make the bundle with \`dehydrate --released ${compression}\``
-    : `; no .${compression} file can be made yet`;
+    : `; no .${compression} file can be made`;
 
 /** Whether {@link checkMakeable} lets it pass. */
 export function isMakeable(file: MadeFile): boolean {

@@ -14,12 +14,12 @@ export interface WithoutIsoOptions {
   readonly containers?: Pick<Containers, 'names'> | undefined;
 }
 
-/** What can be done for an architecture, and what was left out of it. */
+/** The work for an architecture, and the artifacts left out of it. */
 export type Reduced = ArchWork & { readonly leftOut: readonly RecipeArtifact[] };
 
 /**
- * With containers but without the ISO, leaves out what is made from the ISO itself (the ISO, PXE files), and reports it.
- * Only where a wildcard has selected it, and something else remains: otherwise its absence is an error later.
+ * With containers but without the ISO, leaves out artifacts made from the ISO itself (the ISO, PXE files), and reports them.
+ * This applies only if a wildcard selected them and other artifacts remain; otherwise the missing ISO is an error later.
  */
 export async function withoutIso(
   work: readonly ArchWork[],
@@ -44,7 +44,7 @@ export async function withoutIso(
 const needingIso = ({ artifacts }: Pick<ArchWork, 'artifacts'>) =>
   artifacts.filter((artifact) => baseOf(artifact) === 'iso');
 
-/** Whether the work can be done without the ISO, if what is made from it is left out. */
+/** Whether the work can be done without the ISO, if the artifacts made from it are left out. */
 export function canSpareIso(
   work: Pick<ArchWork, 'recipes' | 'artifacts'>,
   {

@@ -54,7 +54,7 @@ async function streamInImage(
 ): Promise<Buffer> {
   // No layer is written anywhere.
   const store = await openNamedStore(name, { connect, scratch: '', signal });
-  if (store === undefined) throw new Error(`${name} names no image`);
+  if (store === undefined) throw new Error(`${name} does not name an image`);
   await using _store = store;
   let found: Buffer | undefined;
   for (const { manifest } of await listImages(store, (one) => one !== 'unknown')) {
@@ -82,6 +82,6 @@ async function streamInImage(
   throw new UnsupportedError(`${name} has no coreos/coreos-stream.json`, {
     code: 'STREAM_ABSENT',
     context: { image: name },
-    hint: 'name the image machine-os-images of an OpenShift release, or a file',
+    hint: 'name the machine-os-images image of an OpenShift release, or a file',
   });
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes image.cfs.zst and objects.txt: what mkcomposefs 1.0.8 makes of the files usr/lib/* of src/engine/files/files.test.ts.
-# Of all Debian suites only sid has it, so its program runs with its libraries in a folder.
+# Makes image.cfs.zst and objects.txt with mkcomposefs 1.0.8 from the files usr/lib/* of src/engine/files/files.test.ts.
+# Only Debian sid packages it, so the program is unpacked into a folder and runs with its own libraries.
 #
 #   test/golden/composefs/make.sh
 set -euo pipefail
