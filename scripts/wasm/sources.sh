@@ -1,18 +1,6 @@
 # To be sourced: unpacks the pinned sources into $work.
 
-# fetch CRATE VERSION SHA256: unpacks a crate; both cargo and this script check its hash.
-fetch() {
-  local project=$work/fetch-$1-$2
-  mkdir -p "$project"
-  printf '[package]\nname = "fetch"\nversion = "0.0.0"\nedition = "2021"\n[lib]\npath = "lib.rs"\n[dependencies]\n%s = "=%s"\n' \
-    "$1" "$2" >"$project/Cargo.toml"
-  touch "$project/lib.rs"
-  (cd "$project" && cargo --quiet fetch)
-  local crate
-  crate=$(find "${CARGO_HOME:-$HOME/.cargo}/registry/cache" -name "$1-$2.crate" | head -1)
-  echo "$3  $crate" | sha256sum --check --quiet
-  tar -xzf "$crate" -C "$work"
-}
+. "$(dirname "${BASH_SOURCE[0]}")/fetch.sh"
 
 fetch libz-sys 1.1.31 ff20308ecabd635a2dc1dd5834a86c462cca20efba1d5d3ddab1f8aea3455cb2
 fetch libz-ng-sys 1.1.16 4436751a01da56f1277f323c80d584ffad94a3d14aecd959dd0dff75aa73a438

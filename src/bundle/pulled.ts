@@ -1,7 +1,7 @@
-import { lstat } from 'node:fs/promises';
 import type { BaseName } from '../../images/platforms.ts';
 import { IntegrityError } from '../core/errors.ts';
 import type { BlobRef } from '../core/io/digest.ts';
+import { lookAt } from '../core/io/presence.ts';
 import { shortName } from '../release/stream/artifacts.ts';
 import { blobPath } from './blobs.ts';
 import type { Bundle } from './read.ts';
@@ -39,7 +39,7 @@ export async function notPulled(
 
 async function exists(path: string): Promise<boolean> {
   // A blob that is there but damaged is reported when it is read.
-  return (await lstat(path).catch(() => undefined)) !== undefined;
+  return (await lookAt(path)) !== undefined;
 }
 
 /** The command that pulls them. */

@@ -4,6 +4,7 @@ import type { Arch } from '../core/arch.ts';
 import { FormatError, IoError, UnsupportedError } from '../core/errors.ts';
 import { type BlobRef, type Sha256, sha256Of } from '../core/io/digest.ts';
 import { isAbsent, osError } from '../core/io/os-error.ts';
+import { lookAt } from '../core/io/presence.ts';
 import { readWhole } from '../core/io/regular.ts';
 import { OCI_INDEX, OCI_MANIFEST } from '../formats/oci/media-types.ts';
 import {
@@ -51,11 +52,7 @@ export interface Bundle {
 
 /** True if `path` is a folder that holds an OCI image layout. */
 export async function isBundle(path: string): Promise<boolean> {
-  try {
-    return (await stat(join(path, 'oci-layout'))).isFile();
-  } catch {
-    return false;
-  }
+  return (await lookAt(join(path, 'oci-layout')))?.isFile() === true;
 }
 
 /**

@@ -35,7 +35,7 @@ export const recordedLayerField: v.GenericSchema<unknown, RecordedLayer> = v.laz
 ) as v.GenericSchema<unknown, RecordedLayer>;
 
 /** The kinds of compression that can be done again. */
-export const LAYER_KINDS = ['gz', 'zip'] as const satisfies readonly ReleasedKind[];
+export const LAYER_KINDS = ['gz', 'zip', 'xz'] as const satisfies readonly ReleasedKind[];
 
 const KNOWN: readonly string[] = [...IMPLEMENTATIONS, ...LIBLZMA];
 const KINDS: readonly string[] = LAYER_KINDS;

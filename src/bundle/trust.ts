@@ -5,7 +5,7 @@ import { idText, listArtifacts, shortName } from '../release/stream/artifacts.ts
 import type { Stream } from '../release/stream/schema.ts';
 import type { RecipeArtifact, Recipes } from './recipes.ts';
 
-/** A stream or release JSON that the user got from a source of their own. */
+/** A stream or release JSON that the user got independently of the bundle. */
 export interface TrustedStream {
   /** Path or URL. */
   readonly name: string;
@@ -15,11 +15,11 @@ export interface TrustedStream {
 
 /** What a user trusts besides the bundle. */
 export interface Trust {
-  /** If there are any, each image must have its digest in one of them. */
+  /** If there are any, each image's digest must be in one of them. */
   readonly streams: readonly TrustedStream[];
-  /** The index was compared with this digest. */
+  /** The digest that the index was compared with. */
   readonly expected: Sha256 | undefined;
-  /** The program that has verified a signature of the index. */
+  /** The program that verified a signature of the index. */
   readonly verifiedBy: string | undefined;
   /** The policy file that was applied. */
   readonly policy: { readonly path: string; readonly sha256: Sha256 } | undefined;
@@ -42,7 +42,7 @@ export function gradeOf({ streams, expected, verifiedBy }: Trust): TrustGrade {
   return expected === undefined ? 'bundle' : 'index';
 }
 
-/** Who vouches for what the bundle says, in words. */
+/** Says in words who vouches for the bundle. */
 export function vouchersOf({ streams, expected, verifiedBy }: Trust): string {
   const all = [
     ...streams.map(({ name }) => name),
@@ -52,7 +52,7 @@ export function vouchersOf({ streams, expected, verifiedBy }: Trust): string {
   return all.length === 0 ? 'the bundle itself' : all.join(', ');
 }
 
-/** The trusted stream that has an artifact with the digest that the bundle promises. */
+/** The trusted stream that lists an artifact with the digest in the bundle. */
 export function voucherOf(
   artifact: RecipeArtifact,
   architecture: Arch,
@@ -63,19 +63,19 @@ export function voucherOf(
     const id = idText(artifact);
     const listed = listArtifacts(stream, architecture).find((one) => idText(one) === id);
     if (listed?.releasedSha256 !== artifact.released.sha256) return false;
-    // A released file that is the image is attested by the digest of the file.
+    // If the released file is the image itself, the digest of the file attests it.
     const isReleased =
       artifact.attestation === 'sha256' && listed.releasedSha256 === artifact.sha256;
     return listed.sha256 === artifact.sha256 || isReleased;
   });
 }
 
-/** A bundle, as far as trust goes. */
+/** The parts of a bundle that trust is about. */
 interface Trusting {
   readonly trust?: Trust | undefined;
 }
 
-/** Whether an artifact must not be made: streams are trusted, and none of them has it. */
+/** Whether an artifact must not be made: there are trusted streams, and none of them lists it. */
 export function isUntrusted(
   { trust = NO_TRUST }: Trusting,
   { architecture }: Recipes,
@@ -84,7 +84,7 @@ export function isUntrusted(
   return trust.streams.length > 0 && voucherOf(artifact, architecture, trust) === undefined;
 }
 
-/** Throws IntegrityError `TRUST_ABSENT` for an artifact that no trusted stream has. */
+/** Throws IntegrityError `TRUST_ABSENT` for an artifact that no trusted stream lists. */
 export function refuseUntrusted(
   bundle: Trusting,
   recipes: Recipes,

@@ -76,8 +76,11 @@ export async function cacheFor(
   try {
     const cache = await openMetalCache({ dir: scratch.path, maxBytes: Number.POSITIVE_INFINITY });
     const dispose = async () => {
-      await cache[Symbol.asyncDispose]();
-      await remove();
+      try {
+        await cache[Symbol.asyncDispose]();
+      } finally {
+        await remove();
+      }
     };
     return { ...cache, [Symbol.asyncDispose]: dispose };
   } catch (error) {

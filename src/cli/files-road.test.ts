@@ -140,6 +140,8 @@ async function container(arch: string, oci: string, tree: string): Promise<void>
   ]);
 }
 
+const readJson = async (path: string) => JSON.parse(await readFile(path, 'utf8'));
+
 const base = () => ['--cache-dir', at('cache'), '--quiet'];
 
 async function dehydrate(bundle: string, ...options: string[]) {
@@ -268,6 +270,58 @@ describe('with a container image beside the ISO', () => {
     ]);
     expect(audited.code).toBe(0);
   }, 560_000);
+
+  test('what is made from the ISO itself is left out, and named', async () => {
+    const image = ['--container', at('x86_64.tar')];
+    const options = ['--bundle', at('both'), ...image, '--arch', 'x86_64', ...base()];
+    const whole = await cli(['audit', ...options, '--report', at('audit-all')]);
+    expect(whole.stderr).toBe('');
+    expect(whole.code).toBe(0);
+    expect(whole.stdout.toString()).not.toContain('iso');
+    const report = await readJson(at('audit-all/audit.json'));
+    expect(report).toMatchObject({ verdict: 'GOOD', architectures: [{ leftOut: ['metal/iso'] }] });
+    expect(await readFile(at('audit-all/audit.md'), 'utf8')).toContain('Not judged');
+    expect(await readFile(at('audit-all/audit.html'), 'utf8')).toContain('not judged');
+
+    // A report over it can be compared with the bundle, but not one that leaves out more.
+    const merge = ['audit', '--merge', at('audit-all'), '--bundle', at('both')];
+    expect((await cli([...merge, '--report', at('merged')])).code).toBe(0);
+    expect(await readJson(at('merged/audit.json'))).toMatchObject({
+      architectures: [{ leftOut: ['metal/iso'] }],
+    });
+    const [only] = report.architectures;
+    only.leftOut.push('qemu');
+    only.artifacts = only.artifacts.filter((one: { label: string }) => one.label !== 'qemu');
+    report.counts.GOOD = only.artifacts.length;
+    await writeFile(at('audit-all/audit.json'), JSON.stringify(report));
+    expect((await cli([...merge, '--report', at('merged-2')])).code).toBe(4);
+
+    // What is asked for by its name is not left out.
+    const named = ['audit', ...options, '--report', at('audit-iso'), '--platform'];
+    expect((await cli([...named, 'metal/iso'])).code).toBe(2);
+    expect((await cli([...named, 'metal/iso,qemu'])).code).toBe(2);
+  }, 300_000);
+
+  test('the ISO of a bundle in a registry is not fetched', async () => {
+    await using server = await registryServer(at('registry-2'));
+    const bundle = `${server.host}/bundle:1`;
+    const pushed = await cli(['push', '--bundle', at('plain'), bundle, '--quiet']);
+    expect(pushed.code).toBe(0);
+    const [recipes] = (await openBundle(at('plain'))).recipes;
+    const cache = at('cache-registry');
+    const run = async (out: string, ...options: string[]) =>
+      cli([
+        ...['rehydrate', '--bundle', bundle, '--arch', 'x86_64', '--platform', 'all'],
+        ...['-o', at(out), '--cache-dir', cache, ...options],
+      ]);
+    await mkdir(at('out-remote'));
+    const made = await run('out-remote', '--container', at('x86_64/tree'));
+    expect(made.code).toBe(0);
+    expect(made.stderr).toContain('left out metal/iso');
+    await expectImages('out-remote', ['x86_64-metal.raw', 'x86_64-qemu.qcow2']);
+    const kept = (await readdir(cache, { recursive: true })).map(String);
+    expect(kept.filter((name) => name.includes(recipes?.iso.sha256 ?? ''))).toEqual([]);
+  }, 300_000);
 
   test('a container is refused where nothing needs it, or it is none', async () => {
     const made = await rehydrate(

@@ -83,7 +83,7 @@ export function parseList(text: string, previous: readonly string[] = []): strin
   return [...previous, ...names];
 }
 
-/** `gz,xz`, `all` or `none`: kinds of compression that can be done again. */
+/** `gz,zip,xz`, `all` or `none`: kinds of compression that can be done again. */
 export function parseReleased(text: string): ReleasedKind[] {
   const names = parseList(text);
   if (names.includes('none')) {

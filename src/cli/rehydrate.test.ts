@@ -285,7 +285,7 @@ test('an output that cannot be written is said before anything is made', async (
     }
   }
   expect((await readdir(folder.path)).sort()).toEqual([
-    ...['bundle', 'cache', 'file', 'live.iso', 'metal.raw'],
+    ...['bundle', 'file', 'live.iso', 'metal.raw'],
   ]);
 });
 

@@ -169,6 +169,6 @@ describe('without layers', () => {
 test('a wrong kind of compression is refused with what there is', async () => {
   const { code, stderr } = await dehydrate(at('wrong'), '--released', 'gzip');
   expect(code).toBe(2);
-  expect(stderr).toContain('Choose from gz, zip');
+  expect(stderr).toContain('Choose from gz, zip, xz');
   expect((await dehydrate(at('wrong'), '--released', 'none,gz')).code).toBe(2);
 });

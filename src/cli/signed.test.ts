@@ -258,7 +258,7 @@ test('serve: released names, signatures and reasons; nothing unsigned with a key
     expect(metal.sha256).toBe(metal['uncompressed-sha256']);
     const why = await get(metal.signature);
     expect(why.status).toBe(404);
-    expect(why.body.toString()).toContain('no .xz file can be made yet');
+    expect(why.body.toString()).toContain('dehydrate --released xz');
     expect((await get('/x86_64/x-metal.raw.xz')).body.toString()).toContain(
       'how it was compressed',
     );

@@ -17,7 +17,7 @@ import { vetterOf } from './trust.ts';
 
 export type RegistryOptions = Pick<ContainerOptions, 'plainHttp' | 'authfile'>;
 
-/** Opens repositories, with the logins of the user. */
+/** Opens repositories with the user's logins. */
 export const connectorOf =
   ({ plainHttp, authfile }: RegistryOptions, { env, signal }: CliIo) =>
   async (reference: Reference): Promise<Registry> => {
@@ -25,7 +25,7 @@ export const connectorOf =
     return openRegistry(reference, { credentials, plainHttp, http: createHttp({ env }), signal });
   };
 
-/** What comes over a network; opened when something does, and kept in the folder of the cache. */
+/** Downloads, kept in the cache folder, which is opened when the first of them is needed. */
 export interface Downloads extends AsyncDisposable {
   blobs(): Promise<BlobCache>;
 }
@@ -52,7 +52,7 @@ export function downloadsTo(cache: MetalCache | (() => Promise<MetalCache>)): Do
   };
 }
 
-/** The bundle that --bundle names, wherever it lies. */
+/** The bundle that --bundle names, wherever it is. */
 export const openSourced = (
   options: RegistryOptions & TrustOptions & { readonly bundle?: string | undefined },
   io: CliIo,
@@ -78,7 +78,7 @@ export async function withSourced<T>(
   return await body(bundle);
 }
 
-/** The stream that --stream names, wherever it lies. */
+/** The stream that --stream names, wherever it is. */
 export const streamOf = (options: RegistryOptions & { readonly stream: string }, io: CliIo) =>
   readNamedStream(options.stream, {
     http: () => createHttp({ env: io.env }),
@@ -86,7 +86,7 @@ export const streamOf = (options: RegistryOptions & { readonly stream: string },
     signal: io.signal,
   });
 
-/** Paths of the ISOs that --iso names; `wanted` is asked for where they have to be looked for. */
+/** Paths of the ISOs that --iso names; `wanted` is called only if they have to be searched for. */
 export async function isosOf(
   options: RegistryOptions & { readonly iso?: readonly string[] | undefined },
   io: CliIo,

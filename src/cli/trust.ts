@@ -6,10 +6,10 @@ import { configFolder } from './environment.ts';
 import type { CliIo } from './io.ts';
 import type { TrustOptions } from './option-groups.ts';
 
-/** Where the policy of a site is. */
+/** Where a site keeps its policy. */
 const SITE = '/etc/iso-rehydrate/trust.json';
 
-/** Vets a bundle by the options and the policy of the user or the site. */
+/** Checks a bundle against the options and the policy of the user or the site. */
 export const vetterOf =
   (options: TrustOptions, { env, signal }: CliIo) =>
   async (named: { readonly name: string; readonly inRegistry: boolean }): Promise<Vetted> => {
@@ -31,7 +31,7 @@ async function policyOf(
   return undefined;
 }
 
-/** A policy that cannot be looked at is not one that does not exist. */
+/** A policy that cannot be read must not count as absent. */
 function isThere(error: NodeJS.ErrnoException): boolean {
   return error.code !== 'ENOENT' && error.code !== 'ENOTDIR';
 }

@@ -37,8 +37,10 @@ async function failing({ args }: ChangedRelease, engine: string, env: Record<str
     ['dehydrate', '--engine', engine, ...args, '--cache-dir', cache, '-o', bundle],
     { env },
   );
-  expect(filesBelow(cache)).toEqual(['metal']);
-  expect((await readdir(folder)).sort()).toEqual(['cache', 'release']);
+  // Some fail before the cache is needed.
+  const left = (await readdir(folder)).sort();
+  if (left[0] === 'cache') expect(filesBelow(cache)).toEqual(['metal']);
+  expect(left.filter((name) => name !== 'cache')).toEqual(['release']);
   return result;
 }
 

@@ -1,14 +1,14 @@
 import { createHash } from 'node:crypto';
 import { get } from 'node:http';
 
-/** What a server answered, by path: the SHA-256 of a body that is whole, or why there is none. */
+/** A server's answers, by path: the SHA-256 of a complete body, or why there is none. */
 export type Answers = Readonly<Record<string, string>>;
 
 /** The URL in the line that `serve --json` prints once it listens. */
 export const urlIn = (stdout: string): string | undefined =>
   /"type":"serving","url":"([^"]+)"/.exec(stdout)?.[1];
 
-/** Asks for one path after the other. */
+/** Requests one path after the other. */
 export async function askAll(url: string, paths: readonly string[]): Promise<Answers> {
   const answers: Record<string, string> = {};
   for (const path of paths) answers[path] = await ask(url + path);
@@ -28,7 +28,7 @@ const ask = (url: string) =>
     request.on('error', () => resolve('cut'));
   });
 
-/** Whole bodies that are not the expected ones. */
+/** Complete bodies that are not the expected ones. */
 export const wrongAnswers = (found: Answers, expected: Answers): string[] =>
   Object.entries(found)
     .filter(([path, answer]) => /^[0-9a-f]{64}$/.test(answer) && answer !== expected[path])

@@ -1,12 +1,12 @@
 /*
- * Fails the n-th system call of a kind, or kills the process at the n-th of any kind: LD_PRELOAD this.
+ * An LD_PRELOAD library that fails the n-th system call of a kind, or kills the process at the n-th call of any kind.
  *
- * Only calls on paths below a folder count, and on descriptors that were opened there, so that what Node
- * itself opens and reads does not. libuv calls the wrappers of libc, in its threads too; UV_USE_IO_URING=0
- * keeps it from going around them. Children do not inherit it: their failures are not ours.
+ * Only calls on paths below a folder, and on descriptors opened there, count, so that files of Node
+ * itself do not. libuv calls the wrappers of libc, in its threads too; UV_USE_IO_URING=0
+ * keeps it from bypassing them. Child processes do not inherit the library: their failures are not ours.
  *
- * The process arms it itself, by the functions that begin with faults_ (koffi finds them as symbols of the
- * process), or FAULTS_ROOT and FAULTS_KILL do when it starts.
+ * The process arms it through the functions that begin with faults_ (koffi finds them as symbols of the
+ * process); FAULTS_ROOT and FAULTS_KILL arm it at the start.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -27,7 +27,7 @@
 
 enum kind { OPEN, READ, WRITE, FSYNC, TRUNCATE, RENAME, MKDIR, LINK, UNLINK, LIST, STAT, KINDS };
 
-/* Descriptors above are not followed. */
+/* Higher descriptors are not followed. */
 #define MAX_FD 65536
 
 static char root[4096];
@@ -57,7 +57,7 @@ static int follow(int fd, const char *path) {
   return fd;
 }
 
-/* Counts a call; nonzero, with errno set, if it has to fail. */
+/* Counts a call; returns nonzero, with errno set, if it must fail. */
 static int fails(enum kind kind, const char *path) {
   int step = ++steps;
   int count = ++counts[kind];
@@ -84,7 +84,7 @@ static int fails_fd(enum kind kind, int fd) {
 
 static int fails_path(enum kind kind, const char *path) { return below(path) && fails(kind, path); }
 
-/* For the process itself. */
+/* Called by the process itself. */
 
 void faults_root(const char *path) {
   root_length = 0;
@@ -92,7 +92,7 @@ void faults_root(const char *path) {
   root_length = strlen(root);
 }
 
-/* kind -1: nothing fails. Counts start again. */
+/* kind -1: nothing fails. Resets the counts. */
 void faults_arm(int kind, int nth, int error, int sticky) {
   armed_kind = -1;
   for (int i = 0; i < KINDS; i++) counts[i] = 0;
@@ -117,7 +117,7 @@ __attribute__((constructor)) static void start(void) {
   if (path) faults_root(path);
 }
 
-/* The calls. */
+/* The wrapped calls. */
 
 static mode_t mode_of(int flags, va_list list) {
   return flags & (O_CREAT | __O_TMPFILE) ? va_arg(list, mode_t) : 0;

@@ -22,9 +22,9 @@ export interface KillOptions {
   readonly runner: Runner;
   readonly library: string;
   readonly root: string;
-  /** Runs that are killed; all of the program's calls if there are no more than that. */
+  /** How many calls to kill the program at; all of them, if it makes no more than that. */
   readonly count: number;
-  /** Whether the next run has to take away what is left. */
+  /** Whether the next run must remove leftovers. */
   readonly reclaims: boolean;
   readonly onFault?: ((text: string) => void) | undefined;
 }
@@ -35,7 +35,7 @@ export interface KillResult {
   readonly faults: readonly string[];
 }
 
-/** Kills the program (SIGKILL) before its n-th call, and looks at what is there, and what the next run makes of it. */
+/** Kills the program (SIGKILL) before its n-th call, and checks what it leaves behind and how the next run fares. */
 export async function killAtSteps(scenario: Scenario, options: KillOptions): Promise<KillResult> {
   const { runner, library, root, count, onFault } = options;
   const places = placesIn(root);
@@ -58,7 +58,7 @@ export async function killAtSteps(scenario: Scenario, options: KillOptions): Pro
     const asked = askWhenReady(child, scenario);
     const killed = await child;
     const answers = await asked;
-    if (killed.signal !== 'SIGKILL') continue; // one run's calls are not quite another's
+    if (killed.signal !== 'SIGKILL') continue; // the calls of two runs differ slightly
     kills++;
     for (const path of wrongAnswers(answers, clean.answers)) complain(`served a wrong ${path}`);
     const wrong = strangers(snapshot(places, world), expected).filter(
@@ -66,7 +66,7 @@ export async function killAtSteps(scenario: Scenario, options: KillOptions): Pro
     );
     if (wrong.length > 0) complain(`leaves ${wrong.join(', ')}`);
     let again = await runner.run(request);
-    // Killed after its output was there.
+    // It was killed after its output was complete.
     if (typeof again !== 'string' && again.code !== doneOf(scenario) && scenario.again) {
       again = await runner.run({ ...request, argv: scenario.again(places, world?.url ?? '') });
     }
@@ -109,6 +109,6 @@ async function askWhenReady(child: Child, { paths }: Scenario): Promise<Answers>
   return answers;
 }
 
-/** Scratch, by its name: nobody takes it for an output. */
+/** Scratch, by its name: it cannot be mistaken for an output. */
 const isHidden = (name: string) =>
   /(^|\/)\.iso-rehydrate-|^cache\/(work-|\w+\/$)|^tmp\/|\.part$/.test(name);

@@ -9,8 +9,8 @@ import { buildLibrary, createRunner } from './process.ts';
 import { SCENARIOS, writeInput } from './scenarios.ts';
 import { placesIn, sweep } from './sweep.ts';
 
-/** `npm run faults`: every call of every scenario fails once. Prints the counts for docs/measurements.md.
- * `--allow-scratch`: do not mind scratch that a later run leaves there. */
+/** `npm run faults`: fails every call of every scenario once. Prints the counts for docs/measurements.md.
+ * `--allow-scratch`: accept scratch that the next run does not remove. */
 const { values } = parseArgs({
   options: {
     'per-kind': { type: 'string', default: 'all' },

@@ -16,13 +16,13 @@ export const KINDS = [
 ] as const;
 export type Kind = (typeof KINDS)[number];
 
-/** Where a run fails. */
+/** The call at which a run fails. */
 export interface Point {
   readonly kind: Kind;
   /** From 1. */
   readonly nth: number;
   readonly errno: number;
-  /** Whether all later calls of the kind fail, too, as on a full disk. */
+  /** Whether all later calls of the kind also fail, as on a full disk. */
   readonly sticky: boolean;
 }
 
@@ -32,7 +32,7 @@ export interface RunRequest {
   /** Calls below this folder count. */
   readonly root: string;
   readonly point?: Point | undefined;
-  /** Of a server that is stopped once it has answered these. */
+  /** For a server, which is stopped once it has answered these. */
   readonly paths?: readonly string[] | undefined;
 }
 

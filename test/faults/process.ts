@@ -5,7 +5,7 @@ import { execa } from 'execa';
 import type { Run, RunRequest } from './messages.ts';
 
 const HERE = import.meta.dirname;
-/** No run takes more, on a busy machine either: milliseconds. */
+/** Milliseconds; no run takes longer, even on a busy machine. */
 const PATIENCE = 300_000;
 
 /** Compiles faults.c; resolves to the path of the library. */
@@ -23,11 +23,11 @@ export const environmentOf = (library: string) => ({
 });
 
 export interface Runner extends Disposable {
-  /** One run; `hangs` or what ended the process if it does not come back. */
+  /** Does one run; resolves to `hangs`, or to how the process ended, if it does not answer. */
   run(request: RunRequest): Promise<Run | string>;
 }
 
-/** A process of runner.ts, and another one when it is gone. */
+/** A process of runner.ts, replaced by a new one when it ends. */
 export function createRunner(library: string): Runner {
   let child: ChildProcess | undefined;
   const start = () => {

@@ -6,10 +6,10 @@ import { type Answers, askAll, urlIn } from './ask.ts';
 import { KINDS, type Point, type Run, type RunRequest } from './messages.ts';
 
 /**
- * Runs command lines in this process, each with one fault: a process for each would spend its time on starting. Needs
+ * Runs command lines in this process, each with one fault, because starting a process for each takes too long. Needs
  * the library of faults.c preloaded.
  */
-// What is shipped, and what starts faster: each run starts threads, which would strip types first.
+// The build is what users get, and it starts faster: each run starts threads, which would have to strip types first.
 const load = (path: string) => import(new URL(`../../dist/src/${path}`, import.meta.url).href);
 const { runCommand } = (await load('cli/run.js')) as typeof import('../../src/cli/run.ts');
 const { createEngine } = (await load(
@@ -68,7 +68,7 @@ async function run({ argv, env, root, point, paths }: RunRequest): Promise<Run> 
     createEngine,
   });
   await asked;
-  // What nobody awaits shows now.
+  // Rejections that nothing awaits surface now.
   await new Promise((resolve) => setTimeout(resolve, 5));
   const result: Run = {
     code: escaped === undefined ? code : 1,
@@ -92,14 +92,14 @@ function armAt(point: Point | undefined): void {
 
 const textOf = (error: unknown) => (error instanceof Error ? error.stack : String(error));
 
-/** Files that are still open below a folder: each is a leak. */
+/** Files below a folder that are still open: each is a leak. */
 function openBelow(root: string): string[] {
   return readdirSync('/proc/self/fd').flatMap((fd) => {
     try {
       const path = readlinkSync(`/proc/self/fd/${fd}`);
       return path.startsWith(root) ? [path] : [];
     } catch {
-      return []; // the one of this listing
+      return []; // the descriptor of this listing
     }
   });
 }

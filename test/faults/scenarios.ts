@@ -6,9 +6,9 @@ import { fileWorld, registryWorld, type World } from './worlds.ts';
 
 /** Folders of a run. All are below the root, so that calls on them count. */
 export interface Places {
-  /** What the run reads: the same for all. */
+  /** Input, the same for all runs. */
   readonly input: string;
-  /** What it makes. New for each point. */
+  /** Output, emptied for each point. */
   readonly output: string;
   readonly cache: string;
   readonly temporary: string;
@@ -18,15 +18,15 @@ export interface Scenario {
   readonly name: string;
   /** A run takes seconds. */
   readonly heavy?: boolean;
-  /** What the run talks to. */
+  /** The server that the run connects to. */
   world?(places: Places): Promise<World>;
-  /** `url` is that of the world. */
+  /** `url` is the world's. */
   argv(places: Places, url: string): string[];
-  /** The same once more, where the first way is refused when its output is there. */
+  /** The command line to repeat the run, if the first one is refused when its output exists. */
   again?(places: Places, url: string): string[];
-  /** It serves until it is stopped: what is asked for before. */
+  /** For a server, which runs until it is stopped: the paths to request before. */
   readonly paths?: readonly string[];
-  /** What a run that ends early may leave under its own name, because the next one takes it up. */
+  /** Files that an interrupted run may leave under their final names, because the next run continues them. */
   readonly keeps?: RegExp;
 }
 
@@ -104,7 +104,7 @@ export const SCENARIOS: readonly Scenario[] = [
   },
 ];
 
-/** Makes what the scenarios read: a release, and the bundle of it. */
+/** Makes the input of the scenarios: a release, and its bundle. */
 export async function writeInput(places: Places, runner: Runner): Promise<void> {
   await writeNativeRelease(join(places.input, 'release'));
   const argv = dehydrate({ ...places, output: places.input });

@@ -10,7 +10,7 @@ import type { World } from './worlds.ts';
 
 const { EIO, ENOSPC, EMFILE, EACCES, EFBIG } = constants.errno;
 
-/** How calls of a kind fail: what each stands for in life. */
+/** How calls of a kind fail, and what real failure each stands for. */
 const ERRORS: Readonly<Record<Kind, readonly number[]>> = {
   open: [EMFILE, EACCES],
   read: [EIO],
@@ -28,9 +28,9 @@ const ERRORS: Readonly<Record<Kind, readonly number[]>> = {
 export interface SweepOptions {
   readonly runner: Runner;
   readonly root: string;
-  /** Calls of each kind that fail, of each scenario; all if there are no more than that. */
+  /** How many calls of each kind to fail in each scenario; all, if there are no more than that. */
   readonly perKind: number;
-  /** Whether a run has to take away what an earlier one could not. */
+  /** Whether a run must remove what an earlier one could not. */
   readonly reclaims: boolean;
   readonly kinds?: readonly Kind[] | undefined;
   readonly onPoint?: ((text: string) => void) | undefined;
@@ -41,9 +41,9 @@ export interface SweepResult {
   /** Calls of each kind in a run without faults. */
   readonly calls: Readonly<Record<string, number>>;
   readonly points: number;
-  /** Of the points: the program came to its right end all the same. */
+  /** Points at which the program succeeded in spite of the fault. */
   readonly survived: number;
-  /** What is wrong, a line for each. */
+  /** Problems, one line each. */
   readonly faults: readonly string[];
 }
 
@@ -56,7 +56,7 @@ export function placesIn(root: string): Places {
   };
 }
 
-/** Fails one call after the other of a scenario, and looks at what comes of it. */
+/** Fails the calls of a scenario, one after the other, and checks the outcome. */
 export async function sweep(scenario: Scenario, options: SweepOptions): Promise<SweepResult> {
   const { runner, root, perKind, kinds = KINDS, onPoint, onFault } = options;
   const places = placesIn(root);
@@ -82,7 +82,7 @@ export async function sweep(scenario: Scenario, options: SweepOptions): Promise<
       complain(run);
       continue;
     }
-    if (run.hits === 0) continue; // the calls of one run are not quite those of another
+    if (run.hits === 0) continue; // the calls of two runs differ slightly
     if (run.code === done) survived++;
     for (const problem of judge(scenario, run, snapshot(places, world), expected, point)) {
       complain(`${problem} (${run.hit.replace(root, '')})`);
@@ -112,7 +112,7 @@ export async function sweep(scenario: Scenario, options: SweepOptions): Promise<
   return { calls: clean.counts, points, survived, faults };
 }
 
-/** How a run ends that has done all of its work: a server does until it is stopped. */
+/** The exit code of a successful run; a server runs until it is stopped. */
 export const doneOf = ({ paths }: Scenario): number => (paths ? 143 : 0);
 
 export function requestOf(scenario: Scenario, places: Places, world: World | undefined) {
@@ -121,7 +121,7 @@ export function requestOf(scenario: Scenario, places: Places, world: World | und
   return { argv, env: { TMPDIR: places.temporary }, root, paths: scenario.paths };
 }
 
-/** A run without faults, and what it leaves. */
+/** A run without faults, and its output. */
 export async function cleanRun(
   scenario: Scenario,
   runner: Runner,
@@ -140,7 +140,7 @@ export async function cleanRun(
   return { clean, expected: snapshot(places, world) };
 }
 
-/** What is wrong after the run that follows. */
+/** Problems after the run that follows. */
 export function judgeNext(
   found: ReadonlyMap<string, string>,
   expected: ReadonlyMap<string, string>,
@@ -154,7 +154,7 @@ export function judgeNext(
   ];
 }
 
-/** What is wrong after a run with a fault. */
+/** Problems after a run with a fault. */
 function judge(
   scenario: Scenario,
   run: Run,
@@ -170,11 +170,11 @@ function judge(
   if (run.code === 7 && !/^(error: .+ \[[A-Z_]+\]|\{"type":"error",.*)$/m.test(run.stderr)) {
     problems.push(`does not say what failed: ${run.stderr.slice(-300)}`);
   }
-  // The folders of the cache are as good as none.
+  // Empty folders of the cache do not matter.
   const wrong = strangers(found, expected).filter(
     (name) => !/^cache\/\w+\/$/.test(name) && !(run.code !== done && scenario.keeps?.test(name)),
   );
-  // What cannot be removed stays, under a name of its own: the next run has to take care of it.
+  // Scratch that could not be removed stays, under a name of its own; the next run must remove it.
   const excused = point.kind === 'unlink' || point.kind === 'list' || point.kind === 'stat';
   const bad = excused ? wrong.filter((name) => !isScratch(name)) : wrong;
   if (bad.length > 0) problems.push(`leaves ${bad.join(', ')}`);
@@ -186,7 +186,7 @@ function judge(
   return problems;
 }
 
-/** What the next run had to take away. */
+/** Files that the next run should have removed. */
 export function leftovers(names: readonly string[], reclaims: boolean): readonly string[] {
   return reclaims ? names : names.filter((name) => !isScratch(name));
 }
@@ -194,7 +194,7 @@ export function leftovers(names: readonly string[], reclaims: boolean): readonly
 const isScratch = (name: string) =>
   /(^|\/)\.?iso-rehydrate-|^cache\/work-|\.part$|^tmp\//.test(name);
 
-/** `count` of the numbers from 1 to `total`: the first and the last ones, and some in between. */
+/** Picks `count` of the numbers from 1 to `total`: the first and last ones, and some in between. */
 export function sample(total: number, count: number): number[] {
   if (total <= count) return Array.from({ length: total }, (_, index) => index + 1);
   const chosen = new Set<number>();
@@ -211,7 +211,7 @@ function* pointsOf(clean: Run, perKind: number, kinds: readonly Kind[]): Generat
     const total = clean.counts[kind] ?? 0;
     for (const [index, errno] of ERRORS[kind].entries()) {
       for (const nth of sample(total, perKind)) {
-        // A disk that is full stays full, and so does a table of open files.
+        // A full disk stays full, and so does a full table of open files.
         yield { kind, nth, errno, sticky: index === 0 && (kind === 'write' || kind === 'open') };
       }
     }
@@ -234,7 +234,7 @@ export async function renew(
   }
 }
 
-/** All that a run may have written. The records of runs have times in them. */
+/** Everything that a run may have written. The records of runs contain times. */
 export function snapshot(places: Places, world: World | undefined): Map<string, string> {
   const named = (name: string, tree: Map<string, string>) =>
     [...tree].map(([path, sha256]): [string, string] => [

@@ -20,7 +20,7 @@ export function treeOf(folder: string): Map<string, string> {
 
 const hash = (path: string) => createHash('sha256').update(readFileSync(path)).digest('hex');
 
-/** What one tree has and another has not, or has otherwise. */
+/** Files of one tree that another lacks, or has with other contents. */
 export function strangers(
   found: ReadonlyMap<string, string>,
   expected: ReadonlyMap<string, string>,

@@ -4,19 +4,19 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 
-/** What a run talks to. It is outside of the process in which calls fail. */
+/** The server that a run connects to. It is outside the process in which calls fail. */
 export interface World extends AsyncDisposable {
   /** `http://127.0.0.1:5000`. */
   readonly url: string;
-  /** What runs have left there, by name, with its SHA-256. */
+  /** The SHA-256 of everything that runs have left there, by name. */
   state(): Map<string, string>;
-  /** Forgets what runs have left. */
+  /** Forgets the files that runs have left. */
   reset(): void;
 }
 
 const sha256Of = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
-/** A web server of a folder's files. */
+/** A web server for the files of a folder. */
 export function fileWorld(folder: string): Promise<World> {
   return listening(
     (request, response) => {
@@ -28,7 +28,7 @@ export function fileWorld(folder: string): Promise<World> {
   );
 }
 
-/** An OCI registry of one repository. It has a bundle's blobs under the tag `t` if a folder is given. */
+/** An OCI registry with one repository. If a folder is given, it holds that bundle under the tag `t`. */
 export function registryWorld(bundle?: string): Promise<World> {
   const blobs = new Map<string, Buffer>();
   const tags = new Map<string, { bytes: Buffer; type: string }>();
@@ -88,7 +88,7 @@ export function registryWorld(bundle?: string): Promise<World> {
   });
 }
 
-/** Of a manifest, as it says itself. */
+/** The media type that a manifest declares. */
 function typeOf(bytes: Buffer | undefined, kind: string | undefined): string {
   if (kind !== 'manifests' || bytes === undefined) return 'application/octet-stream';
   return JSON.parse(bytes.toString()).mediaType ?? 'application/vnd.oci.image.manifest.v1+json';

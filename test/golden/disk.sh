@@ -1,4 +1,4 @@
-# To be sourced by make.sh: repeatable contents for disks in miniature.
+# Sourced by make.sh: reproducible contents for miniature disks.
 
 text() { seq -f 'line %.0f of a file that deflates well, though not too well' "$1" "$2"; }
 noise() { openssl enc -aes-128-ctr -K "$(printf %032x "$1")" -iv 0 < <(head -c "$2" /dev/zero) 2>/dev/null; }
@@ -6,7 +6,7 @@ put() { # FILE OFFSET: from stdin
   dd of="$1" bs=4096 seek="$2" oflag=seek_bytes conv=notrunc status=none
 }
 
-# miniature FILE SIZE: data at both ends, holes, a lonely sector, a grain that does not deflate.
+# miniature FILE SIZE: data at both ends, holes, an isolated sector, an incompressible grain.
 miniature() {
   rm -f "$1" && truncate -s "$2" "$1"
   text 1 9000 | put "$1" 0

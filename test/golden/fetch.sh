@@ -1,6 +1,6 @@
 #!/bin/bash
 # Repacks the trimmed real CoreOS ISOs and initrds of coreos-installer's published crate
-# (Apache-2.0, Copyright Red Hat and contributors) as zstd, which Node reads by itself.
+# (Apache-2.0, Copyright Red Hat and contributors) as zstd, which Node can read.
 # ./fetch.sh CRATE_DIR, with CRATE_DIR the unpacked crate coreos-installer 0.26.0
 # (`cargo install coreos-installer --version 0.26.0` leaves it in cargo's registry/src).
 set -euo pipefail

@@ -6,28 +6,28 @@ import fc from 'fast-check';
 import { expect } from 'vitest';
 import { RehydrateError } from '../../src/core/errors.ts';
 
-/** No mutation may take more of the processor: the whole golden file takes milliseconds. */
+/** Processor time that a mutation may take; the whole golden file takes milliseconds. */
 const MAX_SECONDS = 1;
-/** Bytes that the process may grow by, at any time while the mutations run. */
+/** Bytes that the process may grow by at any time while the mutations run. */
 const MAX_MEMORY = 512 << 20;
 /** Bytes that may still be in use once all mutations are over and garbage is collected. */
 const MAX_LEFT = 128 << 20;
-/** Mutations between two collections of garbage, which is not what the bound is about. */
+/** Mutations between two garbage collections, so that the bound does not count garbage. */
 const GARBAGE = 2500;
 
 setFlagsFromString('--expose-gc');
 const collectGarbage: () => void = runInNewContext('gc');
 
-/** A few bytes of a buffer replaced, and perhaps its end cut off. */
+/** Replaces a few bytes of a buffer, and may cut off its end. */
 export interface Mutation {
   readonly patches: readonly { readonly at: number; readonly value: number }[];
   readonly keep: number | undefined;
 }
 
 /**
- * Mutations of `data`: mostly where it is not zero, since that is where its structure is; one in
- * ten is a truncation too. Bytes in front of `from` stay as they are: what is checked first would
- * otherwise hide all that comes after it.
+ * Mutations of `data`, mostly where it is not zero, because that is where its structure is; one in
+ * ten is also truncated. Bytes before `from` stay as they are: otherwise the first check would hide
+ * all code after it.
  */
 export function mutations(data: Uint8Array, from = 0): fc.Arbitrary<Mutation> {
   const hot: number[] = [];
@@ -49,9 +49,9 @@ export function mutations(data: Uint8Array, from = 0): fc.Arbitrary<Mutation> {
 }
 
 /**
- * Runs `decode` on `runs` mutations of `data` (see {@link mutations}). It may succeed or throw a RehydrateError; anything
- * else fails, and so does one that takes a second, a peak of half a gigabyte above what was in use before, or
- * memory that stays in use afterwards. What the process needed earlier hides nothing. Returns how many were
+ * Runs `decode` on `runs` mutations of `data` (see {@link mutations}). Each may succeed or throw a RehydrateError. Any
+ * other outcome fails, and so does a run that takes a second, a peak of half a gigabyte above the memory in use before,
+ * or memory that stays in use afterwards. Earlier peaks of the process hide nothing. Returns how many mutations were
  * rejected.
  */
 export async function survive(
@@ -62,7 +62,7 @@ export async function survive(
   { maxMemory = MAX_MEMORY, maxLeft = MAX_LEFT } = {},
 ): Promise<number> {
   const copy = Uint8Array.from(data);
-  // What it loads and keeps for good is no leak.
+  // Anything that it loads once and keeps is not a leak.
   await decode(copy).catch(() => {});
   const before = await memoryInUse();
   const resident = resetPeak();
@@ -98,7 +98,7 @@ function processorTime(): number {
   return (user + system) / 1e6;
 }
 
-/** Sets the peak of the resident memory back to what is resident now, and returns that; proc_pid_clear_refs(5). */
+/** Resets the peak of resident memory to the current value, and returns it; proc_pid_clear_refs(5). */
 function resetPeak(): number {
   writeFileSync('/proc/self/clear_refs', '5');
   return statusBytes('VmRSS');
@@ -113,7 +113,7 @@ function statusBytes(field: 'VmRSS' | 'VmHWM'): number {
 
 /** Bytes that are reachable: in the heap, in buffers, in WebAssembly. */
 async function memoryInUse(): Promise<number> {
-  // Buffers are freed beside the collector: what the first round finds is gone at the next.
+  // Buffers are freed in parallel with the collector: those that the first round finds are gone after the next.
   for (let round = 0; round < 3; round++) {
     collectGarbage();
     await breathe(20);

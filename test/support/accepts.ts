@@ -1,8 +1,8 @@
 import { cli } from './cli.ts';
 
 /**
- * What the real command line says against some words of it, or undefined if its grammar takes them. They
- * are never carried out: there is no bundle, nothing can be written, and the run is over before it begins.
+ * The error of the real command line for some words, or undefined if its grammar accepts them. They are never
+ * carried out: there is no bundle, nothing can be written, and the run is cancelled before it begins.
  */
 export async function accepts(words: readonly string[]): Promise<string | undefined> {
   const { code, stderr } = await cli(words, {

@@ -10,7 +10,7 @@ export interface CliResult {
   readonly stderr: string;
 }
 
-/** An engine that must not be asked: what it would do takes minutes and is tested end to end. */
+/** An engine that must not be called: a boot takes minutes and is tested end to end. */
 export const noEngine: MetalEngine = {
   name: 'qemu',
   regenerate: () => Promise.reject(new EngineError('no boot was expected', { code: 'VM_EXITED' })),
@@ -22,7 +22,7 @@ export async function cli(
   more: Partial<
     Pick<CliIo, 'env' | 'signal' | 'isTerminal' | 'createEngine' | 'hostArch' | 'stdoutIs'>
   > & {
-    /** Called with what goes to stdout, as it goes. */
+    /** Called with output for stdout as it is written. */
     readonly onStdout?: (text: string) => void;
   } = {},
 ): Promise<CliResult> {

@@ -3,26 +3,26 @@ import { argv, exit, stdin, stdout } from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
 
 /**
- * Passes for QEMU and its guest, in a process of its own: prints a console log, answers each line that is typed
- * as the live system's shells would, and tells over QMP what its disks have done.
+ * Stands in for QEMU and its guest, in a process of its own: prints a console log, answers each line that is typed
+ * as the live system's shells would, and reports the progress of its disks over QMP.
  *
  * `node fake-guest.ts SCENARIO QEMU-ARGUMENTS...`; the scenario is JSON.
  */
 export interface Scenario {
-  /** Printed at the start; a boot that goes on. */
+  /** Printed at the start, as a boot in progress would. */
   readonly log: string;
-  /** In place of the whole of agetty's line. */
+  /** Replaces agetty's whole line. */
   readonly ready?: string;
   /** Printed in the middle of each mark. */
   readonly interrupt?: string;
-  /** What each step of unpacking adds to what the disks have done, in bytes. */
+  /** Bytes that each step of unpacking adds to the progress of the disks. */
   readonly step: { readonly written: number; readonly read: number };
   /** Milliseconds between steps. */
   readonly pause: number;
   /** Written bytes after which the disks stop, and after which the installer is done. */
   readonly stops?: number;
   readonly size: number;
-  /** The guest goes on printing. */
+  /** The guest keeps printing. */
   readonly chatters?: boolean;
 }
 

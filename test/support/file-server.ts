@@ -5,14 +5,14 @@ export interface FileServer extends AsyncDisposable {
   readonly url: string;
   /** `METHOD /path range`, in the order of the requests. */
   readonly requests: string[];
-  /** How many requests were under way at a time, at most. */
+  /** The largest number of requests under way at the same time. */
   readonly most: () => number;
 }
 
-/** What a server may do wrong with a request; true if it has answered. */
+/** Misbehaviour of the server for a request; returns true if it has answered. */
 export type Fault = (request: IncomingMessage, response: ServerResponse, body: Buffer) => boolean;
 
-/** A real HTTP server of a few files, by path; ranges as RFC 9110 has them. */
+/** A real HTTP server of a few files, by path, with ranges (RFC 9110). */
 export async function fileServer(
   files: ReadonlyMap<string, Buffer>,
   fault: Fault = () => false,

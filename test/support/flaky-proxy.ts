@@ -2,8 +2,8 @@ import { createServer, type IncomingMessage, request, type ServerResponse } from
 import type { AddressInfo } from 'node:net';
 
 /**
- * What happens to a request: it is let through, cut after some bytes of its body, answered by the proxy itself,
- * or let through, but its answer is lost.
+ * What happens to a request: the proxy passes it on, cuts it after some bytes of its body, answers it itself,
+ * or passes it on but loses the response.
  */
 export type Fate =
   | 'pass'
@@ -18,7 +18,7 @@ export interface FlakyProxy extends AsyncDisposable {
   readonly seen: string[];
 }
 
-/** A reverse proxy before a registry; `fate` decides, in the order of the requests. */
+/** A reverse proxy in front of a registry; `fate` is asked for each request in turn. */
 export async function flakyProxy(
   upstream: string,
   fate: (method: string, length: number) => Fate,
@@ -55,7 +55,7 @@ function forward(
 ): void {
   const [hostname, port] = upstream.split(':');
   const { method, url: path, headers } = incoming;
-  // The Host that the client has said stays: the registry's locations lead through here.
+  // The client's Host header stays, so that the registry's locations lead through this proxy.
   const onward = request({ hostname, port, method, path, headers }, (answer) => {
     if (fate !== 'pass' && 'answerLost' in fate) {
       answer.resume();

@@ -6,8 +6,8 @@ import { createConsole } from '../../src/engine/qemu/console.ts';
 import { openTerminals } from '../../src/engine/qemu/process.ts';
 
 /**
- * A program of its own, as the engine is put together, around a guest that is the shell script in its argument. Says
- * what it has got once a second; ends the guest and itself at SIGTERM.
+ * A separate program, put together like the engine, whose guest is the shell script in its argument. Reports what it
+ * has received once a second; ends the guest and itself on SIGTERM.
  */
 const [script = ''] = process.argv.slice(2);
 const folder = mkdtempSync(join(tmpdir(), 'flooded-'));

@@ -7,7 +7,7 @@ export interface ForwardProxy extends AsyncDisposable {
 }
 
 /**
- * A forward proxy, which may want a login. It answers for http itself, and every tunnel leads to one port of
+ * A forward proxy, which may require a login. It answers http requests itself, and every tunnel leads to one port on
  * loopback, so that a server there can have any name.
  */
 export async function forwardProxy(to: number, login?: string): Promise<ForwardProxy> {
@@ -39,7 +39,7 @@ export async function forwardProxy(to: number, login?: string): Promise<ForwardP
       server.closeAllConnections();
       await new Promise<void>((resolve) => {
         server.close(() => resolve());
-        // Tunnels are no longer the server's, but hold it open.
+        // The server no longer tracks its tunnels, but they keep it open.
         setTimeout(resolve, 200).unref();
       });
     },

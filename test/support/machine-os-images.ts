@@ -6,14 +6,14 @@ import { hashFile } from '../../src/core/io/hash-file.ts';
 export interface MachineOsImage {
   /** Go's spelling: `amd64`. */
   readonly architecture: string;
-  /** Paths in the image, and the files that go there. */
+  /** Paths in the image, each with the file to put there. */
   readonly files: Readonly<Record<string, string>>;
   readonly compression: 'gzip' | 'zstd' | 'none';
 }
 
 /**
- * An image as OpenShift's `machine-os-images`, in a registry: a base layer, and one with `/coreos/…`. Laid out by
- * tar, gzip and zstd, and pushed by skopeo.
+ * An image like OpenShift's `machine-os-images`, in a registry: a base layer, and a layer with `/coreos/…`. Made with
+ * tar, gzip and zstd, and pushed with skopeo.
  */
 export async function pushImages(
   work: string,
@@ -85,7 +85,7 @@ export async function pushImages(
   ]);
 }
 
-/** Writes the file that `sha256sum` makes beside an ISO in that image. */
+/** Writes the checksum file that lies beside an ISO in that image, as `sha256sum` prints it. */
 export async function writeDigestOf(iso: string, path: string): Promise<void> {
   await stat(iso);
   await writeFile(path, `${(await hashFile(iso)).sha256}  ${iso.split('/').at(-1)}\n`);

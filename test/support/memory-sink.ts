@@ -1,6 +1,6 @@
 import type { Sink } from '../../src/core/io/sink.ts';
 
-/** Keeps all that is written. */
+/** Keeps everything that is written. */
 export function memorySink(): Sink & { bytes(): Buffer } {
   const pieces: Buffer[] = [];
   return {

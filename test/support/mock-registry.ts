@@ -9,7 +9,7 @@ export interface MockRegistry extends AsyncDisposable {
   readonly seen: string[];
 }
 
-/** A server of a test's own making, for what no real registry can be made to do. */
+/** A server controlled by the test, for behaviour that no real registry can be made to show. */
 export async function mockRegistry(
   answer: (request: IncomingMessage, response: ServerResponse, count: number) => unknown,
   tls?: { readonly key: Buffer; readonly cert: Buffer },

@@ -11,23 +11,23 @@ import type { OsmetMappings } from '../../src/formats/iso/osmet-types.ts';
 import { golden } from '../golden/load.ts';
 import { listedFiles, openImage, readRootFile } from './root-files.ts';
 
-/** What the native engine reads of an ISO, put together from a golden root image. */
+/** The parts of an ISO that the native engine reads, built around a golden root image. */
 export interface NativeIso {
   readonly iso: LiveIso;
-  /** What each disk has to become. */
+  /** The expected disks. */
   readonly disks: ReadonlyMap<MetalVariant, Buffer>;
 }
 
 export interface NativeIsoOptions {
   /** A golden root image; `squashfs-objects` by default. */
   readonly image?: string;
-  /** Changes the parts before they are put together. */
+  /** Changes the parts before they are assembled. */
   readonly edit?: (parts: { image: Buffer; osmet: Buffer; xz: Buffer }) => {
     image?: Buffer;
     osmet?: Buffer;
     xz?: Buffer;
   };
-  /** Changes what the osmet promises. */
+  /** Changes the contents of the osmet. */
   readonly checksum?: string;
   /** Changes the name of the object of the first mapping. */
   readonly object?: string;
@@ -39,7 +39,7 @@ const END = 10 << 20;
 
 /**
  * Writes a file with a root image and an osmet for each variant: every golden file is mapped, some in
- * two extents, some beyond the file's end; everything else of the disk comes from the xz stream.
+ * two extents, some beyond the file's end; the rest of the disk comes from the xz stream.
  */
 export async function nativeIso(
   folder: string,
@@ -93,8 +93,8 @@ export async function nativeIso(
 }
 
 /**
- * Writes a file with the golden root file system and an osmet that a release of coreos-installer packed of its
- * disk; see test/golden/osmet/releases.sh.
+ * Writes a file with the golden root file system and an osmet of its disk, packed by a release of coreos-installer;
+ * see test/golden/osmet/releases.sh.
  */
 export async function releasedIso(folder: string, version: string): Promise<LiveIso> {
   const image = golden('osmet/releases.squashfs');
@@ -125,7 +125,7 @@ function wrap(path: string, image: number, size: number, osmets: OsmetEntry[]): 
   };
 }
 
-/** A disk with the contents here and there, and what is in between. */
+/** A disk with the contents scattered over it, and the bytes in between. */
 function layOut(contents: readonly { sha256: string; bytes: Buffer }[], sectorSize: number) {
   const disk = Buffer.alloc(DISK_SIZE);
   disk.write('a partition table', 0);

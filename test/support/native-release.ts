@@ -10,15 +10,15 @@ import { sha256Of } from './synthetic-bundle.ts';
 export interface NativeRelease {
   readonly folder: string;
   readonly streamPath: string;
-  /** Targets by the names that they have when they are made. */
+  /** Targets, by the names under which they are made. */
   readonly targets: ReadonlyMap<string, Buffer>;
 }
 
 const SECTOR = 2048;
 
 /**
- * A release around a live ISO that the native engine unpacks: the golden one, with a root image and osmets of 12 MiB
- * disks. metal and metal4k as .xz, `qemu` as .gz, `aws` a VMDK as .gz, and the kernel of the ISO.
+ * A release around a live ISO that the native engine can unpack: the golden one, with a root image and osmets of 12 MiB
+ * disks. It holds metal and metal4k as .xz, `qemu` as .gz, `aws` as a VMDK in .gz, and the kernel of the ISO.
  */
 export async function writeNativeRelease(folder: string): Promise<NativeRelease> {
   await mkdir(folder, { recursive: true });
@@ -77,7 +77,7 @@ export async function writeNativeRelease(folder: string): Promise<NativeRelease>
   return { folder, streamPath, targets };
 }
 
-/** Puts another rootfs.img at the end of an ISO (ECMA-119 9.1: each number is there in both byte orders). */
+/** Puts another rootfs.img at the end of an ISO (ECMA-119 9.1: each number is recorded in both byte orders). */
 function withRootfs(iso: Buffer, rootfs: Buffer): Buffer {
   const padding = Buffer.alloc((SECTOR - (rootfs.length % SECTOR)) % SECTOR);
   const whole = Buffer.concat([iso, rootfs, padding]);

@@ -29,13 +29,13 @@ export function blocksOf(text: string, language: string): string[] {
   return blocks;
 }
 
-/** Of a part of a page: the text below a heading, down to the next of its rank. */
+/** A section of a page: the text below a heading, up to the next heading of the same level. */
 export function sectionOf(text: string, heading: string): string {
   const [, section = ''] = text.split(`\n## ${heading}\n`);
   return section.split('\n## ')[0] ?? '';
 }
 
-/** The command lines of a block: a here-document and lines that a backslash joins are one. */
+/** The command lines of a block; a here-document, or lines joined by backslashes, count as one. */
 export function commandsOf(block: string): string[] {
   const commands: string[] = [];
   let open: string[] = [];
@@ -62,15 +62,15 @@ export interface Elsewhere {
   readonly page: string;
   /** Matches the start of the command line. */
   readonly command: RegExp;
-  /** The test that runs it, or does what can be done where the command cannot be run. */
+  /** The test that runs it, or the closest thing that can be run. */
   readonly by: string;
-  /** What is not run as it stands, and why. */
+  /** What the test does differently, and why. */
   readonly but?: string;
 }
 
 /**
- * Command lines that test/e2e/pages.test.ts does not run. Whatever is not listed here is run there, so a new
- * command line that does not work fails.
+ * Command lines that test/e2e/pages.test.ts does not run. It runs all others, so a new command line that does not
+ * work fails the tests.
  */
 export const ELSEWHERE: readonly Elsewhere[] = [
   {
@@ -189,7 +189,7 @@ export const ELSEWHERE: readonly Elsewhere[] = [
 export const elsewhere = (page: string, command: string): Elsewhere | undefined =>
   ELSEWHERE.find((one) => one.page === page && one.command.test(command));
 
-/** Command lines of ours in a piece of shell, as words, without what a shell would do with them. */
+/** Our own command lines in a piece of shell, split into words but not expanded as a shell would. */
 export function ownCommands(
   text: string,
   variables: Readonly<Record<string, string>> = {},

@@ -4,7 +4,7 @@ import { type Arch, OCI_ARCHITECTURE } from '../../src/core/arch.ts';
 const MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
 const INDEX = 'application/vnd.oci.image.index.v1+json';
 
-/** Pushes an index, as `tag`, over images that are in a registry already, each under its architecture's name. */
+/** Pushes an index, as `tag`, of images that are already in a registry, each tagged with its architecture's name. */
 export async function pushIndex(
   host: string,
   repository: string,

@@ -4,11 +4,11 @@ import { createServer, type Socket } from 'node:net';
 export interface RawServer extends AsyncDisposable {
   readonly url: string;
   readonly port: number;
-  /** What clients have sent: the head of each request. */
+  /** The head of each request. */
   readonly heads: string[];
 }
 
-/** A server that sends whatever `answer` writes, valid HTTP or not; asked once the head of a request is there. */
+/** A server that sends whatever `answer` writes, valid HTTP or not; called when the head of a request has arrived. */
 export async function rawServer(
   answer: (socket: Socket, head: string, count: number) => unknown,
 ): Promise<RawServer> {
@@ -41,7 +41,7 @@ export async function rawServer(
   };
 }
 
-/** Sends the same bytes over and over, as fast as they are taken, until the client leaves. */
+/** Sends the same bytes over and over, as fast as they are read, until the client disconnects. */
 export function endless(socket: Socket, head: string, bytes: Buffer): void {
   socket.write(head);
   const more = () => {

@@ -9,14 +9,14 @@ export interface RegistryServer extends AsyncDisposable {
   readonly host: string;
 }
 
-/** Who may come in: whoever knows a password, or has a token of a server for them. */
+/** Access control: by password, or by tokens from a token server. */
 export type RegistryLogin =
   | { readonly user: string; readonly password: string }
   | { readonly realm: string; readonly certificate: string };
 
 /**
- * The CNCF distribution registry (Debian: docker-registry), its files in `folder`: on a free port, or on that of an
- * earlier one.
+ * The CNCF distribution registry (Debian: docker-registry), with its files in `folder`, on a free port or on that of an
+ * earlier server.
  */
 export async function registryServer(
   folder: string,
@@ -40,7 +40,7 @@ ${auth}`,
   for (let i = 0; ; i++) {
     const answer = await fetch(`http://${host}/v2/`).catch(() => undefined);
     if (answer) break;
-    if (i > 300) throw new Error('the registry does not start');
+    if (i > 300) throw new Error('the registry did not start');
     await sleep(100);
   }
   return {

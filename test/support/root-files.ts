@@ -6,10 +6,10 @@ import { openRootFiles } from '../../src/formats/rootfs/index.ts';
 import type { RootFile, RootFiles, Unit } from '../../src/formats/rootfs/root-files.ts';
 import { unpackUnit } from '../../src/formats/rootfs/unpack-unit.ts';
 
-/** Some bytes in front of the image, as an ISO has them. */
+/** Some bytes in front of the image, as in an ISO. */
 const START = 1000;
 
-/** Opens an image that lies somewhere inside a larger file. */
+/** Opens an image inside a larger file. */
 export function openImage(image: Uint8Array): { root: RootFiles; iso: Uint8Array } {
   const iso = Buffer.concat([Buffer.alloc(START, 0x55), image]);
   const extent = { path: 'root.img', offset: START, length: image.length };
@@ -29,7 +29,7 @@ export function readRootFile(iso: Uint8Array, file: RootFile, start = 0, end = f
   return bytes;
 }
 
-/** Any part of a file is that part, and its pieces do not overlap. */
+/** Checks that any part of a file reads as expected, and that its pieces do not overlap. */
 export function expectParts({ root, iso }: ReturnType<typeof openImage>, path: string): void {
   const file = root.find(path);
   if (file === undefined) throw new Error(`no ${path}`);
@@ -48,14 +48,14 @@ export function expectParts({ root, iso }: ReturnType<typeof openImage>, path: s
   );
 }
 
-/** What an osmet's extent might want of a file, bytes. A mutated size may claim a terabyte. */
+/** Bytes of a file that an extent of an osmet might name. A mutated size may claim a terabyte. */
 const END = 100_000;
 
 type Unpack = (unit: Unit, stored: Uint8Array) => void;
 
 /**
- * Looks up all files, finds where their first and last bytes lie and unpacks them, as the native engine
- * does with extents. Returns how many pieces there were.
+ * Looks up all files, finds where their first and last bytes are, and unpacks those, as the native engine
+ * does for extents. Returns the number of pieces.
  */
 export function readEnds(
   image: Uint8Array,
@@ -77,7 +77,7 @@ export function readEnds(
   return pieces;
 }
 
-/** For {@link readEnds} of mutations of `image`: unpacks what the mutation has changed. */
+/** For {@link readEnds} of mutations of `image`: unpacks the pieces that the mutation changed. */
 export function unpackChanged(image: Uint8Array, paths: readonly string[]): Unpack {
   const known = new Map<string, Buffer>();
   readEnds(image, paths, (unit, stored) => known.set(JSON.stringify(unit), Buffer.from(stored)));

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Ajv } from 'ajv';
 
-/** Complaints of an independent validator about JSON, by a schema that is published. */
+/** Errors that an independent validator finds in JSON, by one of the published schemas. */
 export function schemaErrors(name: string, value: unknown): string[] {
   const path = join(import.meta.dirname, '../../src/schemas', `${name}.schema.json`);
   const ajv = new Ajv({ allErrors: true, strict: true });

@@ -2,13 +2,13 @@ import type { Arch } from '../../src/core/arch.ts';
 import type { MetalEngine } from '../../src/engine/engine.ts';
 
 export interface StagedEngine extends MetalEngine {
-  /** Architectures in the order in which their boots began. */
+  /** Architectures, in the order in which they booted. */
   readonly boots: Arch[];
-  /** How many boots there were at the same time, at most. */
+  /** The largest number of boots at the same time. */
   readonly most: () => number;
 }
 
-/** An engine whose boots are told of and, by `stage`, delayed or made to fail. */
+/** An engine whose boots are recorded and which `stage` can delay or make fail. */
 export function stagedEngine(
   engine: MetalEngine,
   stage: (arch: Arch, signal: AbortSignal | undefined) => Promise<void> = async () => {},
@@ -35,7 +35,7 @@ export function stagedEngine(
   };
 }
 
-/** Resolves for all callers once `count` of them wait: they have to run side by side. */
+/** Resolves for all callers once `count` of them wait, so they must run side by side. */
 export function meeting(count: number): () => Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   let waiting = 0;
@@ -45,7 +45,7 @@ export function meeting(count: number): () => Promise<void> {
   };
 }
 
-/** Never resolves; rejects as an engine does when it is told to stop. */
+/** Never resolves; rejects like an engine that is cancelled. */
 export function untilAborted(signal: AbortSignal | undefined): Promise<never> {
   return new Promise((_, reject) => {
     const stop = () => reject(signal?.reason);

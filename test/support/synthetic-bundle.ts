@@ -12,7 +12,7 @@ import type { Descriptor } from '../../src/formats/oci/oci.ts';
 import { addIndex, addManifest } from '../../src/verbs/dehydrate/manifest.ts';
 import type { Artifacts } from './synthetic-release.ts';
 
-/** A temporary folder that goes away with its scope. */
+/** A temporary folder that is removed at the end of its scope. */
 export async function temporaryFolder(): Promise<AsyncDisposable & { readonly path: string }> {
   const path = await mkdtemp(join(tmpdir(), 'iso-rehydrate-test-'));
   return {
@@ -27,7 +27,7 @@ export function sha256Of(bytes: Uint8Array): Sha256 {
   return createHash('sha256').update(bytes).digest('hex') as Sha256;
 }
 
-/** Bytes that no compressor shrinks, the same for the same seed. */
+/** Incompressible bytes, the same for the same seed. */
 export function noise(length: number, seed: string): Buffer {
   const parts: Buffer[] = [];
   for (let block = 0; parts.length * 32 < length; block++) {
@@ -47,16 +47,16 @@ export interface SyntheticBundle {
 export interface SyntheticOptions {
   readonly embedded?: boolean;
   readonly force?: boolean;
-  /** Another text in the image of `qemu`, as one who wants it changed would have. */
+  /** Another text in the image of `qemu`, as an attacker would put there. */
   readonly qemu?: string;
-  /** The same artifacts under the same names for each. */
+  /** Each has the same artifacts under the same names. */
   readonly arches?: readonly Arch[];
-  /** Those of the stream, if it has others as well. */
+  /** Architectures of the stream, if it has more than the bundle. */
   readonly streamArches?: readonly Arch[];
 }
 
 /**
- * A real bundle, written by the code that dehydrate uses, of an ISO that is noise: whatever needs no
+ * A real bundle, written by the code that dehydrate uses, with an ISO of noise: everything that needs no
  * boot works with it. `qemu` comes from metal, the PXE files from the ISO.
  */
 export async function writeSyntheticBundle(
@@ -201,7 +201,7 @@ function describe(
     released: {
       name: released,
       location: `https://example.com/${released}`,
-      sha256, // nobody has the compressed file
+      sha256, // the compressed file does not exist
       size: bytes.length,
     },
     recipe,

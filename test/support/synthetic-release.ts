@@ -14,19 +14,19 @@ import { noise, sha256Of } from './synthetic-bundle.ts';
 export interface SyntheticRelease {
   readonly folder: string;
   readonly streamPath: string;
-  /** Stands in for a boot of minutes: writes the disks that the ISO's osmets promise. */
+  /** Stands in for a boot, which takes minutes: writes the disks that the ISO's osmets describe. */
   readonly engine: MetalEngine;
   /** Edits an architecture of the stream JSON in place. */
   edit(change: (artifacts: Artifacts) => void, arch?: Arch): Promise<void>;
 }
 
 export interface SyntheticReleaseOptions {
-  /** The engine's disk instead of the one that is promised. */
+  /** The engine's disk, if it is to differ from the one that the osmet describes. */
   readonly regenerates?: (disk: Buffer) => Buffer;
   readonly arches?: readonly ('x86_64' | 's390x')[];
   /**
-   * Add `aws`, a VMDK as .gz, and `vmware`, an OVA of one: both of small changes to the disk. And make
-   * `gcp` with the real gzip, which Node's bytes are not.
+   * Add `aws`, a VMDK in .gz, and `vmware`, an OVA with a VMDK, both of slightly changed disks. Also make
+   * `gcp` with the real gzip, whose bytes differ from Node's.
    */
   readonly containers?: boolean;
 }
@@ -42,8 +42,8 @@ export type Artifacts = Record<
 >;
 
 /**
- * A release folder around the golden live ISO, whose osmet is made to promise a disk of ours. metal as
- * .xz, `qemu` as .gz, `gcp` attested by its compressed bytes only, and served as it is, what the other
+ * A release folder around the golden live ISO, whose osmet is changed to describe our own disk. It holds metal as
+ * .xz, `qemu` as .gz, `gcp` attested only by its compressed bytes, and, uncompressed, a platform that the other
  * architecture lacks: `nutanix` or `ibmcloud`. File names begin with `x-` or `z-`.
  */
 export async function writeSyntheticRelease(
@@ -89,7 +89,7 @@ async function writeArchitecture(
   const disk = Buffer.alloc(osmet.diskSize);
   disk.set(noise(400_000, arch), 1 << 20);
   for (const { variant, checksum } of osmets) {
-    // A second osmet (metal4k) promises the same disk: enough for what is tested here.
+    // A second osmet (metal4k) describes the same disk, which is enough for these tests.
     const at = iso.indexOf(Buffer.from(checksum, 'hex'));
     if (at === -1) throw new Error(`no checksum of ${variant} in the ISO`);
     iso.set(Buffer.from(sha256Of(disk), 'hex'), at);
@@ -149,9 +149,9 @@ async function ova(vmdk: Buffer): Promise<Buffer> {
 }
 
 /**
- * Makes the golden ISO one of s390x in place: the architecture in each osmet's header is a letter
- * shorter and the description before it one longer (a bincode string begins with its length), and
- * the kernel loses the mark of x86.
+ * Turns the golden ISO into one for s390x in place: the architecture in each osmet's header becomes a letter
+ * shorter and the description before it a letter longer (a bincode string begins with its length), and
+ * the kernel loses the magic bytes of x86.
  */
 function makeS390x(iso: Buffer): void {
   const strings = (...texts: string[]) =>

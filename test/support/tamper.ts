@@ -16,8 +16,8 @@ const blobOf = (bundle: string, sha256: string) => join(bundle, 'blobs', 'sha256
 const sum = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
 /**
- * Makes a bundle promise something else than it gives: its delta of an artifact gets other bytes at some
- * offsets, and every digest on the way to index.json is mended, as one who signs his forgery would.
+ * Makes a bundle contradict its promises: replaces bytes at some offsets in the delta of an artifact, and corrects
+ * every digest on the way to index.json, as a forger who signs the result would.
  */
 export async function forgeDelta(
   bundle: string,
@@ -29,7 +29,7 @@ export async function forgeDelta(
   await replaceBlob(bundle, delta, forged);
 }
 
-/** JSON of a bundle's blob, and of what index.json leads to: its index, first manifest and recipes. */
+/** JSON of a blob in a bundle, and of the documents below index.json: its index, first manifest and recipes. */
 export async function documentsOf(bundle: string) {
   const parse = async (path: string) => JSON.parse(await readFile(path, 'utf8'));
   const { manifests } = await parse(join(bundle, 'index.json'));
@@ -51,7 +51,7 @@ export async function documentsOf(bundle: string) {
 
 export type Documents = Awaited<ReturnType<typeof documentsOf>>;
 
-/** Changes one of these documents, and mends every digest on the way up to index.json. */
+/** Changes one of these documents, and corrects every digest on the way up to index.json. */
 export async function forgeDocument(
   bundle: string,
   which: keyof Documents,
@@ -63,7 +63,7 @@ export async function forgeDocument(
   await replaceBlob(bundle, sha256, Buffer.from(JSON.stringify(json)));
 }
 
-/** The same delta but for single bytes of what it makes. */
+/** The same delta, except for single bytes of its output. */
 function editDelta(delta: Buffer, edits: ReadonlyMap<number, number>): Buffer {
   const decoder = createDeltaDecoder('delta');
   const out: Uint8Array[] = [encodeMagic()];
@@ -103,7 +103,7 @@ function editDelta(delta: Buffer, edits: ReadonlyMap<number, number>): Buffer {
   return Buffer.concat([...out, encodeEnd()]);
 }
 
-/** Puts other bytes in place of a blob, and mends whatever names it, up to index.json. */
+/** Replaces the bytes of a blob, and corrects every document that names it, up to index.json. */
 export async function replaceBlob(bundle: string, old: string, bytes: Uint8Array): Promise<string> {
   const sha256 = sum(bytes);
   await writeFile(blobOf(bundle, sha256), bytes);
@@ -116,7 +116,7 @@ export async function replaceBlob(bundle: string, old: string, bytes: Uint8Array
 
 type Swap = Map<string, { sha256: string; size: number }>;
 
-/** Depth first: JSON blobs that a document names are mended before the document is. */
+/** Depth first: JSON blobs that a document names are corrected before the document itself. */
 async function mend(bundle: string, value: Json, swap: Swap): Promise<Json> {
   if (Array.isArray(value)) {
     const list: Json[] = [];

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 
-/** A certificate that signs itself, for these names or addresses of a server on loopback. */
+/** A self-signed certificate for these names or addresses of a server on loopback. */
 export async function selfSigned(
   folder: string,
   names = ['DNS:localhost', 'DNS:reg.test', 'IP:127.0.0.1'],

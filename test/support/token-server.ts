@@ -8,13 +8,13 @@ import { execa } from 'execa';
 
 export interface TokenServer extends AsyncDisposable {
   readonly realm: string;
-  /** PEM of what the registry is to trust. */
+  /** PEM of the certificate that the registry must trust. */
   readonly certificate: string;
-  /** `GET Basic bWU6c2VjcmV0` or `POST refresh_token=…`, one for each request. */
+  /** `GET Basic bWU6c2VjcmV0` or `POST refresh_token=…`, one per request. */
   readonly seen: string[];
 }
 
-/** What lets somebody in. */
+/** Accepted credentials. */
 export interface TokenLogin {
   /** `user:password` in base64. */
   readonly basic: string;
@@ -22,8 +22,8 @@ export interface TokenLogin {
 }
 
 /**
- * A token server as registries have them ("Token Authentication" of Docker's specification, and its OAuth2 form):
- * its JSON web tokens are signed by a key whose certificate the real registry checks.
+ * A token server like those of registries ("Token Authentication" of Docker's specification, and its OAuth2 form):
+ * its JSON web tokens are signed with a key whose certificate the real registry checks.
  */
 export async function tokenServer(folder: string, login: TokenLogin): Promise<TokenServer> {
   const key = join(folder, 'token.key');

@@ -62,7 +62,7 @@ with zipfile.ZipFile(path("link"), "w") as archive:
     archive.writestr(info, name)
     archive.write(source, name)
 
-# All of another zip in the comment.
+# A whole other zip in the comment.
 make("zip-in-comment", comment=open(path("empty-file"), "rb").read())
 
 
@@ -77,7 +77,7 @@ plain.close()
 plain = buffer.getvalue()
 put("plain", plain)
 put("prefix", b"#!/bin/sh\n" * 100 + plain)
-# The data of a stored zip hold whole zips.
+# The data of a stored zip contain whole zips.
 put("inner", plain)
 with zipfile.ZipFile(path("zip-in-zip"), "w") as archive:
     archive.write(path("inner"), name)
@@ -102,7 +102,7 @@ changed("method-9", central + 10, struct.pack("<H", 9))
 put("tail", plain + b"\0\0garbage PK")
 put("cut", plain[:-1])
 put("cut-front", plain[7:])
-# A deflate stream that ends early, and one that has bytes behind it, within what the directory says.
+# A deflate stream that ends early, and one followed by more bytes, both within the size in the directory.
 for kind, stream in (
     ("deflate-behind", zlib.compress(data)[2:-4] + b"x"),
     ("deflate-cut", zlib.compress(data)[2:-104]),

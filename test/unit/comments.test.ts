@@ -14,9 +14,9 @@ const files = [
     .map(({ name }) => name),
 ];
 
-/** Kinds of files that only this project's files have; `.rs` in a comment mostly names coreos-installer's source. */
+/** File names with suffixes that mean a file of this project; `.rs` in a comment mostly names coreos-installer's source. */
 const NAMES = /(?<![\w@:./-])[\w@./-]*\w\.(?:test\.)?(?:ts|sh|md|txt|wasm)\b(?![/(])/g;
-/** Specifications and scripts of other projects. */
+/** Specifications and scripts from other projects. */
 const FOREIGN: ReadonlySet<string> = new Set([
   ...[
     'descriptor.md',
@@ -30,7 +30,7 @@ const FOREIGN: ReadonlySet<string> = new Set([
   'create_disk.sh',
 ]);
 
-/** The comments of a source file, one per line. Good enough for names: a string that looks like a comment counts, too. */
+/** The comments of a source file, one per line. Good enough to find names: a string that looks like a comment also counts. */
 function* commentsOf(path: string): Generator<{ readonly line: number; readonly text: string }> {
   const shell = extname(path) === '.sh';
   if (!shell && !['.ts', '.c', '.rs', '.go'].includes(extname(path))) return;
@@ -43,7 +43,7 @@ function* commentsOf(path: string): Generator<{ readonly line: number; readonly 
   }
 }
 
-/** The names in a comment that no file has: a bare name may be anywhere, a path must be the end of a file's path. */
+/** Names in a comment that match no file: a bare name may be anywhere, a path must be the end of a file's path. */
 function missing(text: string): string[] {
   return (text.match(NAMES) ?? []).filter((name) => {
     const wanted = name.replace(/^(?:\.{1,2}\/)+/, '');
@@ -61,7 +61,7 @@ test('comments name only files that exist', () => {
   expect(stale).toEqual([]);
 });
 
-test('a name that no file has is found', () => {
+test('a name that matches no file is found', () => {
   expect(missing(`see ${basename(import.meta.filename)} and src/core/no-such-file.ts`)).toEqual([
     'src/core/no-such-file.ts',
   ]);

@@ -5,21 +5,21 @@ import { describe, expect, test } from 'vitest';
 const ROOT = join(import.meta.dirname, '../..');
 
 /**
- * What reads an answer of HTTP without a limit, or by a client that decodes bodies and ends the process when a server
- * hangs up: answers are read by src/core/http only, which has limits of size and time.
+ * Code that reads an HTTP response without a limit, or with a client that decodes bodies and ends the process when a
+ * server hangs up. Only src/core/http may read responses, because it limits size and time.
  */
 const BARE =
   /\.(?:text|json|arrayBuffer|blob|formData)\(\)|(?<![\w.])fetch\(|\bglobalThis\.fetch\b|'node:stream\/consumers'/g;
-/** Who may speak HTTP. */
+/** Imports of HTTP clients, which only src/core/http may use. */
 const CLIENT = /^(?:import (?!type )|export )[^;]*\bfrom '(?:node:)?(?:https?|http2|undici)'/m;
 const HOME = 'src/core/http/';
-/** It listens. */
+/** It imports node:http to listen. */
 const SERVERS = ['src/verbs/serve/serve.ts'];
 
 const withoutComments = (text: string) => text.replace(/\/\*[\s\S]*?\*\/|(?<!:)\/\/.*/g, '');
 const bareIn = (text: string) => withoutComments(text).match(BARE) ?? [];
 
-describe('answers of HTTP', () => {
+describe('HTTP responses', () => {
   const files = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts'))
     .map((name) => join('src', name));

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 
 const ROOT = join(import.meta.dirname, '../..');
 
-/** The rooms of the house, the lowest first: a room imports only from itself and from rooms before it. */
+/** The rooms of the source tree, the lowest first: a room imports only from itself and from rooms before it. */
 const LAYERS = [
   'images',
   'vm',
@@ -21,19 +21,19 @@ const LAYERS = [
   'src/import.ts',
 ] as const;
 
-/** Rooms that may import less than their place allows, and what. */
+/** Rooms that may import less than their place allows, with the rooms that they may import. */
 const ONLY: Readonly<Record<string, readonly string[]>> = {
   images: [],
   vm: ['images'],
-  // An OCI distribution client: it knows nothing of bundles, releases or codecs.
+  // An OCI distribution client, independent of bundles, releases and codecs.
   'src/registry': ['src/core', 'src/formats'],
-  // The fixture builder is a product of its own.
+  // The fixture builder is a separate product.
   'scripts/fixture': ['src/core'],
 };
 
 interface Import {
   readonly path: string;
-  /** Gone at run time. */
+  /** Erased at run time. */
   readonly typeOnly: boolean;
 }
 
@@ -71,7 +71,7 @@ const roomOf = (file: string) =>
   LAYERS.find((layer) => within(layer, file)) ??
   Object.keys(ONLY).find((room) => within(room, file));
 
-/** Import circles, each as the names on it; Tarjan's strongly connected components. */
+/** Import cycles, each as a list of names; Tarjan's strongly connected components. */
 function circles(graph: ReadonlyMap<string, Iterable<string>>): string[][] {
   const index = new Map<string, number>();
   const low = new Map<string, number>();
@@ -121,14 +121,14 @@ describe('the layers', () => {
     expect(wrong).toEqual([]);
   });
 
-  test('no file is in an import circle', () => {
+  test('no file is in an import cycle', () => {
     const graph = new Map(
       [...IMPORTS].map(([file, imports]) => [file, imports.map(({ path }) => path)]),
     );
     expect(circles(graph)).toEqual([]);
   });
 
-  test('no folder is in an import circle', () => {
+  test('no folder is in an import cycle', () => {
     const folders = new Map<string, Set<string>>();
     // The rooms, and the folders in each: verbs, formats, codecs, engines.
     for (const depth of [2, 3]) {
@@ -153,7 +153,7 @@ describe('the layers', () => {
   });
 });
 
-/** Loading one in a worker, and unloading it at the worker's end, has crashed the process. */
+/** Loading one in a worker, and unloading it when the worker ends, has crashed the process. */
 const ADDONS = ['koffi', '@lydell/node-pty'];
 
 describe('worker threads', () => {
@@ -161,7 +161,7 @@ describe('worker threads', () => {
     (file) => within('src', file) && /\bparentPort\b/.test(readFileSync(join(ROOT, file), 'utf8')),
   );
 
-  test('there are five kinds of them', () => {
+  test('there are five kinds', () => {
     expect(entries).toHaveLength(5);
   });
 

@@ -4,7 +4,7 @@ import { survive } from '../golden/mutate.ts';
 const DATA = Buffer.alloc(64, 'x');
 const MIB = 1 << 20;
 
-/** An earlier peak, which must not hide anything. */
+/** An earlier peak, which must not hide a later one. */
 beforeAll(() => {
   expect(Buffer.alloc(300 * MIB, 1)).toHaveLength(300 * MIB);
 });
@@ -18,7 +18,7 @@ test('a decoder that keeps a little of each run fails', async () => {
   expect(kept.length).toBeGreaterThanOrEqual(80);
 });
 
-test('a decoder that needs much for a moment fails', async () => {
+test('a decoder that briefly needs too much memory fails', async () => {
   const greedy = async () => void Buffer.alloc(100 * MIB, 1);
   await expect(survive(DATA, 1, greedy, 0, { maxMemory: 50 * MIB })).rejects.toThrow(
     'to be less than',

@@ -126,7 +126,8 @@ async function audited(options: AuditCliOptions, io: CliIo): Promise<AuditReport
   const wanted = () => wantedIsos(request);
   const isoPaths = await isosOf(options, io, downloads, wanted, progress.report);
   const { architectures: work } = chooseWork(request, silent);
-  await source.obtain(await neededBlobs(work, { isoPaths }));
+  const containers = containersOf(options, io);
+  await source.obtain(await neededBlobs(work, { isoPaths, spare: { ...request, containers } }));
   // Awaited, because the cache and the progress display are disposed of when this function returns.
   return await audit({
     ...request,
@@ -134,7 +135,7 @@ async function audited(options: AuditCliOptions, io: CliIo): Promise<AuditReport
     cache,
     ...workloadOf(options),
     isoPaths,
-    containers: containersOf(options, io),
+    containers,
     released: options.released,
     keyring,
     folder: options.artifacts,

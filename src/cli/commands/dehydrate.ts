@@ -46,7 +46,7 @@ function define(program: Command) {
       oneOf(['osmet', 'files']),
     )
     .addOption(
-      new Option('--released <kinds>', 'released files to make too: gz, zip, `all` or `none`')
+      new Option('--released <kinds>', 'released files to make too: gz, zip, xz, `all` or `none`')
         .argParser(parseReleased)
         .default([...DEFAULT_RELEASED], DEFAULT_RELEASED.join(',')),
     )
@@ -84,7 +84,8 @@ used: the bundle lists the files on the disk and holds a delta from their conten
 released metal image. With --container, either the ISO or one of the containers is enough to
 make the disk; the bundle holds the files that one of them lacks.
 For each .gz and .zip file, the bundle also says how it was compressed if that can be found out, so
-that \`rehydrate --released\` makes the released file itself.
+that \`rehydrate --released\` makes the released file itself. --released gz,zip,xz does the same for
+.xz files, which takes as long as xz takes to compress them.
 
 Examples:
   iso-rehydrate dehydrate --stream stream.json --artifacts release/ -o bundle

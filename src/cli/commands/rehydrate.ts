@@ -93,7 +93,9 @@ async function run(options: RehydrateCliOptions, io: CliIo): Promise<void> {
   const wanted = () => wantedIsos(request);
   const isoPaths = await isosOf(options, io, downloads, wanted, progress.report);
   const { architectures: work } = chooseWork(request, silent);
-  await source.obtain(await neededBlobs(work, { isoPaths, disks: cache }));
+  const containers = containersOf(options, io);
+  const spare = { ...request, containers };
+  await source.obtain(await neededBlobs(work, { isoPaths, disks: cache, spare }));
   // If images go to stdout, the lines about them go to stderr.
   const lines = toStdout ? io.stderr : io.stdout;
   const onResult = (result: Rehydrated) =>
@@ -114,7 +116,7 @@ async function run(options: RehydrateCliOptions, io: CliIo): Promise<void> {
     engine: engineFor(options, io),
     cache,
     isoPaths,
-    containers: containersOf(options, io),
+    containers,
     signal,
     progress: progress.report,
     onResult,

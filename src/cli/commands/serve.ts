@@ -100,7 +100,9 @@ async function run(options: ServeCliOptions, io: CliIo): Promise<void> {
   const { bundle } = source;
   const wanted = () => wantedIsos({ bundle, everything: true });
   const isoPaths = await isosOf(options, io, downloads, wanted, progress.report);
-  await source.obtain(await neededBlobs(bundle.recipes.map(whole), { isoPaths }));
+  const containers = containersOf(options, io);
+  const spare = { selection: { platforms: ['all'] }, containers };
+  await source.obtain(await neededBlobs(bundle.recipes.map(whole), { isoPaths, spare }));
   const { url, files, ended } = await serve({
     bundle,
     listen: at,
@@ -114,7 +116,7 @@ async function run(options: ServeCliOptions, io: CliIo): Promise<void> {
     maxBytes: options.imagesSize,
     reserve: options.reserve,
     isoPaths,
-    containers: containersOf(options, io),
+    containers,
     signal: io.signal,
     progress: progress.report,
     onError: (error) =>

@@ -41,7 +41,10 @@ export async function openMemo(folder: string): Promise<DeflateMemo> {
   const path = join(folder, `deflated-${randomBytes(6).toString('hex')}`);
   try {
     const handle = await open(path, 'wx+', 0o600);
-    await rm(path);
+    await rm(path).catch(async (error: unknown) => {
+      await handle.close();
+      throw error;
+    });
     const table = new SharedArrayBuffer(8 + SLOTS * (4 + 4 + 8 + KEY_BYTES));
     return {
       shared: { fd: handle.fd, table },

@@ -5,6 +5,7 @@ import type { Encoder } from '../codec.ts';
 import type { ReleasedContext } from './context.ts';
 import { releasedEncoder } from './encode.ts';
 import type { ReleasedLayer } from './layer.ts';
+import { isOtherTarget } from './other-target.ts';
 
 /** Compresses a target and compares that with the released file. */
 export interface ReleasedChecker extends Encoder {
@@ -36,7 +37,8 @@ export function releasedChecker(
           return one;
         } catch (error) {
           await one.encoder.abort(error);
-          if (!(error instanceof Differs)) throw error;
+          // Of a layer for another size, all there is to say is that it is not this one.
+          if (!(error instanceof Differs || isOtherTarget(error))) throw error;
           return undefined;
         }
       }),

@@ -3,7 +3,7 @@ import type { Encoder } from '../codec.ts';
 import type { ReleasedContext } from './context.ts';
 import { deflatedEncoder } from './deflated/encode.ts';
 import type { ReleasedLayer } from './layer.ts';
-import { unknownLayer } from './unknown.ts';
+import { xzEncoder } from './xz/encode.ts';
 
 /**
  * Compresses the target, which is written front to back, to the released file. In bounded memory; threads at work
@@ -16,6 +16,7 @@ export function releasedEncoder(
   sink: Sink,
   context: ReleasedContext = {},
 ): Encoder {
-  if (layer.kind === 'xz') throw unknownLayer('the target', 'this version carries no liblzma');
-  return deflatedEncoder(layer, sink, context);
+  return layer.kind === 'xz'
+    ? xzEncoder(layer, sink, context)
+    : deflatedEncoder(layer, sink, context);
 }

@@ -21,8 +21,11 @@ export interface DeflatedLayer {
   readonly deflater?: DeflateParams | undefined;
 }
 
-/** The liblzma states, by the first release that has their bytes. A name is a promise: they never change. */
-export const LIBLZMA = ['liblzma-5.4'] as const;
+/**
+ * The liblzma states. A name is a promise: their bytes never change. The encoder of 5.2 to 5.8 is one: 5.2.5, 5.4.5,
+ * 5.6.4 and 5.8.4 make the same of everything that was tried.
+ */
+export const LIBLZMA = ['liblzma-5.8.4'] as const;
 export type Liblzma = (typeof LIBLZMA)[number];
 
 /** Streams of one encoder, one after the other. */
@@ -53,8 +56,15 @@ export interface XzStream {
 
 export const XZ_CHECKS = [0, 1, 4, 10] as const;
 
+/** A block is compressed in memory; xz's own have at most 192 MiB. */
+export const MAX_XZ_BLOCK = 256 << 20;
+/** Of a file, all together: an index has them all. `xz -0` needs as many for 512 GiB. */
+export const MAX_XZ_BLOCKS = 1 << 19;
+export const MAX_XZ_STREAMS = 4096;
+/** Bytes of a file, all together. */
+export const MAX_XZ_PADDING = 256 << 10;
+
 const MAX_AROUND = 64 << 10;
-const MAX_STREAMS = 4096;
 
 const around = v.pipe(
   v.string(),
@@ -87,7 +97,7 @@ const xzField = v.pipe(
     ),
     extreme: v.boolean(),
     check: v.picklist(XZ_CHECKS, 'expected a known check'),
-    blockSize: v.optional(atLeastOne),
+    blockSize: v.optional(v.pipe(atLeastOne, v.maxValue(MAX_XZ_BLOCK, 'expected at most 256 MiB'))),
     sized: v.boolean(),
     streams: v.pipe(
       v.array(
@@ -98,14 +108,31 @@ const xzField = v.pipe(
         }),
       ),
       v.minLength(1, 'expected a stream'),
-      v.maxLength(MAX_STREAMS, `expected at most ${MAX_STREAMS} kinds of streams`),
+      v.maxLength(MAX_XZ_STREAMS, `expected at most ${MAX_XZ_STREAMS} streams`),
     ),
   }),
   v.check(
     ({ sized, blockSize }) => !sized || blockSize !== undefined,
     'expected the size of the blocks',
   ),
+  v.check(
+    (layer) => withinBounds(layer),
+    'expected as many streams, blocks and zeros as an .xz file may have',
+  ),
 );
+
+/** Whether a file is as its recogniser lets them pass: a few characters of a recipe can ask for any number. */
+function withinBounds({ streams, blockSize }: Pick<XzLayer, 'streams' | 'blockSize'>): boolean {
+  const sum = (of: (stream: XzStream) => number) =>
+    streams.reduce((all, stream) => all + (stream.times ?? 1) * of(stream), 0);
+  return (
+    sum(() => 1) <= MAX_XZ_STREAMS &&
+    sum(({ padding = 0 }) => padding) <= MAX_XZ_PADDING &&
+    streams.every(({ padding = 0 }) => padding % 4 === 0) &&
+    Number.isSafeInteger(sum(({ size }) => size)) &&
+    sum(({ size }) => (blockSize === undefined ? 1 : Math.ceil(size / blockSize))) <= MAX_XZ_BLOCKS
+  );
+}
 
 /** For recipes. */
 export const releasedLayerField: v.GenericSchema<unknown, ReleasedLayer> = v.variant('kind', [

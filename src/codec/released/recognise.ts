@@ -2,7 +2,7 @@ import type { Source } from '../../core/io/source.ts';
 import type { ReleasedContext } from './context.ts';
 import { recogniseGzip, recogniseZip } from './deflated/recognise.ts';
 import type { ReleasedKind, ReleasedLayer } from './layer.ts';
-import { unknownLayer } from './unknown.ts';
+import { recogniseXz } from './xz/recognise.ts';
 
 /**
  * The layers that may be around this released file's target, the likeliest first: found by compressing samples of
@@ -22,6 +22,6 @@ export function recogniseReleased(
     case 'zip':
       return recogniseZip(source, context);
     case 'xz':
-      return Promise.reject(unknownLayer(source.name, 'this version carries no liblzma'));
+      return recogniseXz(source, context);
   }
 }

@@ -37,7 +37,7 @@ export class Refused extends TransportError {
 export const askedBy = (error: unknown): number | undefined =>
   error instanceof Refused ? error.retryAfter : undefined;
 
-/** `Retry-After` in milliseconds from now: seconds or a date (RFC 9110, 10.2.3). */
+/** `Retry-After` in milliseconds from now: seconds or a date (RFC 9110, 10.2.3 and 5.6.7). */
 export function retryAfterOf(
   { header }: { header(name: string): string | undefined },
   now = Date.now(),
@@ -45,7 +45,9 @@ export function retryAfterOf(
   const value = header('retry-after')?.trim();
   if (value === undefined) return undefined;
   if (/^\d{1,9}$/.test(value)) return Number(value) * 1000;
-  const date = Date.parse(value);
+  // All three forms of a date begin with a day of the week; the oldest one names no zone and means UTC.
+  if (!/^(mon|tue|wed|thu|fri|sat|sun)[a-z]*,? /i.test(value)) return undefined;
+  const date = Date.parse(/ GMT$/i.test(value) ? value : `${value} GMT`);
   return Number.isNaN(date) ? undefined : Math.max(0, date - now);
 }
 

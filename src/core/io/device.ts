@@ -9,27 +9,27 @@ import { errnoOf, osError } from './os-error.ts';
 import type { Sink } from './sink.ts';
 import { zeroChunks } from './zero.ts';
 
-/** What is to be written to a device. */
+/** The image to write to a device. */
 export interface DeviceImage {
   /** Bytes. */
   readonly size: number;
   readonly sha256: Sha256;
-  /** Of the disk that the image is of: 512 or 4096. */
+  /** Sector size of the disk in the image: 512 or 4096. */
   readonly sectorSize: number;
 }
 
-/** Whether a path leads to a block device. */
+/** Whether a path is a block device. */
 export async function isBlockDevice(path: string): Promise<boolean> {
   return (await stat(path).catch(() => undefined))?.isBlockDevice() ?? false;
 }
 
-/** The start of a disk that must not boot, as coreos-installer erases it after a failure. */
+/** The start of a disk, erased after a failure so that it cannot boot, as coreos-installer does. */
 const ERASED = 1 << 20;
 
 /**
- * Writes an image to a block device, and reads it back. The device has to be a whole disk that is large enough, has the
- * sectors of the image, and that nothing uses: the kernel refuses an exclusive open of a device that is mounted,
- * or has a mounted partition. Zeros are discarded where the device then reads zeros, else written.
+ * Writes an image to a block device, and reads it back. The device must be a whole disk that is large enough, has the
+ * image's sector size, and is not in use: the kernel refuses an exclusive open of a device that is mounted
+ * or has a mounted partition. Zeros are discarded if the device then reads as zeros, and written otherwise.
  * After a failure the start of the disk is erased. Throws UsageError `DEVICE`, IntegrityError `DEVICE_DIGEST`.
  */
 export async function writeDevice<T>(
@@ -51,7 +51,7 @@ export async function writeDevice<T>(
       throw osError(error, 'write', path);
     }
   }
-  // Closing has dropped what the kernel remembered: this reads the device.
+  // Closing has dropped the kernel's cache, so this reads the device itself.
   await using handle = await openExclusively(path);
   const found = await readBack(handle, path, image.size, signal).catch(async (error: unknown) => {
     await erase(handle);
@@ -59,14 +59,14 @@ export async function writeDevice<T>(
   });
   if (found === image.sha256) return result;
   await erase(handle);
-  throw new IntegrityError(`${path} does not give back what was written to it`, {
+  throw new IntegrityError(`${path} does not return the bytes that were written to it`, {
     code: 'DEVICE_DIGEST',
     context: { device: path, expected: image.sha256, found },
     hint: 'the device is failing: use another one',
   });
 }
 
-/** Throws UsageError `DEVICE` before any work that the device could not take. */
+/** Throws UsageError `DEVICE`, before any work, if the device cannot take the image. */
 export async function checkDeviceFor(path: string, image: DeviceImage): Promise<void> {
   await using handle = await openExclusively(path);
   await checkDevice(handle, path, image);
@@ -80,7 +80,7 @@ async function openExclusively(path: string): Promise<FileHandle> {
     throw refused(
       path,
       'it is in use',
-      'unmount its file systems, and stop what else uses it',
+      'unmount its file systems, and stop any other program that uses it',
       error,
     );
   }
@@ -124,7 +124,7 @@ function refused(path: string, why: string, hint: string, cause?: unknown): Usag
   });
 }
 
-/** Writes from the start on; every byte is set, whatever was there. */
+/** Writes from the start of the device; every byte is set, whatever was there. */
 function deviceSink(handle: FileHandle, path: string): Sink {
   let position = 0;
   const write = async (chunk: Uint8Array) => {
@@ -141,7 +141,7 @@ function deviceSink(handle: FileHandle, path: string): Sink {
   return {
     write,
     async zeros(length) {
-      // Whole sectors can be discarded; Linux does that only if zeros are read then.
+      // Only whole sectors can be discarded; Linux does so only if they then read as zeros.
       const start = Math.ceil(position / SECTOR) * SECTOR;
       const end = Math.floor((position + length) / SECTOR) * SECTOR;
       if (end - start < SECTOR || !punchHole(handle.fd, start, end - start)) {
@@ -156,7 +156,7 @@ function deviceSink(handle: FileHandle, path: string): Sink {
   };
 }
 
-/** Alignment that every device takes. */
+/** Alignment that every device accepts. */
 const SECTOR = 4096;
 
 async function readBack(
@@ -177,7 +177,7 @@ async function readBack(
   return hasher.digest();
 }
 
-/** As far as a device that has just failed lets us. */
+/** Does as much as a device that has just failed allows. */
 async function erase(handle: FileHandle): Promise<void> {
   try {
     await handle.write(Buffer.alloc(ERASED), 0, ERASED, 0);

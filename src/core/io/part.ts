@@ -53,10 +53,14 @@ export async function openPart(path: string, signal?: AbortSignal): Promise<Part
 async function openOwn(path: string): Promise<FileHandle | undefined> {
   try {
     const handle = await open(path, FLAGS, 0o644);
-    const { nlink, uid } = await handle.stat();
-    const isFile = (await handle.stat()).isFile();
-    if (isFile && nlink <= 1 && uid === geteuid?.()) return handle;
-    await handle.close();
+    let own = false;
+    try {
+      const found = await handle.stat();
+      own = found.isFile() && found.nlink <= 1 && found.uid === geteuid?.();
+      if (own) return handle;
+    } finally {
+      if (!own) await handle.close();
+    }
   } catch (error) {
     if (errnoOf(error) !== 'ELOOP') throw error;
   }

@@ -14,20 +14,20 @@ import { trim } from './housekeeping.ts';
 
 /**
  * Blobs and ISOs that came over a network, by content: `<dir>/blobs/<sha256>`. Each is hashed before it is used.
- * A run takes hard links of them into a folder of its own, so what another run has no room for stays
- * usable until this one ends.
+ * A run hard-links them into a folder of its own, so that a file stays usable until the run ends, even if another
+ * run removes it from the cache for lack of room.
  */
 export interface BlobCache extends AsyncDisposable {
   /** A folder of this run on the file system of the cache; removed on dispose. */
   scratch(): Promise<string>;
-  /** Whether the blob was there, intact; it is at `target` then. */
+  /** Whether the blob is cached and intact; if so, it is now at `target`. */
   take(sha256: Sha256, target: string, options?: TakeOptions): Promise<boolean>;
-  /** Has `make` write the blob at a path, proved, and links it to `target`. */
+  /** Has `make` write the verified blob to a path, and links it to `target`. */
   add(blob: BlobRef, target: string, make: (path: string) => Promise<void>): Promise<void>;
-  /** A small document, if it is there. */
+  /** A small document, if it is cached. */
   read(sha256: Sha256): Promise<Buffer | undefined>;
   keep(bytes: Uint8Array): Promise<void>;
-  /** Takes bytes that may be one of the `wanted` blobs, which their digest decides. */
+  /** Accepts bytes that may be one of the `wanted` blobs, as their digest will tell. */
   receive(wanted: readonly BlobRef[]): Promise<Receiver>;
 }
 
@@ -36,14 +36,14 @@ export interface TakeOptions {
   readonly onBytes?: ((done: number) => void) | undefined;
 }
 
-/** A file in the making; disposing of it without `finish` drops it. */
+/** A file being written; disposing of it without `finish` drops it. */
 export interface Receiver extends AsyncDisposable {
   write(bytes: Uint8Array): Promise<void>;
-  /** The blob that it is, linked to a path of this run; undefined if it is none of those wanted. */
+  /** The wanted blob that it turned out to be, linked to a path of this run; undefined if it is none of them. */
   finish(): Promise<{ readonly blob: BlobRef; readonly path: string } | undefined>;
 }
 
-/** Larger documents are not kept. */
+/** Larger documents are not cached. */
 const MAX_DOCUMENT = 16 << 20;
 
 export async function openBlobCache({
@@ -51,7 +51,7 @@ export async function openBlobCache({
   maxBytes,
 }: {
   readonly dir: string;
-  /** Limit for all that the cache folder keeps, disks included, in allocated bytes. */
+  /** Limit for everything that the cache folder holds, disks included, in allocated bytes. */
   readonly maxBytes: number;
 }): Promise<BlobCache> {
   const blobs = join(dir, 'blobs');
@@ -71,7 +71,7 @@ export async function openBlobCache({
     }
   };
 
-  /** Links a file of the cache; false if it is not there. */
+  /** Links a file of the cache; false if it is not cached. */
   const linked = async (sha256: Sha256, target: string): Promise<boolean> => {
     const path = pathOf(sha256);
     try {
@@ -96,7 +96,7 @@ export async function openBlobCache({
 
   const settle = async (sha256: Sha256, target: string): Promise<void> => {
     const path = pathOf(sha256);
-    await chmod(path, 0o444).catch(() => {}); // another run may have had no room for it
+    await chmod(path, 0o444).catch(() => {}); // another run may have removed it for lack of room
     await link(path, target);
     await trim(dir, maxBytes, path);
   };

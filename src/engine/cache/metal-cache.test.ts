@@ -87,6 +87,16 @@ test('least recently used disks go first, open ones stay readable', async () => 
   expect(sha256Of(buffer)).toBe(b.sha256);
 });
 
+test('a cache folder is made once there is something to keep, and not before', async () => {
+  await using folder = await temporaryFolder();
+  const dir = join(folder.path, 'a/cache');
+  await using cache = await openMetalCache({ dir, maxBytes: 100 * MIB });
+  expect(await cache.lookup({ sha256: sha256Of(Buffer.from('x')), size: 1 })).toBeUndefined();
+  expect(await readdir(folder.path)).toEqual([]);
+  await Promise.all([cache.scratch(), cache.scratch()]);
+  expect((await readdir(dir)).map((name) => name.replace(/-.*/, '-'))).toEqual(['metal', 'work-']);
+});
+
 test('a cache without room still serves the disk at hand', async () => {
   await using folder = await temporaryFolder();
   await using cache = await openMetalCache({ dir: folder.path, maxBytes: 0 });

@@ -6,7 +6,7 @@ import { copyBuffers, copyRange } from '../../core/io/copy.ts';
 import type { BlobRef } from '../../core/io/digest.ts';
 import { hashingHere, type Sha256 } from '../../core/io/digest.ts';
 import { makeFolder } from '../../core/io/folders.ts';
-import { osError } from '../../core/io/os-error.ts';
+import { isAbsent, osError } from '../../core/io/os-error.ts';
 import { makeScratch, reclaimScratch, type Scratch, scratchBytes } from '../../core/io/scratch.ts';
 import { hashingSink } from '../../core/io/sink.ts';
 import { openSource, type Source } from '../../core/io/source.ts';
@@ -57,14 +57,16 @@ export interface MetalCacheOptions {
 /** An arbitrary time that marks sealed disks: 2000-01-01T00:00:00Z. */
 const SEAL = new Date(Date.UTC(2000, 0, 1));
 
-/** Opens (and makes) a cache folder. Throws IoError if it cannot be used. */
+/** Opens a cache folder, which is made when it is first written to. Throws IoError if it cannot be used. */
 export async function openMetalCache({ dir, maxBytes }: MetalCacheOptions): Promise<MetalCache> {
   const disks = join(dir, 'metal');
   const pathOf = (sha256: Sha256) => join(disks, `${sha256}.raw`);
   const scratchPrefix = join(dir, 'work-');
   let made: Promise<Scratch> | undefined;
+  // A run that makes no disk does not make the folder.
+  const isNew = await stat(dir).then(() => false, isAbsent);
   try {
-    await makeFolder(disks);
+    if (!isNew) await makeFolder(disks);
     await reclaimScratch(scratchPrefix);
     await tidyFolder(join(dir, 'runs')); // where a run writes only if it unpacks an ISO
   } catch (error) {
@@ -79,7 +81,8 @@ export async function openMetalCache({ dir, maxBytes }: MetalCacheOptions): Prom
     evict,
     async scratch() {
       try {
-        made ??= makeScratch(scratchPrefix); // before any await, because calls may overlap
+        // Before any await, because calls may overlap.
+        made ??= makeFolder(disks).then(() => makeScratch(scratchPrefix));
         return (await made).path;
       } catch (error) {
         throw cacheError(error, 'write to the cache folder', dir);

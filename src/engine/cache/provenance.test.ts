@@ -1,12 +1,14 @@
-import { writeFile } from 'node:fs/promises';
+import { readdir, readlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { nativeIso } from '../../../test/support/native-iso.ts';
 import { noise, sha256Of, temporaryFolder } from '../../../test/support/synthetic-bundle.ts';
 import { closeAll } from '../../core/io/source.ts';
 import { silent } from '../../core/progress/progress.ts';
 import type { EngineReport, MetalEngine } from '../engine.ts';
+import { createNativeEngine } from '../native/index.ts';
 import { openMetalCache } from './metal-cache.ts';
-import { recallRun, rememberRun } from './provenance.ts';
+import { disksOf, recallRun, rememberRun } from './provenance.ts';
 
 const engine = (name: MetalEngine['name']): MetalEngine => ({
   name,
@@ -48,4 +50,24 @@ test('a digest that is known already is compared all the same', async () => {
   const base = { sha256: sha256Of(noise(5000, 'disk')), size: 5000 };
   const digest = sha256Of(noise(5000, 'other'));
   await expect(cache.admit(path, base, { digest })).rejects.toMatchObject({ code: 'BASE_DIGEST' });
+});
+
+test('a run that cannot be recorded leaves no disk open', async () => {
+  await using folder = await temporaryFolder();
+  const { iso: live, disks } = await nativeIso(folder.path);
+  const dir = join(folder.path, 'cache');
+  await using cache = await openMetalCache({ dir, maxBytes: 1 << 30 });
+  await cache.scratch();
+  await writeFile(join(dir, 'runs'), '');
+  const [osmet] = live.osmets;
+  const disk = disks.get('metal');
+  if (osmet === undefined || disk === undefined) throw new Error('no metal');
+  const wanted = new Map([['metal', { sha256: osmet.checksum, size: disk.length }]] as const);
+  const iso = { live, sha256: sha256Of(Buffer.from('iso')) };
+  const options = { cache, engine: createNativeEngine(), progress: silent };
+  await expect(disksOf(iso, wanted, options)).rejects.toMatchObject({ kind: 'io' });
+  const links = await Promise.all(
+    (await readdir('/proc/self/fd')).map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')),
+  );
+  expect(links.filter((link) => link.startsWith(join(dir, 'metal')))).toEqual([]);
 });

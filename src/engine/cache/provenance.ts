@@ -54,8 +54,13 @@ export async function disksOf(
   const recalled = await recallRun(cache, iso.sha256, wanted, options);
   if (recalled) return recalled;
   const made = await regenerate(wanted, { ...options, iso: iso.live });
-  await rememberRun(cache, iso.sha256, wanted, made.report);
-  return made;
+  try {
+    await rememberRun(cache, iso.sha256, wanted, made.report);
+    return made;
+  } catch (error) {
+    await closeAll(made.sources);
+    throw error;
+  }
 }
 
 export async function rememberRun(

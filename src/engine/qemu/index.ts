@@ -59,6 +59,8 @@ async function regenerate(
   const note = (message: string) => progress({ type: 'note', subject, message });
   const disks = request.disks.map((disk) => ({ ...disk, output: resolve(disk.output) }));
   checkDisks(disks);
+  const { kargs } = iso;
+  if (kargs === undefined) throw noKargs(iso.path, iso.volumeId);
   const tool = await findQemu(
     profile,
     options.qemu?.includes('/') ? resolve(options.qemu) : options.qemu,
@@ -73,8 +75,6 @@ async function regenerate(
   if (ladder.why && iso.arch === hostArch())
     note(`no KVM: ${ladder.why}; using TCG, which is slow`);
 
-  const { kargs } = iso;
-  if (kargs === undefined) throw noKargs(iso.path, iso.volumeId);
   await using workdir = await createWorkdir(iso, signal);
   await using outputs = await createOutputs(disks);
   const guestDisks = disks.map(({ osmet }) => ({

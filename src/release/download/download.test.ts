@@ -228,3 +228,20 @@ test('dehydrate --download: wrong bytes and bad signatures make no bundle', asyn
   ]);
   expect(alone.code).toBe(2);
 });
+
+test('dehydrate --download: the sizes of the metadata are a ceiling', async () => {
+  await using root = await temporaryFolder();
+  const { release, server, files, folder, run } = await served(root.path);
+  await using _server = server;
+  const good = files.get('x86_64/x-qemu.raw.gz') ?? Buffer.alloc(0);
+  const resized = (size: number) =>
+    release.edit(({ qemu }) => void Object.assign(qemu?.formats['raw.gz']?.disk ?? {}, { size }));
+  // Its first bytes are right, and it never ends.
+  files.set('x86_64/x-qemu.raw.gz', Buffer.concat([good, Buffer.alloc(5 << 20)]));
+  await resized(good.length);
+  const long = await run();
+  expect(long).toMatchObject({ code: 3, stderr: expect.stringContaining('DOWNLOAD_SIZE') });
+  expect((await readdir(folder)).filter((name) => /qemu/.test(name))).toEqual([]);
+  files.set('x86_64/x-qemu.raw.gz', good);
+  expect((await run()).code).toBe(0);
+});

@@ -72,7 +72,7 @@ async function downloadOne(
   options: DownloadOptions & { readonly http: Http },
 ): Promise<void> {
   const { folder, acceptKeys, signal, attempts, pause, limit, http, progress = silent } = options;
-  const { releasedName, location, releasedSha256, signature } = artifact;
+  const { releasedName, location, releasedSha256, releasedSize, signature } = artifact;
   throwIfAborted(signal);
   const path = join(folder, releasedName);
   const found = await findReleased(folder, artifact);
@@ -80,6 +80,7 @@ async function downloadOne(
     await step(progress, { subject: releasedName, phase: 'fetch' }, (onBytes) =>
       fetchFile({
         ...{ url: location, path, sha256: releasedSha256, signal, onBytes, attempts, pause, limit },
+        size: releasedSize,
         http,
       }),
     );

@@ -4,6 +4,7 @@ import { baseOf } from '../../bundle/recipes.ts';
 import { layerText } from '../../bundle/released-layer.ts';
 import { refuseUntrusted } from '../../bundle/trust.ts';
 import type { CodecPool } from '../../codec/pool.ts';
+import type { BlockMemo } from '../../codec/released/context.ts';
 import { RehydrateError, throwIfAborted } from '../../core/errors.ts';
 import { nullSink } from '../../core/io/sink.ts';
 import type { Source } from '../../core/io/source.ts';
@@ -25,6 +26,8 @@ export interface AuditArtifactOptions {
   readonly recipes: Recipes;
   readonly bases: AuditBases;
   readonly pool: CodecPool;
+  /** Blocks of .xz files that were compressed before, in this run. */
+  readonly blocks?: BlockMemo | undefined;
   /** Released files, to compare wrong artifacts with. */
   readonly folder: string | undefined;
   readonly reportFolder: string;
@@ -83,11 +86,11 @@ export async function auditArtifact(
 async function makeIntoNowhere(
   file: MadeFile,
   base: Source,
-  { bundle, pool, label, keyring, signal, progress }: AuditArtifactOptions,
+  { bundle, pool, blocks, label, keyring, signal, progress }: AuditArtifactOptions,
 ): Promise<void> {
   const { size: total } = file.artifact;
   await step(progress, { subject: label, phase: 'verify', total }, (onBytes) =>
-    writeMade({ file, bundle, base, sink: nullSink(), pool, keyring, signal, onBytes }),
+    writeMade({ file, bundle, base, sink: nullSink(), pool, blocks, keyring, signal, onBytes }),
   );
 }
 

@@ -1,10 +1,10 @@
 import type { BaseName } from '../../../images/platforms.ts';
 import type { Bundle } from '../../bundle/read.ts';
-import type { MissingArtifact } from '../../bundle/recipes.ts';
-import { baseOf } from '../../bundle/recipes.ts';
+import { baseOf, type MissingArtifact, type RecipeArtifact } from '../../bundle/recipes.ts';
 import { NO_TRUST } from '../../bundle/trust.ts';
-import { type ArchWork, chooseWork, type WorkRequest } from '../../bundle/work.ts';
+import { chooseWork, type WorkRequest } from '../../bundle/work.ts';
 import type { CodecPool } from '../../codec/pool.ts';
+import type { BlockMemo } from '../../codec/released/context.ts';
 import { workerPool } from '../../codec/workers/pool.ts';
 import { throwIfAborted } from '../../core/errors.ts';
 import { sha256Of } from '../../core/io/digest.ts';
@@ -16,9 +16,10 @@ import type { MetalEngine } from '../../engine/engine.ts';
 import type { Containers } from '../../engine/files/sources/open-container.ts';
 import type { Keys } from '../../release/download/signature.ts';
 import { shortName } from '../../release/stream/artifacts.ts';
-import { memoFor } from '../make/deflate-memo.ts';
+import { blockMemoFor, memoFor } from '../make/memos.ts';
 import { refuseContainers } from '../make/metals.ts';
 import { matchIsos } from '../rehydrate/iso.ts';
+import { type Reduced, withoutIso } from '../rehydrate/without-iso.ts';
 import { auditArtifact } from './artifact.ts';
 import { openAuditBases } from './bases.ts';
 import { compositionOf } from './composition.ts';
@@ -78,16 +79,19 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
   } = options;
   const progress = options.progress ?? silent;
   const started = new Date().toISOString();
-  const { architectures: work } = chooseWork(options, progress);
-  for (const { recipes } of work) refuseContainers(recipes, options.containers);
+  const { architectures: chosen } = chooseWork(options, progress);
+  for (const { recipes } of chosen) refuseContainers(recipes, options.containers);
+  const work = await withoutIso(chosen, options, progress);
   const isos = await matchIsos(options.isoPaths ?? [], work, options.signal);
   await using memo = await memoFor(work, options.cache);
+  await using blocks = await blockMemoFor(work, options.cache, options);
   await using pool = workerPool(undefined, memo?.shared);
   const turns = createTurns(jobs);
   const settled = await sideBySide(work, boots, (one) =>
     auditArch(one, {
       ...options,
       pool,
+      blocks,
       turns,
       isoPath: isos.get(one.recipes.architecture),
       progress: forArch(progress, one.recipes.architecture, { several: work.length > 1 }),
@@ -122,19 +126,21 @@ export async function audit(options: AuditOptions): Promise<AuditReport> {
 
 interface ArchAuditOptions extends AuditOptions {
   readonly pool: CodecPool;
+  readonly blocks: BlockMemo | undefined;
   readonly turns: Turns;
   readonly isoPath: string | undefined;
   readonly progress: Progress;
 }
 
 async function auditArch(
-  { recipes, artifacts, uncovered }: ArchWork,
+  { recipes, artifacts, uncovered, leftOut }: Reduced,
   options: ArchAuditOptions,
 ): Promise<AuditedArchitecture> {
-  const { bundle, folder, released, keyring, signal, progress, pool, turns, reportFolder } =
-    options;
+  const { bundle, folder, released, keyring, signal, progress, turns, reportFolder } = options;
+  const { pool, blocks } = options;
   const { architecture, release, stream, iso } = recipes;
   const started = performance.now();
+  const nameOf = (artifact: RecipeArtifact) => shortName(artifact, recipes.artifacts);
   const needed = new Set<BaseName>(artifacts.map(baseOf));
   const found: AuditedArtifact[] = [];
   const judged = (artifact: AuditedArtifact) => {
@@ -149,11 +155,11 @@ async function auditArch(
   if (artifacts.length > 0) {
     await using bases = await openAuditBases(needed, { ...options, recipes });
     const settled = await sideBySide(artifacts, artifacts.length, async (artifact, earlier) => {
-      const label = shortName(artifact, recipes.artifacts);
-      const how = { bundle, recipes, bases, pool, folder, reportFolder, label, released, keyring };
+      const label = nameOf(artifact);
+      const how = { bundle, recipes, bases, pool, blocks, folder, reportFolder, label };
       const one = await turns.run(async () => {
         throwIfAborted(signal);
-        return auditArtifact(artifact, { ...how, signal, progress });
+        return auditArtifact(artifact, { ...how, released, keyring, signal, progress });
       });
       await earlier;
       judged(one);
@@ -174,6 +180,7 @@ async function auditArch(
     iso: { name, sha256, size, embedded },
     disks,
     ...(engine ? { engine } : {}),
+    ...(leftOut.length > 0 ? { leftOut: leftOut.map(nameOf) } : {}),
     composition: compositionOf(recipes),
     seconds: (performance.now() - started) / 1000,
     artifacts: found,

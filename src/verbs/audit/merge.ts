@@ -119,9 +119,11 @@ function mergeArch(arch: Arch, reports: readonly NamedReport[]): AuditedArchitec
   const all = parts.map(({ part }) => part);
   const engine = all.find((part) => part.engine)?.engine;
   const disks = new Map(all.flatMap((part) => part.disks.map((disk) => [disk.base, disk])));
+  const leftOut = all.flatMap((part) => part.leftOut ?? []);
   return [
     {
       ...first.part,
+      ...(leftOut.length > 0 ? { leftOut } : {}),
       disks: [...disks.values()],
       ...(engine ? { engine } : {}),
       seconds: all.reduce((sum, { seconds }) => sum + seconds, 0),

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import * as v from 'valibot';
 import type { Bundle } from '../../bundle/read.ts';
+import { baseOf, type RecipeArtifact, type Recipes } from '../../bundle/recipes.ts';
 import { type ArchWork, chooseWork } from '../../bundle/work.ts';
 import { isArch } from '../../core/arch.ts';
 import { FormatError, IntegrityError, RehydrateError, UsageError } from '../../core/errors.ts';
@@ -10,7 +11,7 @@ import { type Sha256, sha256Of } from '../../core/io/digest.ts';
 import { readWhole } from '../../core/io/regular.ts';
 import { parseJson } from '../../core/json/parse.ts';
 import { silent } from '../../core/progress/progress.ts';
-import { idText } from '../../release/stream/artifacts.ts';
+import { idText, shortName } from '../../release/stream/artifacts.ts';
 import { fileOf, type MadeFile } from '../make/made-file.ts';
 import type { NamedReport } from './merge.ts';
 import { PAYLOAD_TYPE, preAuthentication, statementOf } from './render/statement.ts';
@@ -99,8 +100,9 @@ function checkArch(
   request: AuditReport['request'],
   fail: Fail,
 ): void {
-  const { recipes, artifacts, uncovered } = work;
+  const { recipes, uncovered } = work;
   const { architecture } = recipes;
+  const artifacts = work.artifacts.filter((artifact) => !isLeftOut(artifact, recipes, audited));
   const { iso, disks, release, stream } = audited;
   const isSame =
     release === recipes.release &&
@@ -128,6 +130,10 @@ function checkArch(
     if (!isListed || !isPromised) throw fail(`${architecture} ${idText(artifact)}`);
   }
 }
+
+/** Without the ISO, an audit names what it leaves out; only what is made from the ISO itself can be. */
+const isLeftOut = (artifact: RecipeArtifact, recipes: Recipes, { leftOut }: AuditedArchitecture) =>
+  baseOf(artifact) === 'iso' && leftOut?.includes(shortName(artifact, recipes.artifacts)) === true;
 
 /** A released file may not be covered though its contents are. */
 const isCovered = ({ compressed, layer }: MadeFile) => !compressed || layer !== undefined;

@@ -110,6 +110,8 @@ const architectureSchema = v.object({
   disks: v.array(v.object({ base: v.picklist(BASE_NAMES), ...blobFields })),
   /** Absent if no disk was needed, or none could be made. */
   engine: v.optional(engineSchema),
+  /** Labels of what was requested but not judged: it is made from the ISO itself, and only a container was there. */
+  leftOut: v.optional(v.array(textField(256))),
   /** The sizes of the bundle's contents for it. */
   composition: v.object({ iso: sizeField, deltas: sizeField, recipes: sizeField }),
   seconds: secondsField,

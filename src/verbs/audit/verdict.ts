@@ -73,7 +73,8 @@ function causeOf(verdict: Status, architectures: AuditReport['architectures']): 
   const [first] = worst;
   if (first === undefined) return 'the audit did not pass';
   if (worst.length > 1 && causes.size === 1) return first.cause;
-  const others = causes.size > 1 ? `, and ${causes.size - 1} other reasons` : '';
+  const more = causes.size - 1;
+  const others = more > 0 ? `, and ${more} other reason${more > 1 ? 's' : ''}` : '';
   return `${first.name}: ${first.cause}${others}`;
 }
 

@@ -1,11 +1,14 @@
 import { copyFile, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import { gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { execa } from 'execa';
+import { pack } from 'tar-stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { golden } from '../../../test/golden/load.ts';
 import { writeFootedVmdk } from '../../../test/golden/vmdk/footed.ts';
 import { cli } from '../../../test/support/cli.ts';
-import { sha256Of, temporaryFolder } from '../../../test/support/synthetic-bundle.ts';
+import { noise, sha256Of, temporaryFolder } from '../../../test/support/synthetic-bundle.ts';
 import {
   type SyntheticRelease,
   writeSyntheticRelease,
@@ -171,13 +174,16 @@ describe('files that only look like containers', () => {
     // More than may be held in memory until its turn comes.
     ['grains from last to first', () => writeFootedVmdk(Buffer.alloc(68 << 20, 'x'), 'descending')],
     ['a VMDK that is cut short', async () => (await releasedVmdk()).subarray(0, 300_000)],
-  ])('%s: taken as they are, and said why', async (_what, make) => {
+    ['a qcow2 of zstd', () => withFeature(3), 'kind that is not taken apart (zstd compression)'],
+    ['a qcow2 of extended L2', () => withFeature(4), 'kind that is not taken apart (extended L2)'],
+  ])('%s: taken as they are, and said why', async (_what, make, why = '') => {
     const vmdk = await make();
     const made = await withAws(vmdk);
     const target = join(made.folder, 'bundle');
     const { code, stdout, stderr } = await dehydrate(target, made);
     expect(code, stderr).toBe(0);
     expect(stderr).toContain('aws: note: not taken apart: it ');
+    expect(stderr).toContain(why);
     expect(stderr).not.toContain(root.path);
     expect(stdout.toString()).toMatch(/^aws .* {2}metal {2}/m);
     expect((await readdir(join(target, 'blobs', 'sha256'))).sort()).toEqual(
@@ -188,8 +194,43 @@ describe('files that only look like containers', () => {
     expect((await readFile(out)).equals(vmdk)).toBe(true);
   });
 
+  /** As `-o compression_type=zstd` and `-o extended_l2=on` of qemu-img mark it. */
+  async function withFeature(bit: number): Promise<Buffer> {
+    const image = golden('qcow2/plain.qcow2');
+    image.writeBigUInt64BE(1n << BigInt(bit), 72);
+    return image;
+  }
+
   const releasedVmdk = async () =>
     gunzipSync(await readFile(join(release.folder, 'x-aws.vmdk.gz')));
+});
+
+test('an OVA of two disks: the larger one is taken apart, and a note says what of the other is stored', async () => {
+  const folder = join(root.path, 'two-disks');
+  const made = await writeSyntheticRelease(folder, { containers: true });
+  const tar = pack();
+  tar.entry({ name: 'coreos.ovf', mtime: new Date(0) }, '<Envelope/>');
+  for (const [name, size] of Object.entries({ 'disk1.vmdk': 3 << 20, 'disk2.vmdk': 2 << 20 })) {
+    const vmdk = await writeFootedVmdk(noise(size, name), 'ascending');
+    tar.entry({ name, mtime: new Date(0) }, vmdk);
+  }
+  tar.finalize();
+  const ova = await buffer(tar);
+  await writeFile(join(folder, 'x-vmware.ova'), ova);
+  await made.edit(({ vmware }) => {
+    const disk = vmware?.formats.ova?.disk;
+    if (disk) disk.sha256 = sha256Of(ova);
+  });
+  const target = join(folder, 'bundle');
+  const { code, stderr } = await dehydrate(target, made);
+  expect(code, stderr).toBe(0);
+  expect(stderr).toMatch(/vmware: note: not all taken apart: \d{7} bytes .* of its other files/);
+  expect((await containerOf(target, 'vmware')).layers.map(({ codec }) => codec)).toEqual([
+    ...['splice', 'vmdk'],
+  ]);
+  const out = join(folder, 'out.ova');
+  expect((await rehydrate(target, 'vmware', out)).code).toBe(0);
+  expect((await readFile(out)).equals(ova)).toBe(true);
 });
 
 test('a container that is not the released one is named, compressed or not', async () => {

@@ -2,6 +2,7 @@ import type { Recipes } from '../../bundle/recipes.ts';
 import { createBundleWriter } from '../../bundle/write.ts';
 import { openMemo } from '../../codec/deflate/memo.ts';
 import type { ReleasedKind } from '../../codec/released/layer.ts';
+import { openBlockMemo } from '../../codec/released/memo.ts';
 import { workerPool } from '../../codec/workers/pool.ts';
 import { ARCHITECTURES, type Arch, isArch } from '../../core/arch.ts';
 import { CancelledError, throwIfAborted, UnsupportedError } from '../../core/errors.ts';
@@ -107,6 +108,7 @@ export async function dehydrate(options: DehydrateOptions): Promise<DehydrateRep
   await using writer = await createBundleWriter(target, { force, signal });
   // Verification deflates the same data again as the search for the recipe did.
   await using memo = await openMemo(writer.path);
+  await using blocks = await openBlockMemo(writer.path);
   await using pool = workerPool(undefined, memo.shared);
   const streamBlob = { name: stream.stream, ...(await writer.addBytes(bytes)) };
   const lists = arches.map((arch) => ({ arch, artifacts: listArtifacts(stream, arch) }));
@@ -138,7 +140,7 @@ export async function dehydrate(options: DehydrateOptions): Promise<DehydrateRep
     writer,
     pool,
     kinds,
-    blocks: undefined,
+    blocks,
     allowed,
     signal,
     turns,

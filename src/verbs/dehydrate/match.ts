@@ -50,7 +50,9 @@ export async function matchPayload(
     for (const { codec, requires, bytes } of result.recipes) {
       const { blob: recipe } = await writer.addStream((sink) => writeRecipe(bytes, sink));
       if (recipe.size > LARGE_RECIPE) {
-        const message = `not all taken apart: ${recipe.size} bytes of its ${codec} recipe are bytes that no known deflater reproduces`;
+        const what =
+          codec === 'splice' ? 'of its other files' : 'that no known deflater reproduces';
+        const message = `not all taken apart: ${recipe.size} bytes of its ${codec} recipe are bytes ${what}`;
         options.progress({ type: 'note', subject: options.subject, message });
       }
       described.push({ codec, requires, recipe });

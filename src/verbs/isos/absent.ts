@@ -2,7 +2,7 @@ import { IntegrityError } from '../../core/errors.ts';
 import { oneLine } from '../../core/text/printable.ts';
 import type { WantedIso } from './sources.ts';
 
-/** An ISO that a source has instead. */
+/** Another ISO, found in the source. */
 export interface OtherIso {
   readonly path: string;
   /** Bytes. */
@@ -29,6 +29,6 @@ export function absentIso(
       wanted: wanted.map(({ sha256, size }) => `sha256:${sha256} (${size} bytes)`).join(', '),
       there: there.length === 0 ? 'no ISO' : there.join(', '),
     },
-    hint: 'name a source of the same release, or a bundle made from the ISO that is there',
+    hint: 'name a source of the same release, or a bundle made from the ISO in this source',
   });
 }

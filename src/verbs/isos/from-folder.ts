@@ -7,7 +7,7 @@ import { step } from '../../core/progress/step.ts';
 import { absentIso, type OtherIso } from './absent.ts';
 import type { IsoSources, WantedIso } from './sources.ts';
 
-/** Files of a folder by SHA-256; only those of a wanted size are read. */
+/** Finds files of a folder by SHA-256; reads only those with a wanted size. */
 export async function isosFromFolder(
   folder: string,
   wanted: readonly WantedIso[],

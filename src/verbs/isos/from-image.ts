@@ -15,9 +15,9 @@ import { absentIso, type OtherIso } from './absent.ts';
 import type { IsoContext, WantedIso } from './sources.ts';
 
 /**
- * ISOs in a container image, such as OpenShift's `machine-os-images`: files of a wanted size are hashed as the
- * layers pass by, the last layer first, and nothing else is written. Images of a wanted architecture are
- * read; if the reference has none, those of the others.
+ * Finds ISOs in a container image, such as OpenShift's `machine-os-images`: hashes files with a wanted size as the
+ * layers arrive, the last layer first, and writes nothing else. Reads the images of the wanted architectures, or of
+ * the others if the reference has none.
  */
 export async function isosFromImage(
   name: string,
@@ -39,7 +39,7 @@ export async function isosFromImage(
   if (missing().length === 0) return found;
 
   const store = await openNamedStore(name, { connect, scratch, signal });
-  if (store === undefined) throw new Error(`${name} names no image`);
+  if (store === undefined) throw new Error(`${name} does not name an image`);
   await using _store = store;
   const others = new Map<string, OtherIso>();
   const digests = new Map<string, string>();
@@ -81,7 +81,7 @@ export async function isosFromImage(
   return found;
 }
 
-/** Each layer once, the last of each image first: an ISO is added last. */
+/** Each layer once, the last of each image first, because an ISO is usually added last. */
 async function layersFor(
   store: ImageStore,
   wanted: readonly WantedIso[],
@@ -100,7 +100,7 @@ async function layersFor(
 
 const MAX_DIGEST_FILE = 4096;
 
-/** What `sha256sum` wrote beside an ISO, for messages only. */
+/** A file that `sha256sum` wrote beside an ISO; for messages only. */
 function digestSink(
   { path, size }: LayerMember,
   digests: Map<string, string>,

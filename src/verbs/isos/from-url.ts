@@ -6,7 +6,7 @@ import { silent } from '../../core/progress/progress.ts';
 import { step } from '../../core/progress/step.ts';
 import type { IsoContext, WantedIso } from './sources.ts';
 
-/** The ISO at a URL, whole: resumed, and proved as it arrives. With several wanted, its name says which. */
+/** Downloads a whole ISO, resuming and hashing on the way. If several are wanted, the name in the URL says which. */
 export async function isoFromUrl(
   url: string,
   wanted: readonly WantedIso[],

@@ -12,7 +12,7 @@ import {
   writeSyntheticBundle,
 } from '../../../test/support/synthetic-bundle.ts';
 
-/** The ISO of the bundle, and those of another stream: one of the same size, one of another. */
+/** The ISO of the bundle, and two of another stream: one with the same size, one with a different size. */
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 let bundle: SyntheticBundle;
 let registry: RegistryServer;
@@ -34,7 +34,7 @@ afterAll(async () => {
 });
 
 let runs = 0;
-/** Makes the kernel, which is a part of the ISO, in an empty folder. */
+/** Makes the kernel, which is part of the ISO, in an empty folder. */
 async function make(iso: string, cache: string, ...more: string[]) {
   const out = at(`out-${runs++}`);
   const argv = ['-b', bundle.path, '-p', 'metal/pxe/kernel', '-o', `${out}/`, '--iso', iso];
@@ -54,7 +54,7 @@ const filesOf = (...names: string[]) =>
   );
 
 test.each(['gzip', 'zstd', 'none'] as const)(
-  'the ISO is taken out of an image in a registry: %s layers, two streams in it',
+  'the ISO is extracted from an image in a registry: %s layers, two streams',
   async (compression) => {
     const reference = `${registry.host}/openshift/${compression}:1`;
     const files = filesOf('other', 'live', 'small');
@@ -63,7 +63,7 @@ test.each(['gzip', 'zstd', 'none'] as const)(
     const { code, stderr, made } = await make(`docker://${reference}`, cache);
     expect(code, stderr).toBe(0);
     expect(made).toEqual(kernel());
-    // The ISO alone is kept, and nothing else was written.
+    // Only the ISO is kept, and nothing else was written.
     expect(await readdir(at(cache, 'blobs'))).toEqual([bundle.recipes.iso.sha256]);
     expect((await readdir(at(cache))).sort()).toEqual(['blobs', 'metal']);
     // The next run needs no registry.
@@ -72,7 +72,7 @@ test.each(['gzip', 'zstd', 'none'] as const)(
   },
 );
 
-test('of several architectures, the image of the wanted one is read', async () => {
+test('from an image with several architectures, only the wanted one is read', async () => {
   const reference = `${registry.host}/openshift/several:1`;
   await pushImages(folder.path, reference, [
     { architecture: 's390x', files: filesOf('other'), compression: 'gzip' },
@@ -83,7 +83,7 @@ test('of several architectures, the image of the wanted one is read', async () =
   expect(made).toEqual(kernel());
 });
 
-test('an image of another release: what it has is named, and nothing is kept', async () => {
+test('an image of another release: the error names its ISOs, and nothing is kept', async () => {
   const reference = `${registry.host}/openshift/another:1`;
   const files = filesOf('other', 'small');
   await pushImages(folder.path, reference, [{ architecture: 'amd64', files, compression: 'gzip' }]);
@@ -96,7 +96,7 @@ test('an image of another release: what it has is named, and nothing is kept', a
   expect(await readdir(at('cache-another', 'blobs'))).toEqual([]);
 });
 
-test('a damaged ISO in the cache is fetched again; a small cache keeps nothing, and it works', async () => {
+test('a damaged ISO in the cache is fetched again; a cache that is too small keeps nothing, but the run succeeds', async () => {
   const reference = `${registry.host}/openshift/gzip:1`;
   const path = at('cache-gzip', 'blobs', bundle.recipes.iso.sha256);
   await rm(path);
@@ -148,7 +148,7 @@ test('an OCI layout, an archive, a folder of ISOs, a URL', async () => {
   expect(await readdir(at('cache-wrong', 'blobs'))).toEqual([]);
 });
 
-test('a layer that is cut off or damaged is an error, and leaves nothing', async () => {
+test('a truncated or damaged layer is an error, and leaves nothing', async () => {
   const layout = at('machine-os-images');
   const files = filesOf('live');
   const reference = `${registry.host}/openshift/cut:1`;

@@ -3,18 +3,21 @@ import { baseOf } from '../../bundle/recipes.ts';
 import { type ArchWork, blobsFor } from '../../bundle/work.ts';
 import type { BlobRef } from '../../core/io/digest.ts';
 import type { MetalCache } from '../../engine/cache/metal-cache.ts';
+import { canSpareIso, type WithoutIsoOptions } from '../rehydrate/without-iso.ts';
 
 export interface NeededOptions {
-  /** ISOs that are at hand. */
+  /** ISOs that the user has named. */
   readonly isoPaths?: readonly string[] | undefined;
   /** Where disks may be that were made before; undefined if the ISO is to be read all the same. */
   readonly disks?: Pick<MetalCache, 'lookup'> | undefined;
+  /** The requested artifacts, and containers that their disks can be made from instead. */
+  readonly spare?: Pick<WithoutIsoOptions, 'selection' | 'containers'> | undefined;
 }
 
-/** The blobs that some work needs, without the ISOs that are at hand or whose disks are. */
+/** The blobs that some work needs, without the ISOs that are at hand, whose disks are, or that a container replaces. */
 export async function neededBlobs(
   work: readonly Pick<ArchWork, 'recipes' | 'artifacts'>[],
-  { isoPaths = [], disks }: NeededOptions,
+  { isoPaths = [], disks, spare }: NeededOptions,
 ): Promise<BlobRef[]> {
   const sizes = new Set<number>();
   for (const path of isoPaths) {
@@ -24,7 +27,9 @@ export async function neededBlobs(
   const spared = new Set<string>();
   for (const one of work) {
     const { iso } = one.recipes;
-    if (sizes.has(iso.size) || (disks && (await hasDisks(one, disks)))) spared.add(iso.sha256);
+    const isReplaced = spare !== undefined && canSpareIso(one, { ...spare, isoPaths });
+    const isSpared = sizes.has(iso.size) || isReplaced;
+    if (isSpared || (disks && (await hasDisks(one, disks)))) spared.add(iso.sha256);
   }
   return blobsFor(work).filter(({ sha256 }) => !spared.has(sha256));
 }

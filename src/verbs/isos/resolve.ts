@@ -23,10 +23,10 @@ export function wantedIsos(
 }
 
 /**
- * Paths of ISOs for what a user names with --iso. A file is taken as it is; of anything else, the ISOs `wanted` are
- * found by their SHA-256, whatever their names, and what came over a network is kept in the cache. Throws
- * IntegrityError `ISO_ABSENT` for a source that has none of them, UsageError `ISO_URL`, and what the
- * readers throw.
+ * Resolves the names given with --iso to paths of ISOs. A file is taken as it is; in any other source, the `wanted` ISOs
+ * are found by their SHA-256, whatever their names, and those that came over a network are kept in the cache. Throws
+ * IntegrityError `ISO_ABSENT` for a source that has none of them, UsageError `ISO_URL`, and the errors of the
+ * readers.
  */
 export async function resolveIsos(
   wanted: readonly WantedIso[],

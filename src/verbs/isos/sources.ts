@@ -12,7 +12,7 @@ export type WantedIso = Pick<Recipes, 'architecture'> &
 export interface IsoSources {
   /** As the user names them: files, folders of ISOs, `https://` URLs, images that hold ISOs. */
   readonly names: readonly string[];
-  /** Asked for where a name needs a network or a place for what came over it. */
+  /** Called only if a name requires the network or the cache. */
   readonly cache: () => Promise<BlobCache>;
   readonly connect: (reference: Reference) => Promise<Registry>;
   readonly http: () => Http;
@@ -20,7 +20,7 @@ export interface IsoSources {
   readonly progress?: Progress | undefined;
 }
 
-/** What the readers of one kind of source need. */
+/** Input of the readers of one kind of source. */
 export interface IsoContext extends Omit<IsoSources, 'names' | 'cache'> {
   readonly cache: BlobCache;
 }

@@ -66,7 +66,7 @@ function releasedUncovered({ name, artifact }: MadeFile): UnsupportedError {
 export const howTo = (compression: string): string =>
   LAYER_KINDS.some((kind) => kind === compression)
     ? `, or make the bundle with \`dehydrate --released ${compression}\``
-    : `; no .${compression} file can be made yet`;
+    : `; no .${compression} file can be made`;
 
 /** Whether {@link checkMakeable} lets it pass. */
 export function isMakeable(file: MadeFile): boolean {

@@ -2,6 +2,7 @@ import type { Bundle } from '../../bundle/read.ts';
 import { MAX_SIGNATURE, type RecipeArtifact } from '../../bundle/recipes.ts';
 import { layerOf } from '../../bundle/released-layer.ts';
 import type { Encoder } from '../../codec/codec.ts';
+import type { BlockMemo } from '../../codec/released/context.ts';
 import { releasedEncoder } from '../../codec/released/encode.ts';
 import { IntegrityError } from '../../core/errors.ts';
 import { runsToSink, sourceRuns } from '../../core/io/disk-run.ts';
@@ -21,6 +22,8 @@ export interface WriteMadeOptions extends Omit<WriteArtifactOptions, 'artifact'>
   readonly file: MadeFile;
   /** Check the signature of the release with these keys, too. */
   readonly keyring?: Keys | undefined;
+  /** Blocks that were compressed before, in this run. */
+  readonly blocks?: BlockMemo | undefined;
 }
 
 /**
@@ -91,11 +94,11 @@ interface Around extends Disposable {
 function around(
   { layer, name, sha256, size = 0, artifact }: MadeFile,
   sink: Sink,
-  { pool, signal }: Pick<WriteMadeOptions, 'pool' | 'signal'>,
+  { pool, blocks, signal }: Pick<WriteMadeOptions, 'pool' | 'blocks' | 'signal'>,
 ): Around {
   if (layer === undefined) throw new Error('a released file without a layer was not refused');
   const out: HashingSink = hashingSink(sink, pool.hashing(size, signal));
-  const encoder = releasedEncoder(layerOf(layer, name), out, { signal });
+  const encoder = releasedEncoder(layerOf(layer, name), out, { signal, blocks });
   return {
     encoder,
     async finish() {

@@ -9,7 +9,7 @@ import { blobPath } from '../../bundle/blobs.ts';
 import { openBundle } from '../../bundle/read.ts';
 import { ARCHITECTURES, type Arch } from '../../core/arch.ts';
 
-/** The bundle of one job for all architectures, and those of a job for each. */
+/** The bundle of a single job for all architectures, and the bundles of one job per architecture. */
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 let registry: RegistryServer;
 let whole: string;
@@ -34,7 +34,7 @@ afterAll(async () => {
   await folder[Symbol.asyncDispose]();
 });
 
-test('merge: byte for byte what one job makes, in any order, from folders and references', async () => {
+test('merge gives the same bytes as a single job, in any order, from folders and references', async () => {
   const reference = `${registry.host}/coreos/part:1`;
   expect((await cli(['push', '-b', part('s390x'), reference])).code).toBe(0);
   const cache = ['--cache-dir', at('cache')];
@@ -48,10 +48,10 @@ test('merge: byte for byte what one job makes, in any order, from folders and re
   await execa('diff', ['-r', whole, at('merged')]);
 });
 
-test('push --merge adds an architecture to what is there, and pulls nothing', async () => {
+test('push --merge adds an architecture to the tag, and pulls nothing', async () => {
   const reference = `${registry.host}/coreos/merged:1`;
   const push = (arch: Arch) => cli(['push', '-b', part(arch), reference, '--merge']);
-  // From an empty tag on, each by its own job.
+  // Starting without a tag, each architecture by its own job.
   for (const arch of ['s390x', 'x86_64', 'aarch64', 'ppc64le'] as const) {
     const { code, stderr } = await push(arch);
     expect(code, stderr).toBe(0);
@@ -67,19 +67,19 @@ test('push --merge adds an architecture to what is there, and pulls nothing', as
   expect((await openBundle(at('replaced'))).recipes).toHaveLength(1);
 });
 
-test('architectures pushed at the same time are all there in the end', async () => {
+test('architectures pushed at the same time are all in the index in the end', async () => {
   const reference = `${registry.host}/coreos/busy:1`;
   const pushes = ARCHITECTURES.map((arch) =>
     cli(['push', '-b', part(arch), reference, '--merge', '--json']),
   );
   for (const { code, stderr } of await Promise.all(pushes)) expect(code, stderr).toBe(0);
-  // What a job has seen may be overwritten by a slower one: one more round settles it.
+  // A slower job may overwrite the index after a job has checked it: one more round settles this.
   for (const arch of ARCHITECTURES) await cli(['push', '-b', part(arch), reference, '--merge']);
   expect((await cli(['pull', reference, '-o', at('busy')])).code).toBe(0);
   expect((await openBundle(at('busy'))).digest).toBe((await openBundle(whole)).digest);
 });
 
-test('what does not belong together, or is damaged, is refused, and nothing is written', async () => {
+test('bundles that do not belong together, or are damaged, are refused, and nothing is written', async () => {
   const merge = (...names: string[]) => cli(['merge', ...names, '-o', at('bad'), '--no-cache']);
   const streams = await merge(part('x86_64'), at('other/bundle'));
   expect(streams).toMatchObject({ code: 2, stderr: expect.stringContaining('MERGE_STREAMS') });

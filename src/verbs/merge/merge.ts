@@ -26,9 +26,9 @@ export interface Merged {
 }
 
 /**
- * Makes one bundle of those of several architectures: byte for byte the one that a single job for all of them would have
- * made. Every blob is read and hashed on the way. Throws UsageError `MERGE_TWICE` for an architecture that
- * differs between two bundles, `MERGE_STREAMS` if they are of different streams.
+ * Merges bundles of several architectures into one, byte for byte the same as from a single job for all of them. Reads
+ * and hashes every blob on the way. Throws UsageError `MERGE_TWICE` for an architecture that differs between two
+ * bundles, `MERGE_STREAMS` if the bundles come from different streams.
  */
 export async function merge(options: MergeOptions): Promise<Merged> {
   const { bundles, target, force, signal, progress = silent } = options;
@@ -78,7 +78,7 @@ interface Part {
   readonly recipes: Recipes;
 }
 
-/** In the order in which one job takes them. */
+/** In the order that a single job uses. */
 function partsOf(bundles: readonly Bundle[]): readonly Part[] {
   const all = bundles.flatMap((bundle) => bundle.recipes.map((recipes) => ({ bundle, recipes })));
   for (const { recipes } of all) refuseOtherStream(recipes, all[0]?.recipes ?? recipes);
@@ -100,15 +100,18 @@ function partsOf(bundles: readonly Bundle[]): readonly Part[] {
 
 const nameOf = ({ origin, path }: Bundle) => origin ?? path;
 
-/** Throws UsageError `MERGE_STREAMS`: a bundle is of one release. */
+/** Throws UsageError `MERGE_STREAMS`, because a bundle holds one release. */
 export function refuseOtherStream(one: Recipes, other: Recipes): void {
   if (one.stream.sha256 === other.stream.sha256) return;
-  throw new UsageError(`${one.architecture} and ${other.architecture} are of different streams`, {
-    code: 'MERGE_STREAMS',
-    context: {
-      [one.architecture]: `${one.stream.name} ${one.release}, sha256:${one.stream.sha256}`,
-      [other.architecture]: `${other.stream.name} ${other.release}, sha256:${other.stream.sha256}`,
+  throw new UsageError(
+    `${one.architecture} and ${other.architecture} come from different streams`,
+    {
+      code: 'MERGE_STREAMS',
+      context: {
+        [one.architecture]: `${one.stream.name} ${one.release}, sha256:${one.stream.sha256}`,
+        [other.architecture]: `${other.stream.name} ${other.release}, sha256:${other.stream.sha256}`,
+      },
+      hint: 'make all of them from the same stream JSON',
     },
-    hint: 'make all of them from the same stream JSON',
-  });
+  );
 }

@@ -4,6 +4,7 @@ import type { Bundle } from '../../bundle/read.ts';
 import { baseOf, type RecipeArtifact } from '../../bundle/recipes.ts';
 import { isUntrusted, refuseUntrusted } from '../../bundle/trust.ts';
 import type { CodecPool } from '../../codec/pool.ts';
+import type { BlockMemo } from '../../codec/released/context.ts';
 import type { Arch } from '../../core/arch.ts';
 import { CancelledError, throwIfAborted } from '../../core/errors.ts';
 import { headline } from '../../core/failures.ts';
@@ -47,6 +48,8 @@ export interface ArchContext {
   /** Sources of the base `files`, instead of the ISO. */
   readonly containers?: Containers | undefined;
   readonly pool: CodecPool;
+  /** Blocks of .xz files that were compressed before, in this run. */
+  readonly blocks?: BlockMemo | undefined;
   /** Whose turn it is among the artifacts of all architectures. */
   readonly turns: Turns;
   readonly force: boolean;

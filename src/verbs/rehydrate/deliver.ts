@@ -2,6 +2,7 @@ import { lstat } from 'node:fs/promises';
 import type { Bundle } from '../../bundle/read.ts';
 import { baseOf, blobsOf } from '../../bundle/recipes.ts';
 import type { CodecPool } from '../../codec/pool.ts';
+import type { BlockMemo } from '../../codec/released/context.ts';
 import { FormatError, IntegrityError, IoError } from '../../core/errors.ts';
 import { writeAtomically } from '../../core/io/atomic.ts';
 import { isBlockDevice, writeDevice } from '../../core/io/device.ts';
@@ -32,6 +33,8 @@ export interface DeliverOptions {
   readonly bundle: Bundle;
   readonly bases: Bases;
   readonly pool: CodecPool;
+  /** Blocks of .xz files that were compressed before, in this run. */
+  readonly blocks?: BlockMemo | undefined;
   /** The output of artifacts without a path. */
   readonly stream: StreamOutput | undefined;
   /** Replace an existing file. */
@@ -141,12 +144,12 @@ async function makeFile(
   file: MadeFile,
   base: Source,
   sink: Sink,
-  { bundle, pool, keyring, signal, progress, subject }: DeliverOptions,
+  { bundle, pool, blocks, keyring, signal, progress, subject }: DeliverOptions,
 ): Promise<number> {
   const { artifact } = file;
   const phase = blobsOf(artifact.recipe).length > 0 ? 'patch' : 'copy';
   const { seconds } = await step(progress, { subject, phase, total: artifact.size }, (onBytes) =>
-    writeMade({ file, bundle, base, sink, pool, keyring, signal, onBytes }),
+    writeMade({ file, bundle, base, sink, pool, blocks, keyring, signal, onBytes }),
   );
   return seconds;
 }

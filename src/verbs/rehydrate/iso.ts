@@ -7,6 +7,7 @@ import type { Arch } from '../../core/arch.ts';
 import { IntegrityError, UnsupportedError, UsageError } from '../../core/errors.ts';
 import { hashFile } from '../../core/io/hash-file.ts';
 import { osError } from '../../core/io/os-error.ts';
+import { lookAt } from '../../core/io/presence.ts';
 import { openSource } from '../../core/io/source.ts';
 import type { Progress } from '../../core/progress/progress.ts';
 import { step } from '../../core/progress/step.ts';
@@ -66,7 +67,7 @@ export async function isIsoAbsent({
   recipes: { iso },
 }: Pick<IsoOptions, 'bundle' | 'recipes'>): Promise<boolean> {
   if (!iso.embedded) return true;
-  return (await stat(bundle.blobPath(iso)).catch(() => undefined)) === undefined;
+  return (await lookAt(bundle.blobPath(iso))) === undefined;
 }
 
 /** Reads the whole ISO. Throws IntegrityError `ISO_WRONG` (the user's copy) or `BLOB_DIGEST`. */

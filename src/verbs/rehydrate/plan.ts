@@ -1,5 +1,5 @@
 import type { Bundle } from '../../bundle/read.ts';
-import { baseOf, type RecipeArtifact } from '../../bundle/recipes.ts';
+import type { RecipeArtifact } from '../../bundle/recipes.ts';
 import { type ArchWork, chooseWork, type WorkRequest } from '../../bundle/work.ts';
 import { codecOf } from '../../codec/registry.ts';
 import type { Arch } from '../../core/arch.ts';
@@ -7,10 +7,9 @@ import type { UnsupportedError } from '../../core/errors.ts';
 import type { Progress } from '../../core/progress/progress.ts';
 import type { Containers } from '../../engine/files/sources/open-container.ts';
 import type { Keys } from '../../release/download/signature.ts';
-import { shortName } from '../../release/stream/artifacts.ts';
 import { fileOf, type MadeFile } from '../make/made-file.ts';
 import { refuseContainers } from '../make/metals.ts';
-import { isIsoAbsent, matchIsos } from './iso.ts';
+import { matchIsos } from './iso.ts';
 import {
   type Output,
   type PlannedFile,
@@ -18,6 +17,7 @@ import {
   planFiles,
   refuseClashes,
 } from './output.ts';
+import { withoutIso } from './without-iso.ts';
 
 /** The requested artifacts, their architectures and their destination. */
 export interface PlanRequest extends WorkRequest {
@@ -80,31 +80,6 @@ export async function planRehydration(request: PlanRequest, progress: Progress):
     isoPath: isos.get(work.recipes.architecture),
   }));
   return { output, architectures, leftOut };
-}
-
-/** With containers alone, what is made from the ISO itself is left out of `all`, and named. */
-async function withoutIso(
-  work: readonly ArchWork[],
-  { bundle, containers, isoPaths = [], selection }: PlanRequest,
-  progress: Progress,
-): Promise<readonly ArchWork[]> {
-  const named = (containers?.names.length ?? 0) > 0 && selection.platforms.includes('all');
-  if (!named || isoPaths.length > 0) return work;
-  const left: ArchWork[] = [];
-  for (const one of work) {
-    const { recipes } = one;
-    const needsIso = one.artifacts.filter((artifact) => baseOf(artifact) === 'iso');
-    if (needsIso.length === 0 || !(await isIsoAbsent({ bundle, recipes }))) {
-      left.push(one);
-      continue;
-    }
-    const names = needsIso.map((artifact) => shortName(artifact, recipes.artifacts)).join(', ');
-    const message = `left out ${names}: they are made from the ISO itself (see --iso)`;
-    progress({ type: 'note', subject: recipes.architecture, message });
-    const artifacts = one.artifacts.filter((artifact) => !needsIso.includes(artifact));
-    left.push({ ...one, artifacts });
-  }
-  return left;
 }
 
 async function placeAll(

@@ -1,5 +1,6 @@
 import type { MissingArtifact } from '../../bundle/recipes.ts';
 import type { CodecPool } from '../../codec/pool.ts';
+import type { BlockMemo } from '../../codec/released/context.ts';
 import { workerPool } from '../../codec/workers/pool.ts';
 import type { Arch } from '../../core/arch.ts';
 import { CancelledError, throwIfAborted } from '../../core/errors.ts';
@@ -9,7 +10,7 @@ import { sideBySide, valueOrThrow } from '../../core/threads/side-by-side.ts';
 import { createTurns, type Turns } from '../../core/threads/turns.ts';
 import type { MetalCache } from '../../engine/cache/metal-cache.ts';
 import type { EngineReport, MetalEngine } from '../../engine/engine.ts';
-import { memoFor } from '../make/deflate-memo.ts';
+import { blockMemoFor, memoFor } from '../make/memos.ts';
 import { type ArchResult, type FailedArtifact, type Rehydrated, rehydrateArch } from './arch.ts';
 import { type ArchPlan, type Plan, type PlanRequest, planRehydration } from './plan.ts';
 import { type StreamOutput, streamOutput } from './stream-output.ts';
@@ -59,6 +60,7 @@ export async function rehydrate(options: RehydrateOptions): Promise<RehydrateRep
   const { jobs = 1, boots = jobs, signal, progress = silent } = options;
   const plan = await planRehydration(options, progress);
   await using memo = await memoFor(plan.architectures, options.cache);
+  await using blocks = await blockMemoFor(plan.architectures, options.cache, options);
   await using pool = workerPool(undefined, memo?.shared);
   // A failure of the shared stream ends all architectures.
   const stop = new AbortController();
@@ -71,6 +73,7 @@ export async function rehydrate(options: RehydrateOptions): Promise<RehydrateRep
   const run = {
     ...options,
     pool,
+    blocks,
     turns,
     stream,
     signal: either,
@@ -87,6 +90,7 @@ export async function rehydrate(options: RehydrateOptions): Promise<RehydrateRep
 
 interface Run extends RehydrateOptions {
   readonly pool: CodecPool;
+  readonly blocks: BlockMemo | undefined;
   readonly turns: Turns;
   readonly signal: AbortSignal;
   readonly stream: StreamOutput | undefined;

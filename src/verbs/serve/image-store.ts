@@ -203,8 +203,13 @@ async function openOwn(path: string): Promise<FileHandle | undefined> {
   const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
   try {
     const handle = await open(path, flags);
-    if ((await handle.stat()).isFile()) return handle;
-    await handle.close();
+    let isFile = false;
+    try {
+      isFile = (await handle.stat()).isFile();
+      if (isFile) return handle;
+    } finally {
+      if (!isFile) await handle.close();
+    }
   } catch (error) {
     if (isAbsent(error)) return undefined;
     if (errnoOf(error) !== 'ELOOP') throw osError(error, 'open', path);

@@ -54,7 +54,7 @@ async function streamInImage(
 ): Promise<Buffer> {
   // No layer is written anywhere.
   const store = await openNamedStore(name, { connect, scratch: '', signal });
-  if (store === undefined) throw new Error(`${name} names no image`);
+  if (store === undefined) throw new Error(`${name} does not name an image`);
   await using _store = store;
   let found: Buffer | undefined;
   for (const { manifest } of await listImages(store, (one) => one !== 'unknown')) {

@@ -55,7 +55,7 @@ test('rehydrate from a reference: only what it needs, and offline once its diges
   const some = await kept('cache');
   expect(all).toEqual(expect.arrayContaining(some));
   expect(some).not.toContain(qemu.delta.sha256);
-  expect((await readdir(at('cache'))).sort()).toEqual(['blobs', 'metal']);
+  expect((await readdir(at('cache'))).sort()).toEqual(['blobs']);
 
   await registry[Symbol.asyncDispose]();
   try {

@@ -7,6 +7,7 @@ import { vouchersOf } from '../../bundle/trust.ts';
 import { throwIfAborted } from '../../core/errors.ts';
 import type { BlobRef } from '../../core/io/digest.ts';
 import { isSha256 } from '../../core/io/digest.ts';
+import { lookAt } from '../../core/io/presence.ts';
 import { openSource } from '../../core/io/source.ts';
 import { type Progress, silent } from '../../core/progress/progress.ts';
 import { step } from '../../core/progress/step.ts';
@@ -20,20 +21,20 @@ import { fetchDocuments } from './manifests.ts';
 import { writeLayout } from './pull.ts';
 import { titleOf } from './push.ts';
 
-/** What gives the parts of a bundle: a registry, or an archive. */
+/** Where the parts of a bundle come from: a registry or an archive. */
 export type BundleSource = Pick<Registry, 'manifest' | 'smallBlob' | 'fetchBlob'>;
 
-/** A bundle that may lie elsewhere: its documents are here, its blobs come when they are asked for. */
+/** A bundle that may be elsewhere: its documents are here, its blobs are fetched on request. */
 export interface SourcedBundle {
   readonly bundle: Bundle;
-  /** Brings what is not here yet. Nothing to do for a folder. */
+  /** Fetches the blobs that are not here yet; does nothing for a folder. */
   obtain(blobs: Iterable<BlobRef>): Promise<void>;
 }
 
 export interface BundleSourceOptions {
   readonly blobs: () => Promise<BlobCache>;
   readonly connect: (reference: Reference) => Promise<Registry>;
-  /** Called before anything of the bundle is read. */
+  /** Called before any part of the bundle is read. */
   readonly vet: (named: { readonly name: string; readonly inRegistry: boolean }) => Promise<Vetted>;
   readonly signal?: AbortSignal | undefined;
   readonly progress?: Progress | undefined;
@@ -45,9 +46,9 @@ export type BundleName =
   | { readonly kind: 'registry'; readonly reference: Reference };
 
 /**
- * Opens what a user names with --bundle: a folder, an archive (a file, or `oci-archive:FILE[:TAG]`), or a registry
- * reference. Of what is no folder, only documents and wanted blobs are brought, through the cache: what is pinned
- * by its digest needs no network the next time. Throws what `openBundle` and the registry throw.
+ * Opens the bundle that --bundle names: a folder, an archive (a file, or `oci-archive:FILE[:TAG]`), or a registry
+ * reference. Unless it is a folder, only documents and wanted blobs are fetched, through the cache, so a bundle
+ * named by its digest needs no network the next time. Throws the errors of `openBundle` and of the registry.
  */
 export async function openNamedBundle(
   name: string,
@@ -104,7 +105,7 @@ export async function openNamedBundle(
       for (const blob of wanted) {
         throwIfAborted(signal);
         const path = blobPath(folder, blob.sha256);
-        if (await stat(path).catch(() => undefined)) continue;
+        if (await lookAt(path)) continue;
         const subject = titles.get(blob.sha256) ?? blob.sha256.slice(0, 12);
         await step(progress, { subject, phase: 'fetch', total: blob.size }, (onBytes) =>
           source.fetchBlob(blob, path, onBytes),
@@ -124,7 +125,7 @@ function once<T>(make: () => Promise<T>): () => Promise<T> {
   };
 }
 
-/** Asks the source for what the cache does not have. A tag is always asked for: it may have moved. */
+/** Asks the source for documents that the cache lacks. A tag is always looked up, because it may have moved. */
 function throughCache(open: () => Promise<BundleSource>, cache: BlobCache): BundleSource {
   return {
     async manifest(name) {
@@ -154,7 +155,7 @@ function throughCache(open: () => Promise<BundleSource>, cache: BlobCache): Bund
 
 const ARCHIVE = /^oci-archive:(.+?)(?::([\w][\w.-]{0,127}))?$/;
 
-/** What a name means, and whether it is a folder, which needs no cache. */
+/** Resolves a name, and tells whether it is a folder, which needs no cache. */
 export async function bundleName(text: string): Promise<BundleName> {
   if (/^(docker|oci):\/\//.test(text)) {
     return { kind: 'registry', reference: parseReference(text) };
@@ -170,7 +171,7 @@ export async function bundleName(text: string): Promise<BundleName> {
   return { kind: 'folder', path: text.replace(/^oci:/, '') };
 }
 
-/** `ustar` where POSIX.1 has it. */
+/** `ustar` at the offset given by POSIX.1. */
 async function isTar(path: string): Promise<boolean> {
   await using source = await openSource(path);
   if (source.size < 512) return false;

@@ -1,4 +1,3 @@
-import { stat } from 'node:fs/promises';
 import { metalOf } from '../../bundle/attested.ts';
 import { blobPath, checkBlob, readJsonBlob } from '../../bundle/blobs.ts';
 import { encodeArchManifest } from '../../bundle/manifest.ts';
@@ -10,6 +9,7 @@ import type { ArchWork } from '../../bundle/work.ts';
 import { type Arch, OCI_ARCHITECTURE } from '../../core/arch.ts';
 import { throwIfAborted, UnsupportedError } from '../../core/errors.ts';
 import { type BlobRef, type Sha256, sha256Of } from '../../core/io/digest.ts';
+import { lookAt } from '../../core/io/presence.ts';
 import { type Progress, silent } from '../../core/progress/progress.ts';
 import { step } from '../../core/progress/step.ts';
 import { OCI_INDEX, OCI_MANIFEST } from '../../formats/oci/media-types.ts';
@@ -170,7 +170,7 @@ const isWhole = ({ recipes, artifacts, uncovered }: ArchWork) =>
   artifacts.length === recipes.artifacts.length && uncovered.length === recipes.missing.length;
 
 async function indexOf(bundle: Bundle): Promise<Buffer> {
-  const size = (await stat(blobPath(bundle.path, bundle.digest)).catch(() => undefined))?.size;
+  const size = (await lookAt(blobPath(bundle.path, bundle.digest)))?.size;
   if (size !== undefined) return readJsonBlob(bundle.path, { sha256: bundle.digest, size });
   throw new UnsupportedError('the bundle has no index over its architectures', {
     code: 'BUNDLE_INDEX',

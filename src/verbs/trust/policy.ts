@@ -16,7 +16,7 @@ export type Verifier = (typeof VERIFIERS)[number];
 const ruleSchema = v.strictObject({
   /** A reference or a path of a bundle; `*` stands for any characters. */
   reference: v.pipe(textField(1024), v.minLength(1, 'expected a pattern')),
-  /** What has to be there, from the command line or from here. */
+  /** Kinds of trust that the command line or this rule must supply. */
   require: v.optional(v.pipe(v.array(v.picklist(TRUST_KINDS)), v.maxLength(8)), []),
   /** Stream or release JSON: paths, relative to the policy, or https URLs. */
   trust: v.optional(v.pipe(v.array(textField(4096)), v.maxLength(64)), []),
@@ -29,7 +29,7 @@ const ruleSchema = v.strictObject({
   verifyKey: v.optional(textField(4096)),
 });
 
-/** `trust.json`. Members that are not known are refused: a typo must not weaken a policy. */
+/** `trust.json`. Unknown members are refused, so that a typo cannot weaken a policy. */
 const policySchema = v.strictObject({
   schemaVersion: v.literal(1),
   /** The first rule that matches applies. */
@@ -46,7 +46,7 @@ export interface Policy {
 
 const MAX_POLICY = 1 << 20;
 
-/** Reads a policy. Throws FormatError with the JSON path, and what the file system says. */
+/** Reads a policy. Throws FormatError with the JSON path, and errors of the file system. */
 export async function readPolicy(path: string, signal?: AbortSignal): Promise<Policy> {
   const bytes = await readWhole(path, {
     limit: MAX_POLICY,
@@ -76,7 +76,7 @@ export function ruleFor({ rules }: Policy, bundle: string): PolicyRule | undefin
   });
 }
 
-/** Throws UsageError `TRUST_REQUIRED` if a rule requires what is not there. */
+/** Throws UsageError `TRUST_REQUIRED` if a kind of trust that a rule requires is missing. */
 export function refuseLacking(
   { path }: Policy,
   { require, reference }: PolicyRule,

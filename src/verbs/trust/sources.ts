@@ -17,7 +17,7 @@ export interface ReadOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Reads a small document that vouches for something: a file, or an `https://` URL without detours over HTTP. */
+/** Reads a small document that the user trusts: from a file, or from an `https://` URL without redirects to HTTP. */
 export async function readVoucher(name: string, { http, signal }: ReadOptions): Promise<Buffer> {
   if (!/^[a-z]+:\/\//i.test(name)) {
     return readWhole(name, {
@@ -39,7 +39,7 @@ export async function readVoucher(name: string, { http, signal }: ReadOptions): 
   return fetchStream(name, { http, signal });
 }
 
-/** A stream JSON over HTTP; no redirect may lead from https to http, because no digest of it is known. */
+/** Fetches a stream JSON; no redirect may lead from https to http, because its digest is not known. */
 export async function fetchStream(url: string, { http, signal }: ReadOptions): Promise<Buffer> {
   try {
     return await withRetries({ signal }, async () => {
@@ -63,19 +63,19 @@ export async function readTrusted(name: string, options: ReadOptions): Promise<T
   return { name, sha256: sha256Of(bytes), stream: decodeTrusted(bytes, name) };
 }
 
-/** OpenShift's ConfigMap `coreos-bootimages` has the stream JSON as text. */
+/** OpenShift's ConfigMap `coreos-bootimages`, which holds the stream JSON as text. */
 const configMapSchema = v.object({
   kind: v.literal('ConfigMap'),
   data: v.object({ stream: v.string() }),
 });
 
-/** A stream or release JSON, or a ConfigMap that has one. */
+/** Decodes a stream or release JSON, or a ConfigMap that holds one. */
 function decodeTrusted(bytes: Buffer, name: string): Stream {
   let document: unknown;
   try {
     document = JSON.parse(bytes.toString('utf8'));
   } catch {
-    return decodeStream(bytes, name); // which says what is wrong
+    return decodeStream(bytes, name); // for its error message
   }
   const map = v.safeParse(configMapSchema, document);
   return decodeStream(map.success ? Buffer.from(map.output.data.stream) : bytes, name);

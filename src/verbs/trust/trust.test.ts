@@ -14,7 +14,7 @@ import { readTrusted } from './sources.ts';
 import { DIGESTS } from './verify.ts';
 
 /**
- * The genuine bundle, one of an attacker who has made recipes, stream and index anew, and two that do not even agree with
+ * The genuine bundle, an attacker's with new recipes, stream and index, and two bundles that contradict
  * themselves.
  */
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
@@ -42,7 +42,7 @@ afterAll(async () => {
 });
 
 let runs = 0;
-/** Makes the kernel, whose digest is the same in both, or another image. */
+/** Makes the kernel, which has the same digest in both bundles, or another image. */
 async function make(bundle: string, ...more: string[]) {
   const out = at(`out-${runs++}`);
   const argv = ['-b', bundle, '-o', `${out}/`, '--cache-dir', at('cache'), ...more];
@@ -52,7 +52,7 @@ async function make(bundle: string, ...more: string[]) {
 }
 
 describe('--trust', () => {
-  test('an image that is in the stream is made, in whatever shape the stream comes', async () => {
+  test('an image that is in the stream is made, whatever form the stream has', async () => {
     const document = JSON.parse(await readFile(stream(), 'utf8'));
     // As `openshift-install coreos print-stream-json` prints it, and OpenShift's ConfigMap.
     const printed = { ...document, metadata: { 'last-modified': '2026-01-01T00:00:00Z' } };
@@ -68,13 +68,13 @@ describe('--trust', () => {
     }
   });
 
-  test('without it, each run says who vouches', async () => {
+  test('without it, each run says who vouches for the bundle', async () => {
     expect((await make(good)).stderr).toContain('vouched for by the bundle itself');
     expect((await make(good, '--quiet')).stderr).toBe('');
   });
 
-  test('an attacker’s image is refused by every verb, the others are not', async () => {
-    // Without trust, nobody can know.
+  test('every verb refuses an attacker’s image, and no others', async () => {
+    // Without --trust, the attack goes unnoticed.
     const shown = await cli(['inspect', evil]);
     expect(shown.stdout.toString()).toMatch(/qemu .* bundle$/m);
 
@@ -115,7 +115,7 @@ describe('--trust', () => {
     expect((await pull('-p', 'metal/pxe')).code).toBe(0);
   });
 
-  test('an image of the release under another’s name is refused', async () => {
+  test('an image of the release under the name of another is refused', async () => {
     const [recipes] = (await openBundle(good)).recipes;
     const artifact = (file: string) => recipes?.artifacts.find((one) => one.file === file);
     const [kernel, initramfs] = [artifact('kernel'), artifact('initramfs')];
@@ -130,7 +130,7 @@ describe('--trust', () => {
     expect(isUntrusted(bundle, elsewhere, initramfs)).toBe(true);
   });
 
-  test('recipes that were exchanged alone contradict the stream beside them, as ever', async () => {
+  test('recipes replaced without the stream contradict it, and are refused even without --trust', async () => {
     const forged = at('forged');
     await cp(good, forged, { recursive: true });
     await forgeDocument(forged, 'recipes', (json) => {
@@ -140,7 +140,7 @@ describe('--trust', () => {
     expect(made).toMatchObject({ code: 4, stderr: expect.stringContaining('STREAM_DIFFERS') });
   });
 
-  test('what cannot be trusted is not read', async () => {
+  test('a stream over plain HTTP is not read', async () => {
     const plain = await make(good, '--trust', 'http://example.com/stream.json');
     expect(plain).toMatchObject({ code: 2, stderr: expect.stringContaining('TRUST_SOURCE') });
     expect((await make(good, '--trust', at('gone.json'))).code).toBe(7);
@@ -150,7 +150,7 @@ describe('--trust', () => {
 });
 
 describe('--expect', () => {
-  test('another index is refused, in a folder and under a tag', async () => {
+  test('a different index is refused, in a folder and under a tag', async () => {
     const pinned = ['--expect', `sha256:${digest}`];
     expect(await make(good, ...pinned)).toMatchObject({ code: 0 });
     expect((await make(good, ...pinned)).stderr).toContain('the expected digest of its index');
@@ -173,7 +173,7 @@ describe('trust.json', () => {
     writeFile(at('trust.json'), JSON.stringify({ schemaVersion: 1, rules: all }));
   const policy = () => ['--policy', at('trust.json')];
 
-  test('says what is required for which bundle, and brings it', async () => {
+  test('requires options for some bundles, and can supply them', async () => {
     await rules(
       { reference: `${at('good')}/*`, require: ['trust', 'expect'], trust: ['stream.json'] },
       { reference: '*', require: ['verify'] },
@@ -188,7 +188,7 @@ describe('trust.json', () => {
     await rules({ reference: '*', expect: `sha256:${digest}` });
     expect(await make(good, ...policy())).toMatchObject({ code: 0 });
     expect(await make(evil, ...policy())).toMatchObject({ code: 4 });
-    // A policy is not overruled on the command line.
+    // The command line cannot override a policy.
     const other = (await openBundle(evil)).digest;
     const overruled = await make(evil, ...policy(), '--expect', `sha256:${other}`);
     expect(overruled).toMatchObject({ code: 4 });
@@ -220,7 +220,7 @@ describe('trust.json', () => {
   });
 });
 
-test('--verify needs a registry; the digest that cosign has verified is read from its JSON', async () => {
+test('--verify needs a registry; the digest that cosign verified is read from its JSON', async () => {
   const made = await make(good, '--verify', 'notation');
   expect(made).toMatchObject({ code: 2, stderr: expect.stringContaining('TRUST_VERIFY') });
   const payload = (hex: string) => ({

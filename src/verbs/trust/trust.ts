@@ -5,7 +5,7 @@ import { type Policy, type PolicyRule, refuseLacking, ruleFor, type Verifier } f
 import { type ReadOptions, readTrusted } from './sources.ts';
 import { verifySignature } from './verify.ts';
 
-/** What a user demands of a bundle before it is believed. */
+/** Requirements that a bundle must meet before it is trusted. */
 export interface TrustRequest {
   /** Files or https URLs of stream or release JSON. */
   readonly trust: readonly string[];
@@ -16,7 +16,7 @@ export interface TrustRequest {
   readonly policy?: Policy | undefined;
 }
 
-/** What is known before the bundle is read. */
+/** The result of all checks that come before the bundle is read. */
 export interface Vetted {
   readonly trust: Trust;
   /** The digest that its index must have. */
@@ -24,9 +24,9 @@ export interface Vetted {
 }
 
 /**
- * Applies the policy, reads what the user trusts, and has the signature verified: all that can be done before
- * anything of the bundle is read. `name` is its reference in a registry, or its path. Throws UsageError
- * `TRUST_REQUIRED`, IntegrityError `TRUST_SIGNATURE` or `TRUST_INDEX`, and what the sources throw.
+ * Applies the policy, reads the trusted streams, and has the signature verified: everything that can be checked before
+ * any part of the bundle is read. `name` is the bundle's reference in a registry, or its path. Throws UsageError
+ * `TRUST_REQUIRED`, IntegrityError `TRUST_SIGNATURE` or `TRUST_INDEX`, and the errors of the sources.
  */
 export async function vet(
   request: TrustRequest,
@@ -71,7 +71,7 @@ export async function vet(
   };
 }
 
-/** Throws IntegrityError `TRUST_INDEX` if a bundle is not the one that is expected. */
+/** Throws IntegrityError `TRUST_INDEX` if a bundle is not the expected one. */
 export function checkIndex(found: Sha256, expected: Sha256 | undefined): void {
   if (expected === undefined || found === expected) return;
   throw otherIndex(expected, found);

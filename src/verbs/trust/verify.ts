@@ -4,12 +4,12 @@ import { isSha256, type Sha256 } from '../../core/io/digest.ts';
 import { printable } from '../../core/text/printable.ts';
 import type { Verifier } from './policy.ts';
 
-/** A verification that asks registries takes seconds. Milliseconds. */
+/** Milliseconds; a verification takes seconds, even if it has to ask a registry. */
 const TIME = 300_000;
 
 /**
- * Has the program of a signature verify that of a bundle in a registry, and resolves to the digest of the index that is
- * signed. Throws IntegrityError `TRUST_SIGNATURE`, ToolError `TOOL_MISSING`.
+ * Runs notation or cosign to verify the signature of a bundle in a registry, and resolves to the digest of the signed
+ * index. Throws IntegrityError `TRUST_SIGNATURE`, ToolError `TOOL_MISSING`.
  */
 export async function verifySignature(
   tool: Verifier,
@@ -32,14 +32,14 @@ export async function verifySignature(
   }
   const digest = result.exitCode === 0 ? DIGESTS[tool](result.stdout) : undefined;
   if (digest !== undefined && isSha256(digest)) return digest;
-  throw new IntegrityError(`${tool} has found no valid signature of ${reference}`, {
+  throw new IntegrityError(`${tool} found no valid signature of ${reference}`, {
     code: 'TRUST_SIGNATURE',
     context: { reference, [tool]: printable(result.stderr || result.stdout).slice(-2000) },
     hint: `check the trust settings of ${tool}; otherwise do not use this bundle`,
   });
 }
 
-/** The digest that each program says it has verified. */
+/** Reads the verified digest from each program's output. */
 export const DIGESTS: Readonly<Record<Verifier, (stdout: string) => string | undefined>> = {
   notation: (stdout) =>
     /^Successfully verified signature for \S+@sha256:([0-9a-f]{64})$/m.exec(stdout)?.[1],

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Makes the golden ISOs of this folder that are not from coreos-installer (for those: fetch.sh).
+# Makes the golden ISOs in this folder that do not come from coreos-installer (for the others, see fetch.sh).
 # Needs xorriso, mksquashfs, cpio, zstd, and ../osmet. The 4.5 GiB ISO is temporary.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -8,7 +8,7 @@ trap 'rm -rf "$work"' EXIT
 cd "$work"
 export SOURCE_DATE_EPOCH=1700000000
 
-# A live ISO with all that it takes, in small: its kernel is a boot sector with the x86 magic.
+# A complete live ISO in miniature: its kernel is a boot sector with the x86 magic.
 mkdir -p live/images/pxeboot live/coreos live/EFI/fedora rootfs/etc tree/usr
 echo "a golden file" > tree/usr/file
 mksquashfs tree rootfs/root.squashfs -comp zstd -quiet -no-progress -all-root > /dev/null

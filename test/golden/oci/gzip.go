@@ -1,4 +1,4 @@
-// Compresses standard input as its argument says: `go` with the library of Go, `pgzip` with klauspost's.
+// Compresses standard input with the library that its argument names: `go` for Go's own, `pgzip` for klauspost's.
 package main
 
 import (

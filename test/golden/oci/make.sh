@@ -1,6 +1,6 @@
 #!/bin/bash
 # Makes the golden files in this folder with the real skopeo 1.9.3 and umoci 0.4.7 of Debian 12, and with
-# Go 1.26 programs (gzip.go) as a native processor runs them.
+# Go 1.26 programs (gzip.go), compiled for the host's processor.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
@@ -10,7 +10,7 @@ cd "$work"
 
 keep() { zstd -q -f -19 "$1" -o "$here/$1.zst"; }
 
-# More than one block of pgzip, and a qcow2 inside.
+# More than one block of pgzip, with a qcow2 inside.
 miniature raw 12582912
 mkdir -p tree/disk
 qemu-img convert -f raw -O qcow2 -o compat=1.1 raw tree/disk/disk.qcow2

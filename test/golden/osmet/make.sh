@@ -1,5 +1,5 @@
 #!/bin/bash
-# Makes the golden osmets in this folder with the real coreos-installer: a small disk with a boot
+# Makes the golden osmets in this folder with the real coreos-installer, from a small disk with a boot
 # and a root partition, whose ostree/repo/objects holds a handful of objects.
 # As root: COREOS_INSTALLER=path/to/coreos-installer ./make.sh
 set -euo pipefail

@@ -1,9 +1,9 @@
 #!/bin/bash
-# Packs one disk with coreos-installers of several releases: a GPT with an ext4 boot and an XFS root that
-# holds a real OSTree deployment. Writes one osmet for each, the disk's SHA-256, and the root file system as
-# a squashfs. As root, with ostree, xfsprogs and squashfs-tools:
+# Packs one disk with several releases of coreos-installer: a GPT with an ext4 boot and an XFS root that
+# holds a real OSTree deployment. Writes one osmet per release, the disk's SHA-256, and the root file system as
+# a squashfs. Run as root, with ostree, xfsprogs and squashfs-tools:
 #   ./releases.sh COREOS_INSTALLER...
-# coreos-installer 0.8.0 (2021) is the first release of the crate that packs osmets of today's version:
+# coreos-installer 0.8.0 (2021) is the first release of the crate that packs osmets in today's version:
 #   cargo install coreos-installer --version 0.8.0 --root DIR
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -18,7 +18,7 @@ trap cleanup EXIT
 sysroot=$work/sysroot tree=$work/tree repo=$work/sysroot/ostree/repo
 mkdir -p "$sysroot" "$tree"/usr/{bin,lib/modules/5.0.0,etc}
 
-# A tree that ostree deploys, with files around the sizes of blocks.
+# A tree that ostree can deploy, with files of about the sizes of blocks.
 printf 'NAME="Golden CoreOS"\nVERSION_ID=1.2.3\nID=golden\n' >"$tree/usr/lib/os-release"
 head -c 150000 <(seq 100000) >"$tree/usr/lib/modules/5.0.0/vmlinuz"
 head -c 60000 <(seq 3 30000) >"$tree/usr/lib/modules/5.0.0/initramfs.img"
@@ -30,7 +30,7 @@ ln -s noise "$tree/usr/bin/link"
 ostree --repo="$work/repo" init --mode=bare
 ostree --repo="$work/repo" commit --branch=golden --tree=dir="$tree" --owner-uid=0 --owner-gid=0 --timestamp=@1700000000 >/dev/null
 
-# mkfs.xfs makes no smaller file system than 300 MiB.
+# 300 MiB is the smallest file system that mkfs.xfs makes.
 truncate -s 324M "$work/disk"
 attach() {
   loop=$(losetup --show -f "$@" "$work/disk")
@@ -65,7 +65,7 @@ attach --read-only
 sum=$(sha256sum <"$work/disk" | cut -d' ' -f1)
 echo "$sum" >"$here/releases.sha256"
 
-# Old releases ask lsblk for labels, which has them from udev: a container has none.
+# Old releases ask lsblk for labels, which come from udev, and a container has no udev.
 mkdir "$work/bin"
 cat >"$work/bin/lsblk" <<'LSBLK'
 #!/bin/bash

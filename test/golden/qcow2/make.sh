@@ -1,6 +1,6 @@
 #!/bin/bash
-# Makes the golden qcow2s in this folder with two releases of the real qemu-img: QEMU_IMG_7_2 names that
-# of Debian 12 (apt-get download qemu-utils=1:7.2…, dpkg -x), QEMU_IMG_10_0 that of its backports.
+# Makes the golden qcow2 files in this folder with two releases of the real qemu-img: QEMU_IMG_7_2 names the
+# one in Debian 12 (apt-get download qemu-utils=1:7.2…, dpkg -x), QEMU_IMG_10_0 the one in its backports.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
@@ -16,7 +16,7 @@ make() { # RELEASE NAME OPTIONS...: their digests tell which releases agree; the
   zstd -q -f -19 image -o "$here/$name.qcow2.zst"
 }
 
-# As large as no number of clusters.
+# A size that is not a multiple of the cluster size.
 miniature raw $((12 * 1048576 + 1536))
 for release in 7.2 10.0; do
   make $release plain -o compat=1.1

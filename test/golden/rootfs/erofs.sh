@@ -1,6 +1,6 @@
 #!/bin/bash
-# Makes small erofs images of the trees of make.sh. Needs zstd, and mkfs.erofs 1.8 or newer (Debian 13)
-# at $MKFS_EROFS; "chroot DIR mkfs.erofs" does too, if DIR/tmp can be written.
+# Makes small erofs images of the trees in tree.sh. Needs zstd, and mkfs.erofs 1.8 or newer (Debian 13)
+# at $MKFS_EROFS; "chroot DIR mkfs.erofs" works too, if DIR/tmp is writable.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 read -ra mkfs <<<"${MKFS_EROFS:-mkfs.erofs}"
@@ -32,7 +32,7 @@ keep erofs-zstd-dedupe tree -zzstd,level=6 -Efragments,dedupe -C65536
 keep erofs-deflate tree -zdeflate,level=9 -C65536
 keep erofs-deflate-tails tree -zdeflate,level=9 -Eztailpacking,fragments -C65536
 keep erofs-lzma tree -zlzma,level=6 -C65536
-# As Fedora CoreOS makes its live ISOs: since November 2025, and before.
+# With the options of Fedora CoreOS's live ISOs: since November 2025, and before.
 keep erofs-fcos tree -zlzma,level=6 -Efragments -C1048576
 keep erofs-fcos-42 tree -zlzma,level=6 -Eall-fragments,fragdedupe=inode -C1048576
 keep erofs-objects objects -zzstd,level=6 -C65536 -Efragments

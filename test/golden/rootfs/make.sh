@@ -1,5 +1,5 @@
 #!/bin/bash
-# Makes small root images, and lists with the SHA-256 of every file in them.
+# Makes small root images, and lists of the SHA-256 of every file in them.
 # Needs mksquashfs 4.5 and zstd; erofs.sh makes the erofs ones.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -28,7 +28,7 @@ keep squashfs-always-fragments tree -comp gzip -always-use-fragments
 keep squashfs-stored tree -noI -noD -noF -b 65536
 keep squashfs-many many -comp zstd -b 4096
 keep squashfs-objects objects -comp zstd -b 65536
-# Without -noI mutations rarely get past the decompressor of the tables.
+# Without -noI, mutations rarely get past the decompressor of the tables.
 for comp in gzip xz lz4 zstd; do
   keep "tiny-squashfs-$comp" tiny -comp "$comp" -b 4096
   keep "tiny-squashfs-$comp-noI" tiny -comp "$comp" -b 4096 -noI

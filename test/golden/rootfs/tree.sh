@@ -1,4 +1,4 @@
-# Trees with the files that root images are told apart by. Sourced by the scripts beside it.
+# Trees of files that exercise every part of the readers of root images. Sourced by the scripts in this folder.
 
 # noise BYTES SEED: bytes that do not compress, the same ones each time.
 noise() {

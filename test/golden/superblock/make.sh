@@ -1,5 +1,5 @@
 #!/bin/bash
-# Makes the first 1152 bytes of small root images. Needs mksquashfs, mkfs.erofs 1.5 or newer, zstd.
+# Makes small root images and keeps their first 1152 bytes. Needs mksquashfs, mkfs.erofs 1.5 or newer, zstd.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)

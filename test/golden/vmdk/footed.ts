@@ -9,8 +9,8 @@ const MARKER_FOOTER = 3;
 const MARKER_END_OF_STREAM = 0;
 
 /**
- * Writes a streamOptimized VMDK the way that VMware's own tools do and qemu-img only reads: grains
- * first, then each table and the directory behind their markers, a footer, an end-of-stream marker
+ * Writes a streamOptimized VMDK as VMware's own tools do, in a form that qemu-img reads but does not write: grains
+ * first, then each table and the directory after their markers, a footer, and an end-of-stream marker
  * ("VMware Virtual Disk Format 1.1", Stream-Optimized Compressed Sparse Extents).
  */
 export async function writeFootedVmdk(
@@ -87,7 +87,7 @@ export async function writeFootedVmdk(
   return Buffer.concat(pieces);
 }
 
-/** Shuffled: as threads leave grains that they take in turn, each within 16 of its place. */
+/** Shuffles grains as threads that take them in turn would, each within 16 of its place. */
 function numbersIn(order: 'ascending' | 'descending' | 'shuffled', grains: number): number[] {
   const numbers = Array.from({ length: grains }, (_, i) => i);
   if (order === 'descending') return numbers.reverse();

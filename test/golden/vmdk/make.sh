@@ -17,7 +17,7 @@ convert() { # NAME OPTIONS
 }
 stream=subformat=streamOptimized
 
-# A disk in miniature: data at both ends, holes, a lonely sector, a grain that does not deflate.
+# A miniature disk: data at both ends, holes, an isolated sector, an incompressible grain.
 truncate -s 40M raw
 text 1 9000 | put raw 0
 noise 1 70000 | put raw 3145728
@@ -28,7 +28,7 @@ convert aws "adapter_type=lsilogic,$stream,compat6"
 convert virtualbox "$stream"
 [ -z "${QEMU_IMG_7_2:-}" ] || convert qemu-7.2 "adapter_type=lsilogic,$stream,compat6" "$QEMU_IMG_7_2"
 
-# The same grains with a size that is no multiple of a grain, its last sectors in use.
+# The same grains in a disk whose size is not a multiple of a grain, with its last sectors in use.
 truncate -s $((1048576 + 3 * 512)) raw
 text 1 200 | head -c 1536 | put raw 1048576
 convert odd "$stream,compat6"
@@ -39,7 +39,7 @@ convert empty "$stream,compat6"
 rm raw && noise 2 100000 >raw && truncate -s 256K raw
 convert noise "$stream,compat6"
 
-# Two grains (text, machine code) that these releases deflate differently, which few grains are: taken out of
+# Two grains (text, machine code) that these releases deflate differently, as few grains do, taken from
 # the golden files themselves.
 if [ -n "${ZLIB_NG:-}" ]; then
   zstd -q -dc "$here/zlib-ng-2.2.4.vmdk.zst" >sample.vmdk

@@ -7,7 +7,7 @@ import { accepts } from '../../support/accepts.ts';
 import { examples, ownCommands, readExample } from '../../support/pages.ts';
 import { temporaryFolder } from '../../support/synthetic-bundle.ts';
 
-/** What the jobs' variables hold, for a look at the grammar of their command lines. */
+/** Values for the jobs' variables, so that their command lines can be parsed. */
 const VARIABLES = { SHARD: '1/4', SHARDS: '4', ENGINE: 'native', ARCH: 'all' };
 
 type Json = Record<string, unknown>;
@@ -24,7 +24,7 @@ function documentsOf(name: string): Json[] {
   });
 }
 
-/** Every value below a key of one of these names, with the object that holds it. */
+/** Every value whose key has one of these names, with the object that holds it. */
 function found(root: unknown, keys: RegExp): { value: unknown; holder: Json }[] {
   if (Array.isArray(root)) return root.flatMap((one) => found(one, keys));
   if (!isObject(root)) return [];
@@ -34,7 +34,7 @@ function found(root: unknown, keys: RegExp): { value: unknown; holder: Json }[] 
   ]);
 }
 
-/** What a shell runs. */
+/** Scripts that a shell runs. */
 const scriptsOf = (name: string): string[] =>
   documentsOf(name)
     .flatMap((document) => found(document, /^(run|script|args)$/))
@@ -52,7 +52,7 @@ test('the examples are those that the page for release jobs lists', () => {
 });
 
 test.each(YAML)(
-  '%s: is YAML, its scripts are shell, and its command lines are ours',
+  '%s: the YAML, its scripts and our command lines in them are valid',
   async (name) => {
     const scripts = scriptsOf(name);
     for (const script of scripts) await execa('bash', ['-n'], { input: script });
@@ -62,7 +62,7 @@ test.each(YAML)(
   },
 );
 
-test('a wrong option would be found', async () => {
+test('a wrong option is found', async () => {
   expect(await accepts(['audit', '--bundel', 'x', '--report', 'y'])).toContain('unknown option');
   expect(ownCommands('x=$(iso-rehydrate plan --shards "$SHARDS" \\\n  --json)', VARIABLES)).toEqual(
     [['plan', '--shards', '4', '--json']],
@@ -80,7 +80,7 @@ test.each(YAML)('%s: a failure in a pipe or a substitution ends the script', (na
   for (const { value, holder } of documentsOf(name).flatMap((one) =>
     found(one, /^(run|script|args)$/),
   )) {
-    // `defaults.run` of GitHub's, which says how scripts are run.
+    // GitHub's `defaults.run`, which says how scripts are run.
     if (isObject(value)) expect(value).toEqual({ shell: 'bash' });
     else if ('script' in holder) {
       expect(String(value)).toMatch(/^#!\/usr\/bin\/env -S bash -eo pipefail\n/);
@@ -88,13 +88,13 @@ test.each(YAML)('%s: a failure in a pipe or a substitution ends the script', (na
       expect(holder.command).toEqual(['bash', '-eo', 'pipefail', '-c']);
     }
   }
-  // GitHub's own `shell: bash` is `bash -eo pipefail`; without it, a container has `sh -e`.
+  // GitHub's own `shell: bash` is `bash -eo pipefail`; without it, scripts in a container run with `sh -e`.
   if (name === 'github-actions.yml') {
     expect(documentsOf(name)[0]).toMatchObject({ defaults: { run: { shell: 'bash' } } });
   }
 });
 
-/** Runs a step of the Tekton task as its controller does, with a program in our place that says what it got. */
+/** Runs a step of the Tekton task as its controller does, with a stand-in for our program that prints its arguments. */
 async function tektonStep(name: string, folder: string, program: string, given: Json) {
   const [task] = documentsOf('tekton-task.yaml');
   const { steps, stepTemplate } = (task as { spec: { steps: Json[]; stepTemplate: Json } }).spec;
@@ -113,7 +113,7 @@ async function tektonStep(name: string, folder: string, program: string, given: 
   });
 }
 
-test('Tekton: a push that fails is a step that fails, and there is no result', async () => {
+test('Tekton: if the push fails, the step fails and there is no result', async () => {
   await using folder = await temporaryFolder();
   const result = join(folder.path, 'result');
   const given = { 'params.reference': 'r', 'results.digest.path': result };
@@ -146,7 +146,7 @@ test('every image and action is pinned', () => {
   const pins: string[] = [];
   for (const name of YAML) {
     for (const { value } of documentsOf(name).flatMap((one) => found(one, /^image$/))) {
-      if (value === '$(params.image)') continue; // its default is among them, see below
+      if (value === '$(params.image)') continue; // its default is checked below
       expect(value, name).toMatch(/^[a-z0-9.-]+\/[a-z0-9/-]+@sha256:[0-9a-f]{64}$/);
       pins.push(String(value));
     }
@@ -166,7 +166,7 @@ test('every image and action is pinned', () => {
 test('the container has only the rights that it needs, and can write its output', () => {
   for (const name of ['kubernetes-audit.yaml', 'kubernetes-report.yaml']) {
     const jobs = documentsOf(name).filter(({ kind }) => kind === 'Job');
-    // Two in one file would start at once, and one of them needs what the other leaves.
+    // Two in one file would start at once, and one of them needs the output of the other.
     expect(jobs).toHaveLength(1);
     const [pod] = found(jobs, /^template$/).map(({ value }) => (value as { spec: Json }).spec);
     expect(pod).toMatchObject({
@@ -199,7 +199,7 @@ test('the container has only the rights that it needs, and can write its output'
   const jobs = Object.values(workflow?.jobs as Json) as Json[];
   expect(jobs).toHaveLength(3);
   for (const job of jobs) {
-    // The image's own user cannot write to the workspace, which is the runner's.
+    // The image's own user cannot write to the workspace, which belongs to the runner.
     expect(job).toMatchObject({
       container: { options: '--user 1001' },
       'timeout-minutes': expect.any(Number),
@@ -207,7 +207,7 @@ test('the container has only the rights that it needs, and can write its output'
   }
 });
 
-test('parameters of the Tekton run are those of the task', () => {
+test('the Tekton run passes the parameters of the task', () => {
   const [task] = documentsOf('tekton-task.yaml');
   const [run] = documentsOf('tekton-run.yaml');
   const { params, workspaces } = (task as { spec: Record<string, Json[]> }).spec;

@@ -5,7 +5,7 @@ import { commandsOfPage, ownCommands, PAGES, readPage } from '../../support/page
 
 const PAGE = 'docs/first-release.md';
 
-/** The real files, whose images cannot be reached from here. */
+/** The real stream files; the images that they name cannot be reached from here. */
 const STREAMS = new Map([
   ['stable.json', 'test/golden/streams/fcos-stable.json'],
   ['rhcos.json', 'test/golden/streams/rhcos-4.16-x86_64.json'],
@@ -21,29 +21,32 @@ test('the page exists and covers both releases', () => {
   }
 });
 
-test.each([...STREAMS])('%s: what estimate says of the real one', async (name, path) => {
+test.each([...STREAMS])('%s: estimate agrees with the page', async (name, path) => {
   const [words] = own.filter((line) => line[0] === 'estimate' && line.includes(name));
   const args = (words ?? []).map((word) => (word === name ? path : word));
   const { code, stdout } = await cli([...args, '--json']);
   expect(code).toBe(0);
   const [{ artifacts, covered, fetch }] = JSON.parse(stdout.toString()).architectures;
   expect(covered).toBe(artifacts.length);
-  // And `dehydrate --download` of the same stream would fetch what the table says.
+  // `dehydrate --download` of the same stream would fetch as many files as the table says.
   const dehydrate = own.find((line) => line[0] === 'dehydrate' && line.includes(name));
   expect(dehydrate).toContain('--download');
   expect(dehydrate?.slice(dehydrate.indexOf('--arch'))).toContain('x86_64');
   expect(text()).toContain(`| ${covered} of ${artifacts.length} | ${fetch} |`);
 });
 
-test.each([...STREAMS.values()])('the table has what the script prints of %s', async (path) => {
-  const [example = ''] = commandsOfPage(PAGE).filter((line) => line.startsWith('node '));
-  const [program = '', script = '', , arch = ''] = example.split(' ');
-  expect(program).toBe('node');
-  const { stdout } = await execa(process.execPath, [script, path, arch]);
-  expect(text()).toContain(`| ${stdout} |`);
-});
+test.each([...STREAMS.values()])(
+  'the table matches the output of the script for %s',
+  async (path) => {
+    const [example = ''] = commandsOfPage(PAGE).filter((line) => line.startsWith('node '));
+    const [program = '', script = '', , arch = ''] = example.split(' ');
+    expect(program).toBe('node');
+    const { stdout } = await execa(process.execPath, [script, path, arch]);
+    expect(text()).toContain(`| ${stdout} |`);
+  },
+);
 
-test('signatures: only a stream that names them is checked with a keyring', async () => {
+test('only a stream that names signatures is checked with a keyring', async () => {
   for (const [name, path] of STREAMS) {
     const { stdout } = await execa('grep', ['-c', '"signature"', path], { reject: false });
     const dehydrate = own.find((line) => line[0] === 'dehydrate' && line.includes(name));

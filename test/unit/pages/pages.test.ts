@@ -24,7 +24,7 @@ const slug = (heading: string) =>
 const anchorsOf = (page: string) =>
   [...readPage(page).matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) => slug(heading));
 
-/** Links of a page into the repository: the file, and the heading in it. */
+/** A page's links into the repository: the file, and the heading in it. */
 function linksOf(page: string): { file: string; anchor: string | undefined }[] {
   const text = readPage(page).replace(/^```[\s\S]*?^```$/gm, '');
   return [...text.matchAll(/\]\(([^)\s]+)\)/g)]
@@ -50,7 +50,7 @@ describe.each(PAGES)('%s', (page) => {
     }
   });
 
-  test('its shell is shell, and its command lines of ours are ones that we take', async () => {
+  test('its shell is valid, and so are our command lines in it', async () => {
     for (const block of blocksOf(readPage(page), 'sh')) {
       await execa('bash', ['-n'], { input: block });
       for (const words of ownCommands(block)) {
@@ -60,7 +60,7 @@ describe.each(PAGES)('%s', (page) => {
   });
 
   test('no block hides from the tests', () => {
-    // Of the info strings that a reader would take for commands, the tests know `sh` only.
+    // Of the info strings that mark commands, the tests recognize only `sh`.
     expect(readPage(page)).not.toMatch(/^```(bash|shell|console|shell-session|zsh)\b/m);
     expect(readPage(page)).not.toMatch(/^(~~~| {4}\$ )/m);
     for (const block of blocksOf(readPage(page), '')) {
@@ -69,8 +69,8 @@ describe.each(PAGES)('%s', (page) => {
   });
 });
 
-describe('command lines that test/e2e/pages.test.ts leaves to others', () => {
-  test.each(ELSEWHERE)('$page $command is there, and so is $by', ({ page, command, by }) => {
+describe('command lines that test/e2e/pages.test.ts does not run', () => {
+  test.each(ELSEWHERE)('$page $command exists, and so does $by', ({ page, command, by }) => {
     expect(commandsOfPage(page).filter((line) => command.test(line))).not.toEqual([]);
     expect(existsSync(by)).toBe(true);
   });
@@ -106,18 +106,18 @@ test('command lines are found whole', () => {
 });
 
 test('nothing that seeks reads from a pipe', () => {
-  // qemu-img cannot: of a pipe it reads the beginning only, or nothing.
+  // qemu-img cannot: it reads only the beginning of a pipe, or nothing.
   const help = readFileSync('src/cli/program.ts', 'utf8');
   for (const text of [...PAGES.map(readPage), help]) {
     expect(text).not.toMatch(/\|\s*(qemu-img|unzip|guestfish|virt-\w+|losetup|mount)\b/);
   }
 });
 
-test('options of benchmarks are those that they have', async () => {
+test('the options of benchmarks on the pages exist', async () => {
   const lines = commandsOfPage('docs/measurements.md');
   const benches = lines.filter((line) => line.startsWith('npm run bench'));
   expect(benches.length).toBeGreaterThan(4);
-  // Options are looked at first; then there is no fixture.
+  // Options are parsed first; then the missing fixture is an error.
   const run = async (line: string) => {
     const words = line.split(/\s+/).slice(4);
     const script = ['scripts/bench/main.ts', ...words, '--fixture', '/dev/null/none'];
@@ -132,7 +132,7 @@ test('options of benchmarks are those that they have', async () => {
   expect((await run('npm run bench -- --wrong')).stderr).toContain('ERR_PARSE_ARGS');
 });
 
-test('pages and example jobs travel in the package, and links between them hold there', async () => {
+test('pages and example jobs are in the package, and the links between them work there', async () => {
   const { stdout } = await execa('npm', ['pack', '--dry-run', '--json', '--ignore-scripts']);
   const report = JSON.parse(stdout);
   const [{ files }] = Array.isArray(report) ? report : Object.values(report);

@@ -8,8 +8,8 @@ import { type RegistryServer, registryServer } from '../../support/registry-serv
 import { temporaryFolder, writeSyntheticBundle } from '../../support/synthetic-bundle.ts';
 
 /**
- * The pages' own commands, in the pages' order, with notation, oras and two registries: a publisher signs, an
- * admin, who has nothing of the publisher's but the certificate, verifies and pulls.
+ * The pages' own commands, in the pages' order, with notation, oras and two registries: a publisher signs, and an
+ * admin, who has only the publisher's certificate, verifies and pulls.
  */
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 let registry: RegistryServer;
@@ -31,16 +31,16 @@ afterAll(async () => {
   await folder[Symbol.asyncDispose]();
 });
 
-/** The code blocks below a heading of a page, with the names of its registries made those of this host. */
+/** The code blocks below a heading of a page, with the registries' names replaced by those of this host. */
 function blocks(page: string, heading: string): string[] {
-  // notation and oras, too, speak plain HTTP to a registry of that name.
+  // notation and oras also speak plain HTTP to a registry with that name.
   const local = sectionOf(readPage(page), heading)
     .replaceAll('registry.example.com', registry.host.replace('127.0.0.1', 'localhost'))
     .replaceAll('mirror.example.com', mirror.host.replace('127.0.0.1', 'localhost'));
   return blocksOf(local, 'sh');
 }
 
-/** Runs a script in the shared folder, as somebody whose settings of notation are their own. */
+/** Runs a script in the shared folder, as a person with separate notation settings. */
 async function as(who: 'publisher' | 'admin', script = 'exit 1') {
   const path = [join(folder.path, 'bin'), process.env.PATH].join(delimiter);
   const env = { PATH: path, XDG_CONFIG_HOME: join(folder.path, who), HOME: folder.path };
@@ -49,7 +49,7 @@ async function as(who: 'publisher' | 'admin', script = 'exit 1') {
   });
 }
 
-test('sign, verify, pull; and nothing that was not signed', async () => {
+test('sign, verify and pull; nothing unsigned is pulled', async () => {
   const [sign] = blocks('docs/release-job.md', 'Sign');
   const signed = await as('publisher', sign);
   expect(signed.exitCode, signed.all).toBe(0);
@@ -68,7 +68,7 @@ test('sign, verify, pull; and nothing that was not signed', async () => {
   expect(pulled.stdout).toBe(`${localhost(registry)}@sha256:${digest}`);
   expect((await openBundle(join(folder.path, 'pulled'))).digest).toBe(digest);
 
-  // The tag moves to a bundle that nobody has signed: of one architecture, or damaged and pushed again.
+  // The tag moves to an unsigned bundle: of one architecture, or damaged and pushed again.
   const tag = `${localhost(registry)}:stable`;
   const moved = await as('publisher', `iso-rehydrate push -b bundle --arch s390x ${tag}`);
   expect(moved.exitCode, moved.all).toBe(0);
@@ -79,7 +79,7 @@ test('sign, verify, pull; and nothing that was not signed', async () => {
     code: 'NOT_FOUND',
   });
 
-  // Signed, but by somebody else.
+  // Signed, but by someone else.
   const other = 'notation certificate generate-test --default other.example.com';
   const foreign = await as('publisher', `${other}; notation sign ${tag}`);
   expect(foreign.exitCode, foreign.all).toBe(0);
@@ -96,7 +96,7 @@ test('oras carries bundle and signature: to a mirror, and through a folder, whic
   expect(rest).toEqual([]);
   const [, pull] = blocks('docs/mirror-admin.md', 'Verify');
   for (const [name, script] of Object.entries({ direct, carried: `${out}\n${back}` })) {
-    // A mirror that has nothing yet.
+    // An empty mirror.
     await rm(join(folder.path, 'mirror/data/docker'), { recursive: true, force: true });
     const copied = await as('admin', script);
     expect(copied.exitCode, copied.all).toBe(0);

@@ -1,11 +1,9 @@
 import type { Failure } from '../../../core/threads/failure.ts';
 import type { DeflateParams } from '../../deflate/params.ts';
+import type { LzmaSpec } from '../xz/packer.ts';
 
 /** What a thread compresses with, one stream after the other. */
-export interface StreamSpec {
-  readonly codec: 'deflate';
-  readonly params: DeflateParams;
-}
+export type StreamSpec = { readonly codec: 'deflate'; readonly params: DeflateParams } | LzmaSpec;
 
 /** The parts of a stream, in order. Buffers are moved. */
 export type Ask =
@@ -19,6 +17,10 @@ export interface Answer {
   readonly made: Uint8Array;
   /** The buffer of `data`, to be filled again. */
   readonly spare?: Uint8Array<ArrayBuffer> | undefined;
+  /** At the end of a stream that has one: the check of its contents. */
+  readonly check?: Uint8Array | undefined;
+  /** At the end: what stands for all that was made. */
+  readonly stored?: Uint8Array | undefined;
 }
 
 export type Reply = { readonly answer: Answer } | { readonly failure: Failure };

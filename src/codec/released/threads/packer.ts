@@ -1,12 +1,17 @@
 import { deflateStream } from '../../deflate/deflater.ts';
+import { lzmaPacker } from '../xz/packer.ts';
 import type { StreamSpec } from './messages.ts';
 
 /** Compresses one stream. Pieces are valid until the next is asked for. */
 export interface Packer {
   push(chunk: Uint8Array): Iterable<Uint8Array>;
   finish(): Iterable<Uint8Array>;
+  /** Of the contents, after `finish`. */
+  check?(): Uint8Array;
+  /** What stands for all that was made; undefined if that is right. */
+  stored?(): Iterable<Uint8Array> | undefined;
 }
 
-export function startPacker({ params }: StreamSpec): Promise<Packer> {
-  return deflateStream(params);
+export function startPacker(spec: StreamSpec): Promise<Packer> {
+  return spec.codec === 'deflate' ? deflateStream(spec.params) : lzmaPacker(spec);
 }

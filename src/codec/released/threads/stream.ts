@@ -7,11 +7,16 @@ import { packThread } from './thread.ts';
 /** Messages under way to the thread: enough that it never waits. */
 const DEPTH = 4;
 
-/** Compresses one stream in a thread of its own, while the caller makes more of the target. */
+/**
+ * Compresses one stream in a thread of its own, while the caller makes more of the target.
+ *
+ * @param ended receives the last answer
+ */
 export function streamEncoder(
   spec: StreamSpec,
   sink: Sink,
   signal: AbortSignal | undefined,
+  ended: (last: Answer) => void = () => {},
 ): Encoder {
   const thread = packThread(signal);
   const feeder = feederOf(thread, []);
@@ -44,6 +49,7 @@ export function streamEncoder(
       last.catch(() => {}); // as above
       queue.push(last);
       await drain(0);
+      ended(await last);
       await thread.end();
     },
     abort: () => thread.end(),

@@ -18,8 +18,9 @@ receive<Ask>(port, flag, (ask) => {
     if (isEnding(flag)) return;
     try {
       const answer = await carryOut(ask);
-      const { made, spare } = answer;
-      const moved = [made.buffer, ...(spare ? [spare.buffer] : [])] as ArrayBuffer[];
+      const { made, spare, stored } = answer;
+      const parts = [made, ...(spare ? [spare] : []), ...(stored ? [stored] : [])];
+      const moved = parts.map(({ buffer }) => buffer as ArrayBuffer);
       port.postMessage({ answer } satisfies Reply, moved);
     } catch (error) {
       port.postMessage({ failure: toFailure(error) } satisfies Reply);
@@ -38,8 +39,11 @@ async function carryOut(ask: Ask): Promise<Answer> {
       return { made: joined(packer.push(ask.bytes.subarray(0, ask.length))), spare: ask.bytes };
     case 'zeros':
       return { made: joined(pushZeros(packer, ask.length)) };
-    case 'end':
-      return { made: joined(packer.finish()) };
+    case 'end': {
+      const made = joined(packer.finish());
+      const stored = packer.stored?.();
+      return { made, check: packer.check?.(), stored: stored && joined(stored) };
+    }
   }
 }
 
@@ -53,7 +57,7 @@ function* pushZeros(to: Packer, length: number): Generator<Uint8Array> {
 /** Copies, in a buffer that can be moved. */
 function joined(pieces: Iterable<Uint8Array>): Uint8Array {
   const copies: Uint8Array[] = [];
-  for (const piece of pieces) copies.push(Uint8Array.from(piece));
+  for (const piece of pieces) copies.push(new Uint8Array(piece));
   const [only] = copies;
   if (copies.length === 1 && only) return only;
   const all = new Uint8Array(copies.reduce((sum, { length }) => sum + length, 0));

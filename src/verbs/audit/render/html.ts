@@ -84,14 +84,17 @@ function filters({ counts }: AuditReport): Markup {
 }
 
 function section(arch: AuditedArchitecture): Markup {
-  const { architecture, release, iso, engine, artifacts, seconds } = arch;
+  const { architecture, release, iso, engine, artifacts, seconds, leftOut } = arch;
   const disks = engine
     ? `${engine.engine}: ${engine.detail}`
     : 'no disk was needed, or none was made';
+  const left = leftOut
+    ? markup`<dt>not judged, because the ISO is absent</dt><dd>${leftOut.join(', ')}</dd>`
+    : markup``;
   const wrong = artifacts.filter(({ status }) => status !== 'GOOD');
   return markup`<section id="${architecture}">
 <h2>${architecture}, ${release}</h2>
-<dl><dt>ISO</dt><dd>${iso.name}, ${formatBytes(iso.size)}</dd><dt>disks by</dt><dd>${disks}</dd><dt>time</dt><dd>${seconds.toFixed(1)} s</dd></dl>
+<dl><dt>ISO</dt><dd>${iso.name}, ${formatBytes(iso.size)}</dd><dt>disks by</dt><dd>${disks}</dd><dt>time</dt><dd>${seconds.toFixed(1)} s</dd>${left}</dl>
 ${mapLegend()}
 <div class="wide"><table>
 <thead><tr><th>status</th><th>artifact</th><th class="number">size</th><th class="number">delta</th><th>made from</th><th>where its bytes come from, start to end</th><th class="number">time</th></tr></thead>

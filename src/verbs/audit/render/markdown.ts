@@ -24,9 +24,11 @@ export function renderMarkdown(report: AuditReport): string {
         .join(', '),
     )}`,
   ];
-  for (const { architecture, release, artifacts, engine } of architectures) {
+  for (const { architecture, release, artifacts, engine, leftOut } of architectures) {
     lines.push('', `## ${architecture}, ${cell(release)}`, '');
     if (engine) lines.push(`Disks by ${cell(engine.engine)}: ${cell(engine.detail)}`, '');
+    if (leftOut)
+      lines.push(`Not judged, because the ISO is absent: ${cell(leftOut.join(', '))}`, '');
     lines.push('| status | artifact | size | made from | SHA-256 | time |');
     lines.push('| --- | --- | ---: | --- | --- | ---: |');
     for (const artifact of artifacts) lines.push(rowOf(artifact));

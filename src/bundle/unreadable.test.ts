@@ -3,9 +3,12 @@ import * as fs from 'node:fs/promises';
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, expect, test, vi } from 'vitest';
-import { temporaryFolder } from '../../../test/support/synthetic-bundle.ts';
-import { writeAtomically } from './atomic.ts';
-import { makeScratch, reclaimFiles } from './scratch.ts';
+import { temporaryFolder, writeSyntheticBundle } from '../../test/support/synthetic-bundle.ts';
+import { writeAtomically } from '../core/io/atomic.ts';
+import { lookAt } from '../core/io/presence.ts';
+import { makeScratch, reclaimFiles } from '../core/io/scratch.ts';
+import { notPulled } from './pulled.ts';
+import { isBundle } from './read.ts';
 
 /** Calls of lstat that still fail, with EIO. */
 let failing = 0;
@@ -48,6 +51,22 @@ test('nor does a scratch folder', async () => {
   await expect(makeScratch(join(folder.path, 'work-'))).rejects.toThrow('EIO');
   expect(await readdir(folder.path)).toEqual([]);
   expect(await openBelow(folder.path)).toEqual([]);
+});
+
+test('what cannot be looked at is not taken for missing', async () => {
+  await using folder = await temporaryFolder();
+  const { path, recipes } = await writeSyntheticBundle(folder.path);
+  for (const look of [
+    () => isBundle(path),
+    () => notPulled({ path }, recipes),
+    () => lookAt(join(folder.path, 'none')),
+  ]) {
+    failing = 1;
+    await expect(look()).rejects.toMatchObject({ kind: 'io' });
+    failing = 0;
+    await look();
+  }
+  expect(await isBundle(join(path, 'oci-layout'))).toBe(false);
 });
 
 test('leftovers that cannot be removed do not fail the work of a run', async () => {

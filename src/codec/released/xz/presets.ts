@@ -1,0 +1,29 @@
+/** liblzma's presets (src/liblzma/lzma/lzma_encoder_presets.c): what -0 to -9 take as dictionary, as a power of 2. */
+const DICTIONARY_BITS = [18, 20, 21, 22, 22, 23, 23, 24, 25, 26] as const;
+
+/** A preset, with or without `-e`. */
+export interface Preset {
+  /** 0 to 9. */
+  readonly preset: number;
+  readonly extreme: boolean;
+}
+
+export const dictionaryOf = ({ preset }: Preset): number => 2 ** (DICTIONARY_BITS[preset] ?? 0);
+
+/** What liblzma's functions take. */
+export const presetNumber = ({ preset, extreme }: Preset): number =>
+  preset + (extreme ? 2 ** 31 : 0);
+
+/** The presets with a dictionary of this size; the usual ones first. */
+export function presetsOf(dictionary: number): Preset[] {
+  const numbers = DICTIONARY_BITS.flatMap((bits, preset) =>
+    2 ** bits === dictionary ? [preset] : [],
+  ).reverse();
+  return [false, true].flatMap((extreme) => numbers.map((preset) => ({ preset, extreme })));
+}
+
+/** After how many bytes xz ends a block if it compresses with threads. */
+export const blockSizeOf = (dictionary: number): number => Math.max(3 * dictionary, 1 << 20);
+
+/** What an encoder takes, in bytes: its tables of matches go with the dictionary. */
+export const encoderMemory = (preset: Preset): number => 10.5 * dictionaryOf(preset) + (8 << 20);
