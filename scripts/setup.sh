@@ -155,7 +155,7 @@ if ! node_ok; then
   node_ok || { say "Node did not install"; exit 8; }
 fi
 
-if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
+if [ ! -e node_modules/.package-lock.json ] || [ npm-shrinkwrap.json -nt node_modules/.package-lock.json ]; then
   say "Installing npm packages"
   # Not `npm ci`: npm 11 refuses a lock file that does not list other platforms' optional packages,
   # which npm 11 itself leaves out when it writes one. This takes the locked versions all the same.
