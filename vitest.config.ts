@@ -42,8 +42,6 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
-          // Minutes of failing system calls: `ISO_REHYDRATE_FAULTS=1 npm run test:e2e`, or all of them by `npm run faults`.
-          exclude: process.env.ISO_REHYDRATE_FAULTS ? [] : ['test/e2e/fault-injection.test.ts'],
           // Real VMs under TCG, several at a time on two cores: generous ceilings.
           testTimeout: 2_700_000,
           hookTimeout: 3_600_000,

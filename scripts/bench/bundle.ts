@@ -34,7 +34,7 @@ export function bundleTable(architectures: readonly Architecture[]): string {
     iso: sum(architectures, ({ iso }) => iso.size),
     counted: architectures.flatMap(({ artifacts }) => artifacts),
   };
-  const but = { ...all, name: 'all but what is encrypted' };
+  const but = { ...all, name: 'all but the encrypted one' };
   but.counted = all.counted.filter((one) => !isStored(one));
   const several = architectures.length > 1 ? [all, but] : [];
   return table(

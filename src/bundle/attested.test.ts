@@ -20,7 +20,7 @@ beforeAll(async () => {
 afterAll(() => folder[Symbol.asyncDispose]());
 
 let count = 0;
-/** A copy of the bundle with documents exchanged, and every digest mended as a forger would. */
+/** A copy of the bundle with documents replaced, and every digest corrected as a forger would. */
 async function forged(
   which: keyof Documents,
   // biome-ignore lint/suspicious/noExplicitAny: whatever JSON is there

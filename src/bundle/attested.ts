@@ -13,7 +13,7 @@ import type { RecipeArtifact, Recipes } from './recipes.ts';
 
 /**
  * Compares everything that the recipes say about the release with the stream that travels beside them. The
- * recipes are derived from the stream, so whoever changed one of the two is found here, by every verb alike.
+ * recipes are derived from the stream, so a change to only one of the two is found here, by every verb alike.
  * Returns the artifacts of the stream that the recipes neither make nor list as missing: a part of a bundle
  * has some. Throws IntegrityError `STREAM_DIFFERS`.
  */

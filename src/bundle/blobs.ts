@@ -75,7 +75,7 @@ export function readJsonBlob(bundle: string, ref: BlobRef, signal?: AbortSignal)
 }
 
 /**
- * Streams a blob and hashes it meanwhile: the loop ends normally only if every byte was there and
+ * Streams a blob and hashes it on the way: the loop ends normally only if every byte was there and
  * the digest is right; otherwise IntegrityError `BLOB_DIGEST`. Each chunk is the receiver's to keep.
  */
 export async function* readBlob(

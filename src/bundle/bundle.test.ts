@@ -72,7 +72,7 @@ test('the same inputs give the same bytes', async () => {
   expect(contents[0]).toEqual(contents[1]);
 });
 
-test('a copy of one architecture by registry tools opens too', async () => {
+test('a copy of one architecture made by registry tools also opens', async () => {
   await using folder = await temporaryFolder();
   const { path, recipes } = await writeSyntheticBundle(folder.path);
   const layout = JSON.parse(await readFile(join(path, 'index.json'), 'utf8'));
@@ -83,7 +83,7 @@ test('a copy of one architecture by registry tools opens too', async () => {
   expect((await openBundle(path)).recipes).toEqual([recipes]);
 });
 
-test('an absent architecture is an error that lists those there', async () => {
+test('an absent architecture is an error that lists the available ones', async () => {
   await using folder = await temporaryFolder();
   const bundle = await openBundle((await writeSyntheticBundle(folder.path)).path);
   expect(() => recipesFor(bundle, 's390x')).toThrow(

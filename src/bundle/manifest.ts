@@ -61,8 +61,8 @@ export function encodeArchManifest(recipes: Recipes): ArchManifest {
 }
 
 /**
- * Compares what an architecture's manifest and its entry in the index say with the recipes, which they repeat for
- * tools that do not read these. What they leave out is no contradiction: some tools drop what they do not
+ * Compares an architecture's manifest and its entry in the index with the recipes, whose data they repeat for
+ * tools that do not read recipes. Missing data is not a contradiction, because some tools drop fields that they do not
  * know. Throws FormatError `LAYER_ABSENT`, IntegrityError `MANIFEST_DIFFERS`.
  */
 export function checkManifest(

@@ -7,7 +7,7 @@ import { blobPath } from './blobs.ts';
 import type { Bundle } from './read.ts';
 import { baseOf, blobsOf, blobsOfBase, type RecipeArtifact, type Recipes } from './recipes.ts';
 
-/** What an architecture's recipes list but the folder lacks, because only a part of the bundle was pulled. */
+/** Blobs that an architecture's recipes list but the folder lacks, because only a part of the bundle was pulled. */
 export interface NotPulled {
   /** The ISO, if the bundle should have one. */
   readonly iso: boolean;

@@ -32,11 +32,11 @@ import type { Trust } from './trust.ts';
  */
 export interface Bundle {
   readonly path: string;
-  /** Where it comes from, if `path` is only what was fetched of it. */
+  /** Where it comes from, if `path` holds only the fetched parts. */
   readonly origin?: string | undefined;
   /** What the user trusts besides it; nothing if undefined. */
   readonly trust?: Trust | undefined;
-  /** SHA-256 of the image index over all architectures: what a registry gets and a signature covers. */
+  /** SHA-256 of the image index over all architectures, which a registry stores and a signature covers. */
   readonly digest: Sha256;
   /** One per architecture, in the order of the index. */
   readonly recipes: readonly Recipes[];
@@ -44,7 +44,7 @@ export interface Bundle {
   readonly unlisted: ReadonlyMap<Arch, readonly StreamArtifact[]>;
   /** Path of a blob; its content is not proved. */
   blobPath(ref: BlobRef): string;
-  /** Streams a blob; throws IntegrityError at the end if it is not what its name says. */
+  /** Streams a blob; throws IntegrityError at the end if it does not match its digest. */
   readBlob(ref: BlobRef, signal?: AbortSignal): AsyncIterable<Uint8Array>;
   /** The whole of a blob of at most `limit` bytes, proven. */
   readWholeBlob(ref: BlobRef, limit: number, signal?: AbortSignal): Promise<Buffer>;
@@ -162,7 +162,7 @@ function digestOf(tops: Iterable<Sha256>, bytes: Uint8Array): Sha256 {
 
 interface Listed {
   readonly descriptor: Descriptor;
-  /** Of what index.json names: the manifest itself, or the index that it is in. */
+  /** Digest of the entry in index.json: the manifest itself, or the index that contains it. */
   readonly top: Sha256;
 }
 

@@ -93,7 +93,7 @@ test('recipes with the base files are of a version that older programs refuse', 
   expect(encodeRecipes(RECIPES).toString()).not.toContain('files');
 });
 
-test('another version of the schema is refused in words', () => {
+test('a different schema version is refused with a clear message', () => {
   expect(() => decode({ ...RECIPES, schemaVersion: 4 })).toThrow(
     /another version of iso-rehydrate/,
   );

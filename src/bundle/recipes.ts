@@ -118,7 +118,7 @@ export interface RecipeArtifact extends ArtifactId {
   readonly attestation: Attestation;
   readonly compression: Compression;
   readonly container: Container;
-  /** The file that was released. `size` is missing if only the stream was at hand. */
+  /** The released file. `size` is missing if only the stream was available. */
   readonly released: {
     readonly name: string;
     readonly location: string;
@@ -126,7 +126,7 @@ export interface RecipeArtifact extends ArtifactId {
     readonly size?: number | undefined;
     /** How the target is compressed to this file; absent if that cannot be done again, or was not tried. */
     readonly layer?: RecordedLayer | undefined;
-    /** Its detached OpenPGP signature by the release, if that was at hand. */
+    /** The release's detached OpenPGP signature of it, if available. */
     readonly signature?: BlobRef | undefined;
   };
   readonly recipe: Recipe;
@@ -164,7 +164,7 @@ export interface Recipes {
 
 const MAX_ARTIFACTS = 4096;
 
-/** Bytes of a detached signature: some hundred for each key. */
+/** Bytes of a detached signature: a few hundred per key. */
 export const MAX_SIGNATURE = 1 << 20;
 
 const blobFields = { sha256: sha256Field, size: sizeField };

@@ -40,7 +40,7 @@ export const LAYER_KINDS = ['gz', 'zip', 'xz'] as const satisfies readonly Relea
 const KNOWN: readonly string[] = [...IMPLEMENTATIONS, ...LIBLZMA];
 const KINDS: readonly string[] = LAYER_KINDS;
 
-/** The name of what this version lacks to follow a layer; undefined if it knows the layer, or nobody does. */
+/** Name of the part that this version lacks to follow a layer; undefined if it knows the layer, or no version does. */
 function lackingFor(layer: unknown): string | undefined {
   if (typeof layer !== 'object' || layer === null) return undefined;
   const { kind, library, deflater } = layer as Readonly<Record<string, unknown>>;

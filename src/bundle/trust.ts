@@ -13,7 +13,7 @@ export interface TrustedStream {
   readonly stream: Stream;
 }
 
-/** What a user trusts besides the bundle. */
+/** The sources of trust besides the bundle itself. */
 export interface Trust {
   /** If there are any, each image's digest must be in one of them. */
   readonly streams: readonly TrustedStream[];

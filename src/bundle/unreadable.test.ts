@@ -53,7 +53,7 @@ test('nor does a scratch folder', async () => {
   expect(await openBelow(folder.path)).toEqual([]);
 });
 
-test('what cannot be looked at is not taken for missing', async () => {
+test('unreadable files do not count as missing', async () => {
   await using folder = await temporaryFolder();
   const { path, recipes } = await writeSyntheticBundle(folder.path);
   for (const look of [

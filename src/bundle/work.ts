@@ -34,7 +34,7 @@ export interface Work {
 }
 
 /**
- * Finds out what a request means. Throws UnsupportedError `ARCH_ABSENT`, what {@link selectArtifacts}
+ * Resolves a request. Throws UnsupportedError `ARCH_ABSENT`, the errors that {@link selectArtifacts}
  * throws, and with `all` architectures `PLATFORM_ABSENT` or `FORMAT_ABSENT` only if none of them has it.
  */
 export function chooseWork(request: WorkRequest, progress: Progress): Work {

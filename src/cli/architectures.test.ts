@@ -104,7 +104,7 @@ describe('rehydrate', () => {
     expect(stderr).not.toMatch(/^(qemu|metal): /m);
   });
 
-  test('no more at a time than there are jobs', async () => {
+  test('no more at a time than --jobs allows', async () => {
     const engine = stagedEngine(release.engine, () => new Promise((r) => setTimeout(r, 20)));
     expect((await rehydrate(engine, ...BOTH, '--jobs', '1')).code).toBe(0);
     expect(engine.boots).toEqual(['x86_64', 's390x']);
@@ -197,7 +197,7 @@ describe('rehydrate', () => {
     expect(stderr).toMatch(/^s390x +0 +6 .* done, no boot needed$/m);
   });
 
-  test('Ctrl-C stops all and leaves nothing behind', async () => {
+  test('Ctrl-C stops everything and leaves nothing behind', async () => {
     const controller = new AbortController();
     const bothBoot = meeting(2);
     const engine = stagedEngine(release.engine, async (_, signal) => {
@@ -295,7 +295,7 @@ describe('rehydrate', () => {
     expect(await readdir(out)).toHaveLength(12);
   });
 
-  test('two of one name are refused before any work', async () => {
+  test('two files with the same name are refused before any work', async () => {
     await using folder = await temporaryFolder();
     const same = await writeSyntheticBundle(folder.path, { arches: ['x86_64', 'aarch64'] });
     for (const output of [`${out}/`, '-']) {
@@ -443,7 +443,7 @@ describe('dehydrate', () => {
     expect(engine.boots).toEqual([]);
     expect((await dehydrate(target, engine, '--allow-missing', 'qemu,gcp/tar.gz')).code).toBe(0);
 
-    // Named with `--arch all`, what is not covered is told at the end; the rest is made.
+    // With `--arch all`, uncovered artifacts are reported at the end; the others are made.
     const asked = await rehydrate(engine, '--arch', 'all', '-p', 'qemu', '-b', target);
     expect(asked.code).toBe(5);
     expect(await readdir(out)).toEqual(['z-qemu.raw']);
@@ -519,7 +519,7 @@ test('jobs by the host’s cores and memory', () => {
   expect(workloadOf({}, host(2, 24))).toEqual({ jobs: 2, boots: 2 });
   expect(workloadOf({}, host(8, 64))).toEqual({ jobs: 8, boots: 8 });
   expect(workloadOf({}, host(64, 8))).toEqual({ jobs: 6, boots: 2 });
-  // What is asked for counts, but not beyond a limit that is asked for, too.
+  // A given --jobs counts, but only within a given --memory.
   expect(workloadOf({ jobs: 12 }, host(2, 8))).toEqual({ jobs: 12, boots: 2 });
   expect(workloadOf({ jobs: 12, memory: GIB }, host(2, 8)).jobs).toBe(2);
   expect(workloadOf({ memory: GIB / 4 }, host(8, 64))).toEqual({ jobs: 1, boots: 1 });

@@ -12,7 +12,7 @@ import { memorySource } from '../core/io/memory-source.ts';
 import { readIgnitionArea } from '../formats/iso/embed-area.ts';
 import { openIso9660 } from '../formats/iso/iso9660.ts';
 
-/** What is lacking is said before the work that would need it at its end. The engine here must not be asked. */
+/** Missing tools are reported before the work that would need them at its end. The engine here must not be called. */
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 let release: SyntheticRelease;
@@ -68,7 +68,7 @@ test('gpgv, before a file is downloaded', async () => {
   expect(server.requests.filter((request) => !request.includes('live.iso'))).toEqual([]);
 });
 
-test('a cache folder that cannot be used: the hint is another one', async () => {
+test('an unusable cache folder: the hint suggests another one', async () => {
   await writeFile(at('file'), '');
   await mkdir(at('taken'));
   await writeFile(at('taken/metal'), '');
@@ -81,7 +81,7 @@ test('a cache folder that cannot be used: the hint is another one', async () => 
   }
 });
 
-test('a customised ISO: the hint is how to undo that', async () => {
+test('a customised ISO: the hint says how to undo that', async () => {
   const { path, recipes } = await writeSyntheticBundle(folder.path);
   const golden = join(release.folder, 'x-live.iso');
   await copyFile(golden, at('own.iso'));

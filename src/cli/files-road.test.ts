@@ -271,7 +271,7 @@ describe('with a container image beside the ISO', () => {
     expect(audited.code).toBe(0);
   }, 560_000);
 
-  test('what is made from the ISO itself is left out, and named', async () => {
+  test('images made from the ISO itself are left out, and named', async () => {
     const image = ['--container', at('x86_64.tar')];
     const options = ['--bundle', at('both'), ...image, '--arch', 'x86_64', ...base()];
     const whole = await cli(['audit', ...options, '--report', at('audit-all')]);
@@ -296,7 +296,7 @@ describe('with a container image beside the ISO', () => {
     await writeFile(at('audit-all/audit.json'), JSON.stringify(report));
     expect((await cli([...merge, '--report', at('merged-2')])).code).toBe(4);
 
-    // What is asked for by its name is not left out.
+    // An artifact that is requested by name is not left out.
     const named = ['audit', ...options, '--report', at('audit-iso'), '--platform'];
     expect((await cli([...named, 'metal/iso'])).code).toBe(2);
     expect((await cli([...named, 'metal/iso,qemu'])).code).toBe(2);
@@ -323,7 +323,7 @@ describe('with a container image beside the ISO', () => {
     expect(kept.filter((name) => name.includes(recipes?.iso.sha256 ?? ''))).toEqual([]);
   }, 300_000);
 
-  test('a container is refused where nothing needs it, or it is none', async () => {
+  test('--container is refused if nothing needs it, or if it is not a container', async () => {
     const made = await rehydrate(
       'plain',
       'out-x',
@@ -341,7 +341,7 @@ describe('with a container image beside the ISO', () => {
 const SMALL = ['--arch', 'x86_64', '--iso-external'];
 
 describe('several sources', () => {
-  test('the base has what all of them have, and each alone suffices', async () => {
+  test('the base holds the files that all sources have, and each source alone suffices', async () => {
     await execa('cp', ['-a', at('x86_64/tree'), at('less')]);
     await rm(at('less/usr/lib/f7'));
     await writeFile(at('less/usr/lib/f8'), 'changed');
@@ -374,7 +374,7 @@ describe('several sources', () => {
     }
   }, 300_000);
 
-  test('estimate tells beforehand which files a container lacks', async () => {
+  test('estimate predicts which files a container lacks', async () => {
     const options = ['--stream', at('stream.json'), '--artifacts', at('release')];
     const cache = ['--cache-dir', at('cache')];
     const image = ['--arch', 'x86_64', '--container', at('x86_64.tar')];

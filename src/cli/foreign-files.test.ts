@@ -58,7 +58,7 @@ describe.each(FOREIGN)('a %s', (kind) => {
     expect((await cli(argv)).code).toBe(3);
   });
 
-  test('as a login of the usual places: there is none', async () => {
+  test('as a login file in the usual places: it counts as absent', async () => {
     await mkdir(at('home/.docker'), { recursive: true });
     await rm(at('home/.docker/config.json'), { force: true });
     await symlink(at(kind), at('home/.docker/config.json'));

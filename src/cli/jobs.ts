@@ -2,9 +2,9 @@ import { availableParallelism, totalmem } from 'node:os';
 
 /** The memory of a VM and of QEMU around it. */
 const BYTES_PER_BOOT = 4 * 2 ** 30;
-/** What a run takes, however little it does: Node, the threads, an index of each base. */
+/** Memory that every run needs, however little it does: Node, the threads, an index of each base. */
 const BYTES_PER_RUN = 384 << 20;
-/** What each artifact takes in addition: windows, grains in flight, a decompressor with its dictionary. */
+/** Additional memory for each artifact: windows, grains in flight, a decompressor with its dictionary. */
 const BYTES_PER_ARTIFACT = 256 << 20;
 /** A part of the host's memory that others can do without. */
 const SHARE = 1 / 4;
@@ -30,11 +30,11 @@ export interface WorkloadOptions {
 
 const thisHost = (): Host => ({ cores: availableParallelism(), memory: totalmem() });
 
-/** `--jobs`, or one artifact for each core, as many as fit into `--memory`. */
+/** `--jobs`, or one artifact per core, as many as fit into `--memory`. */
 export function workloadOf({ jobs, memory }: WorkloadOptions, host: Host = thisHost()): Workload {
   const room = (memory ?? host.memory * SHARE) - BYTES_PER_RUN;
   const fitting = Math.max(1, Math.floor(room / BYTES_PER_ARTIFACT));
-  // A number of jobs without a limit of memory is what the user wants; with one, the limit holds.
+  // Without a memory limit, --jobs is taken as given; otherwise the limit applies too.
   const wanted = jobs ?? host.cores;
   const atATime = jobs !== undefined && memory === undefined ? wanted : Math.min(wanted, fitting);
   const boots = Math.max(1, Math.min(atATime, Math.floor(host.memory / BYTES_PER_BOOT)));

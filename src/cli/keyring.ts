@@ -5,8 +5,8 @@ import { requireTool } from '../release/files/require-tool.ts';
 import type { KeyringOptions } from './option-groups.ts';
 
 /**
- * The keys that --keyring names, and gpgv at hand to use them. Throws UsageError `KEYRING_ALONE`, ToolError
- * `TOOL_MISSING` and what `readKeyring` throws.
+ * Reads the keys that --keyring names, and checks that gpgv is installed. Throws UsageError `KEYRING_ALONE`, ToolError
+ * `TOOL_MISSING`, and the errors of `readKeyring`.
  */
 export async function keysOf(
   { keyring, acceptKey: acceptKeys }: KeyringOptions,

@@ -33,7 +33,7 @@ export async function runMain(): Promise<void> {
     const cause = osError(error, 'write to', 'standard output');
     controller.abort(new CancelledError('the output failed', { code, cause }));
   });
-  // Progress and notes are worth less than the work: if nobody can read them, it goes on.
+  // The work matters more than progress and notes: if these cannot be written, the work continues.
   process.stderr.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') return;
     controller.abort(

@@ -71,7 +71,7 @@ export const withContainers = <A extends unknown[], O extends OptionValues>(
     .option('--plain-http', 'use HTTP instead of HTTPS for registries')
     .option('--authfile <file>', 'login for registries, as skopeo, podman and docker write it');
 
-/** For commands that check what the release has signed; `what` says when. */
+/** For commands that check the release's signatures; `what` says when. */
 export const withKeyring = <A extends unknown[], O extends OptionValues>(
   command: Command<A, O>,
   what = 'check the signature of the release, which the bundle carries, with these keys (gpgv)',
@@ -137,21 +137,22 @@ export const withRegistry = <A extends unknown[], O extends OptionValues>(comman
     .option('--plain-http', 'use HTTP instead of HTTPS (the default for loopback addresses)')
     .option('--authfile <file>', 'login file, as written by skopeo, podman and docker');
 
-/** What has to vouch for a bundle before it is believed. */
+/** Evidence that a bundle needs before it is trusted. */
 export const withTrust = <A extends unknown[], O extends OptionValues>(command: Command<A, O>) =>
   command
     .option(
       '--trust <file|url>',
-      'stream or release JSON of your own: images without their digest in it are refused (repeatable)',
+      'stream or release JSON that you trust: images whose digest is not in it are refused (repeatable)',
       collect,
     )
     .addOption(
-      new Option('--expect <digest>', 'sha256:… that the index of the bundle must have').argParser(
-        parseDigest,
-      ),
+      new Option(
+        '--expect <digest>',
+        'digest that the index of the bundle must have: sha256:…',
+      ).argParser(parseDigest),
     );
 
-/** Who else has to vouch for it: a signature of the layout, or the policy of a site. */
+/** Further evidence: a signature of the bundle, or the policy of a site. */
 export const withPolicy = <A extends unknown[], O extends OptionValues>(command: Command<A, O>) =>
   command
     .addOption(
@@ -170,7 +171,7 @@ export const streamOption = () =>
 
 type None = Record<never, never>;
 
-/** What the groups give, for code that several commands use. */
+/** The values of the option groups, for code that several commands share. */
 export type OutputOptions = ReturnType<ReturnType<typeof withOutput<[], None>>['opts']>;
 export type TrustOptions = ReturnType<ReturnType<typeof withTrust<[], None>>['opts']> &
   ReturnType<ReturnType<typeof withPolicy<[], None>>['opts']>;

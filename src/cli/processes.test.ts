@@ -37,7 +37,7 @@ async function until<T>(look: () => Promise<T | undefined>): Promise<T> {
   throw new Error('it does not come');
 }
 
-test('serve: too many open files are told as such, and it goes on when there are fewer', async () => {
+test('serve: reports too many open files as such, and continues when there are fewer', async () => {
   const bundle = await writeSyntheticBundle(folder.path);
   const server = start([
     ...['serve', '-b', bundle.path, '--listen', '127.0.0.1:0', '--engine', 'native'],
@@ -72,7 +72,7 @@ test('serve: too many open files are told as such, and it goes on when there are
   expect(stderr).not.toContain('internal error');
 });
 
-test('the second signal ends it at once, whatever it is waiting for', async () => {
+test('a second signal ends it at once, whatever it is waiting for', async () => {
   const release = await writeSyntheticRelease(at('release'));
   await release.edit((artifacts) => {
     const disk = artifacts.metal?.formats['raw.xz']?.disk;

@@ -17,7 +17,7 @@ import { refuseUnusedOptions } from './unused-options.ts';
 import { version } from './version.ts';
 
 /**
- * The grammar of the command line. Throws CommanderError instead of exiting, and prints what is wrong unless the caller
+ * The grammar of the command line. Throws CommanderError instead of exiting, and prints the error unless the caller
  * will print it as `json`.
  */
 export function createProgram(io: CliIo, { json }: { readonly json: boolean }): Command {

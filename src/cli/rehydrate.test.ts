@@ -125,7 +125,7 @@ test('all: makes everything covered, then exits with code 5 for the rest', async
   expect(await readFile(join(out, 'live.iso'))).toEqual(bundle.iso);
 });
 
-test('a damaged delta is named as such, and no file stays', async () => {
+test('a damaged delta is reported as such, and no file remains', async () => {
   await using folder = await temporaryFolder();
   const bundle = await writeSyntheticBundle(folder.path);
   const cache = await fillCache(folder.path, bundle);
@@ -237,7 +237,7 @@ test('a rotten cached disk is dropped and made again, at most once', async () =>
   expect(await readdir(out)).toEqual([]);
 });
 
-test('another ISO than the bundle’s is refused before anything is made', async () => {
+test('an ISO other than the bundle’s is refused before anything is made', async () => {
   await using folder = await temporaryFolder();
   const bundle = await writeSyntheticBundle(folder.path, { embedded: false });
   const out = join(folder.path, 'out');
@@ -260,7 +260,7 @@ test('another ISO than the bundle’s is refused before anything is made', async
   expect((await readdir(folder.path)).sort()).toEqual(['bundle', 'live.iso', 'metal.raw']);
 });
 
-test('another file in the way stays unless forced away', async () => {
+test('a different file at the output path stays, unless --force is given', async () => {
   await using folder = await temporaryFolder();
   const bundle = await writeSyntheticBundle(folder.path);
   const file = join(folder.path, 'kernel');

@@ -29,7 +29,7 @@ beforeAll(async () => {
 }, 300_000);
 afterAll(() => folder[Symbol.asyncDispose]());
 
-/** Compresses a file of the release again, by xz, and tells the stream. */
+/** Compresses a file of the release again with xz, and updates the stream. */
 async function recompress(platform: string, format: string, name: string, options: string[]) {
   const file = await released(name);
   const contents = name.endsWith('.gz')
@@ -87,7 +87,7 @@ test('audit --released finds them GOOD, and inspect says how they are made', asy
   expect(inspected.stdout.toString()).toContain('xz by liblzma-5.8.4');
 });
 
-test('without --released xz, the bundle is as ever, and says what to do', async () => {
+test('without --released xz, the bundle is as usual, and a hint says what to do', async () => {
   const { code, stderr } = await dehydrate(at('plain'));
   expect(code, stderr).toBe(0);
   const argv = ['-b', at('plain'), '-p', 'qemu', '--released', '-o', `${at('none')}/`];
@@ -96,7 +96,7 @@ test('without --released xz, the bundle is as ever, and says what to do', async 
   expect(refused.stderr).toContain('dehydrate --released xz');
 });
 
-test('a filter of its own is noted, and the target covered as ever', async () => {
+test('an unusual filter is noted, and the target is covered as usual', async () => {
   await recompress('qemu', 'raw.xz', 'x-qemu.raw.xz', ['--x86', '--lzma2=preset=0']);
   const { code, stderr } = await dehydrate(at('odd'), '--released', 'all');
   expect(code, stderr).toBe(0);

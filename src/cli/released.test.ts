@@ -142,7 +142,7 @@ describe('without layers', () => {
     expect((await readFile(join(at('none'), 'x-gcp.tar.gz'))).length).toBeGreaterThan(0);
   });
 
-  test('a compressor that nobody knows is noted, and the target covered as ever', async () => {
+  test('an unknown compressor is noted, and the target is covered as usual', async () => {
     const path = join(release.folder, 'x-qemu.raw.gz');
     const before = await readFile(path);
     const stream = await readFile(release.streamPath);
@@ -166,7 +166,7 @@ describe('without layers', () => {
   });
 });
 
-test('a wrong kind of compression is refused with what there is', async () => {
+test('an unknown kind of compression is refused, and the error lists the known ones', async () => {
   const { code, stderr } = await dehydrate(at('wrong'), '--released', 'gzip');
   expect(code).toBe(2);
   expect(stderr).toContain('Choose from gz, zip, xz');

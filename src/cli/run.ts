@@ -18,7 +18,7 @@ export async function runCommand(argv: readonly string[], io: CliIo): Promise<nu
   if (failure === undefined) return 0;
   if (failure instanceof CommanderError) {
     const code = exitCodeOf(failure);
-    // As text, the parser has said what it had to say.
+    // The parser has already printed its message as text.
     if (json && code !== 0) io.stderr.write(`${JSON.stringify(errorEvent(wrongUsage(failure)))}\n`);
     return code;
   }
@@ -39,7 +39,7 @@ function wrongUsage({ message }: CommanderError): UsageError {
   return new UsageError(what, { code: 'COMMAND_LINE', hint: `${meant}See --help` });
 }
 
-/** What became of the command, and of its output: a result that did not arrive is none. */
+/** The outcome of the command and of its output: a result that was not delivered does not count. */
 async function failureOf(argv: readonly string[], io: CliIo): Promise<unknown> {
   let failure: unknown;
   try {
@@ -69,7 +69,7 @@ async function flushed(stream: Writable): Promise<void> {
   await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** What a file or a disk may have at most, in bytes. Throws UsageError `SIZE_BAD`. */
+/** The maximum size of a file or a disk, in bytes. Throws UsageError `SIZE_BAD`. */
 function maxSizeOf({ env }: CliIo): number | undefined {
   const text = env.ISO_REHYDRATE_MAX_SIZE;
   if (!text) return undefined;

@@ -40,7 +40,7 @@ const rehydrate = (stage: () => Promise<void>, ...more: string[]) =>
 test.each([
   ['the image', ['-p', 'qemu,aws']],
   ['the released file', ['-p', 'vmware,gcp', '--released']],
-])('%s by two runs: both succeed, and it is whole', async (_what, argv) => {
+])('%s by two runs: both succeed, and the result is complete', async (_what, argv) => {
   await rm(at('out'), { recursive: true, force: true });
   // Both have seen an empty folder before either writes.
   const together = meeting(2);
@@ -53,7 +53,7 @@ test.each([
   expect(lines[0]).toEqual(lines[1]);
 });
 
-test('a file of another content that appears meanwhile stays, and is an error', async () => {
+test('a file with different content that appears in the meantime stays, and is an error', async () => {
   await rm(at('out'), { recursive: true, force: true });
   const path = at('out/x-qemu.raw');
   const { code, stderr } = await rehydrate(() => writeFile(path, 'mine'), '-p', 'qemu');
@@ -63,7 +63,7 @@ test('a file of another content that appears meanwhile stays, and is an error', 
   expect(await readdir(at('out'))).toEqual(['x-qemu.raw']);
 });
 
-test('one bundle by two runs: what is there in the end is whole', async () => {
+test('one bundle by two runs: the final bundle is complete', async () => {
   const together = meeting(2);
   const engine = stagedEngine(release.engine, together);
   const runs = await Promise.all([dehydrate(at('both'), engine), dehydrate(at('both'), engine)]);

@@ -6,7 +6,7 @@ import { shortName } from '../release/stream/artifacts.ts';
 import type { ArchOutcome, RehydrateReport } from '../verbs/rehydrate/rehydrate.ts';
 import { errorEvent } from './render-error.ts';
 
-/** A table for people: for each architecture, what was made, what failed and what is not covered. */
+/** A table for people, with the artifacts made, failed and not covered per architecture. */
 export function renderSummary({ architectures }: RehydrateReport): string {
   const table = renderTable(
     [

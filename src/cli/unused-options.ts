@@ -12,10 +12,10 @@ interface Rule {
   readonly why: string;
 }
 
-/** Which options do nothing beside others: whoever gives them expects something that will not happen. */
+/** Options that have no effect together with others: a user who gives them expects something that will not happen. */
 const RULES: readonly Rule[] = [
   {
-    // --log-dir may stay: no machine fails, so there is no log, which is what it promises.
+    // --log-dir is allowed: it promises logs of failed machines, and without machines there are none.
     unused: ['accel', 'timeoutScale'],
     when: ({ engine }) => engine === 'native',
     why: 'with --engine native, which starts no VM',

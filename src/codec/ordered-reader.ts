@@ -5,7 +5,7 @@ import type { DiskReader } from './sequential-disk.ts';
  * are needed later are buffered. The layout of a recipe has checked that these are few.
  *
  * @param size of a piece; the last one of the disk may be shorter, and is filled up with zeros
- * @param ascending numbers of all pieces that will be asked for, each once
+ * @param ascending numbers of all pieces that will be requested, each once
  */
 export function orderedReader(
   disk: DiskReader,

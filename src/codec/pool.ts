@@ -6,7 +6,7 @@ export interface TaskType {
   readonly output: unknown;
 }
 
-/** What a task's function returns: its result and the buffers of it to move. */
+/** Return value of a task's function: its result, and the buffers of it to transfer. */
 export interface Done<T> {
   readonly output: T;
   readonly transfer: readonly ArrayBuffer[];

@@ -69,7 +69,7 @@ export class CancelledError extends ErrorOfKind<'cancelled'> {
 }
 
 /**
- * The worst first: wrong data must never be overlooked, then come what failed on this host, and last
+ * The worst first: wrong data must never be overlooked, then come failures of this host, and last
  * wrong requests and missing artifacts. A bug is worse than all of them.
  */
 const CLASSES = {

@@ -3,8 +3,8 @@ import { transportError } from './http/transport-error.ts';
 import { errnoOf, osError } from './io/os-error.ts';
 
 /**
- * Makes an error of ours of what a peer, a disk or the system made Node throw, wherever that was not
- * expected. What remains is a bug: nothing outside of the program can cause it.
+ * Turns an error that a peer, a disk or the system made Node throw into one of ours, wherever it was not
+ * expected. Anything else is a bug: nothing outside the program can cause it.
  */
 export function ours(error: unknown): unknown {
   if (error instanceof RehydrateError || !(error instanceof Error)) return error;
@@ -44,7 +44,7 @@ export function ours(error: unknown): unknown {
       cause: error,
     });
   }
-  // What Node wraps (`fetch failed`, `terminated`) says less than its cause.
+  // Node's wrappers (`fetch failed`, `terminated`) say less than their cause.
   const cause = error.cause === undefined ? undefined : ours(error.cause);
   return cause instanceof RehydrateError ? cause : error;
 }

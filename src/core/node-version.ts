@@ -1,9 +1,9 @@
-/** The oldest Node.js that has what we use, such as zstd. */
+/** The oldest Node.js with all features that we use, such as zstd. */
 const WANTED = [22, 18] as const;
 
 /**
- * What to say on a Node.js that is too old; undefined if it is not. Whoever asks must not import anything else before:
- * an old Node fails to link modules that name what it lacks, with a SyntaxError.
+ * The error for a Node.js that is too old; undefined if it is new enough. Callers must not import anything else first:
+ * with a SyntaxError, an old Node refuses to link modules that import functions that it lacks.
  */
 export function nodeProblem(version: string): string | undefined {
   const [major = 0, minor = 0] = version.split('.').map(Number);

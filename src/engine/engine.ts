@@ -42,7 +42,7 @@ export interface EngineReport {
  */
 export interface MetalEngine {
   readonly name: 'qemu' | 'native' | 'both' | 'auto';
-  /** Whether the user has chosen it, rather than nobody anything. */
+  /** Whether the user has chosen it, as opposed to the default. */
   readonly named?: boolean | undefined;
   regenerate(request: RegenerateRequest): Promise<EngineReport>;
 }

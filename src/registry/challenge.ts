@@ -8,7 +8,7 @@ export interface Challenge {
 /**
  * The challenges of `WWW-Authenticate` headers (RFC 9110, 11.6.1): several in one header or in several, with quoted and
  * bare values, space around `=`, and stray commas. What a bare value may hold is read as clients do: anything up to a
- * comma or a space, because registries leave quotes out around URLs. What cannot be read is passed over.
+ * comma or a space, because registries omit quotes around URLs. Unreadable parts are skipped.
  */
 export function parseChallenges(headers: readonly string[]): Challenge[] {
   return headers.flatMap((header) => [...challengesIn(header.slice(0, LONGEST))]);

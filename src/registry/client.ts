@@ -1,5 +1,5 @@
 import { IntegrityError, IoError } from '../core/errors.ts';
-import { readBody } from '../core/http/body.ts';
+import { readBody, readDocument } from '../core/http/body.ts';
 import { fetchFile } from '../core/http/fetch-file.ts';
 import type { BlobRef } from '../core/io/digest.ts';
 import { type Sha256, sha256Of } from '../core/io/digest.ts';
@@ -63,7 +63,7 @@ export function openRegistry(
       const headers = { accept };
       return send(`${root}/manifests/${name}`, { headers }, async (response) => {
         await expectOk(response, `give manifest ${name}`);
-        const bytes = await readBody(response, MAX_MANIFEST, `manifest ${name}`);
+        const bytes = await readDocument(response, MAX_MANIFEST, `manifest ${name}`);
         const sha256 = sha256Of(bytes);
         if (name.startsWith('sha256:') && name !== `sha256:${sha256}`) throw wrong(name, sha256);
         return { bytes, sha256 };

@@ -1,6 +1,7 @@
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { forwardProxy } from '../../test/support/forward-proxy.ts';
 import { mockRegistry } from '../../test/support/mock-registry.ts';
@@ -157,7 +158,7 @@ test('a token that expires during a transfer is replaced, and the transfer conti
   expect(registry.seen.filter((line) => line.startsWith('HEAD'))).toEqual([]);
 });
 
-test.each([429, 500, 502, 503, 504])('%i is tried again on the whole way', async (status) => {
+test.each([429, 500, 502, 503, 504])('%i is retried at every step', async (status) => {
   await using folder = await temporaryFolder();
   const seen = new Set<string>();
   let uploaded = Buffer.alloc(0);
@@ -186,6 +187,20 @@ test.each([429, 500, 502, 503, 504])('%i is tried again on the whole way', async
   await opened.pushBlob(blob, contentOfBytes(MANIFEST));
   expect(uploaded).toEqual(MANIFEST);
   await opened.pushManifest('latest', MANIFEST, 'application/json');
+});
+
+test('documents that are compressed unasked are read, as skopeo does; bombs are not', async () => {
+  const bomb = gzipSync(Buffer.alloc(64 << 20));
+  await using registry = await mockRegistry(({ url = '' }, response) =>
+    response
+      .writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'gzip' })
+      .end(url.includes('bomb') ? bomb : url.includes('plain') ? MANIFEST : gzipSync(MANIFEST)),
+  );
+  const opened = open(registry.host);
+  expect((await opened.manifest('latest')).sha256).toBe(DIGEST);
+  // A header that is wrong.
+  expect((await opened.manifest('plain')).sha256).toBe(DIGEST);
+  await expect(opened.manifest('bomb')).rejects.toMatchObject({ code: 'TOO_LARGE' });
 });
 
 test('a small answer that breaks off is requested again', async () => {
@@ -360,7 +375,7 @@ test('storage that is signed for GET refuses HEAD, but the blob is found', async
   expect(storage.seen.every((line) => line.endsWith(' -'))).toBe(true);
 });
 
-test('an upload at another origin gets no login', async () => {
+test('an upload to another origin gets no login', async () => {
   await using storage = await mockRegistry((_request, response) => response.writeHead(201).end());
   await using registry = await mockRegistry(
     guarded(
@@ -392,7 +407,7 @@ test('a token server without TLS gets no login, unless plain HTTP was requested'
   ).rejects.toMatchObject({ code: 'REGISTRY', message: expect.stringContaining('token server') });
 });
 
-test('a refresh token is not sent on to another origin', async () => {
+test('a refresh token is not forwarded to another origin', async () => {
   await using thief = await mockRegistry((_request, response) => response.end('{"token":"x"}'));
   await using registry = await mockRegistry((request, response, count) =>
     request.url?.startsWith('/token')

@@ -49,11 +49,11 @@ export interface Connection {
   ): Promise<T>;
   /**
    * The same once, for a caller that reads the answer and tries again itself. Throws TransportError and BodyError, which
-   * {@link explain} makes errors of ours.
+   * {@link explain} turns into our own errors.
    */
   open(url: string, request: RegistryRequest): Promise<HttpResponse>;
   explain(error: unknown): unknown;
-  /** Throws IoError `REGISTRY`, with the status and what the registry says, unless it is a success. */
+  /** Throws IoError `REGISTRY`, with the status and the registry's message, unless it is a success. */
   expectOk(response: HttpResponse, doing: string): Promise<void>;
 }
 
@@ -174,7 +174,7 @@ export function connect(
 
   function unencrypted(target: URL): IoError {
     return new IoError(
-      `the registry ${reference.host} sends this request on to ${shown(target)}, which is not encrypted`,
+      `the registry ${reference.host} redirects this request to ${shown(target)}, which is not encrypted`,
       {
         code: 'REGISTRY_LOCATION',
         context: { registry: reference.host, location: shown(target) },

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { IoError } from '../core/errors.ts';
-import { readBody } from '../core/http/body.ts';
+import { readDocument } from '../core/http/body.ts';
 import type { Http } from '../core/http/client.ts';
 import { isLoopbackHost, shown } from '../core/http/origin.ts';
 import { isTransientStatus, Refused, retryAfterOf } from '../core/http/retry.ts';
@@ -120,7 +120,7 @@ export function createLogin(options: LoginOptions): Login {
       throw new Refused(text, status, retryAfterOf(response));
     }
     if (!response.ok) return undefined;
-    const bytes = await readBody(response, MAX_TOKEN, `a token of ${shown(realm)}`);
+    const bytes = await readDocument(response, MAX_TOKEN, `a token of ${shown(realm)}`);
     const answer = parseJson(bytes, tokenSchema, {
       ...{ what: 'token of the registry', source: shown(realm), secret: true },
     });

@@ -28,7 +28,7 @@ export async function* streamBlob(
       let skip = from;
       if (response.status === 206) {
         const start = /^bytes (\d+)-/.exec(response.header('content-range') ?? '')?.[1];
-        if (Number(start) !== from) throw new TransportError('the registry sends another part');
+        if (Number(start) !== from) throw new TransportError('the registry sends a different part');
         skip = 0;
       }
       for await (const chunk of response.body) {

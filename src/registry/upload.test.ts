@@ -56,7 +56,7 @@ test('in one piece, if nothing is in the way', async () => {
   expect(await upload(() => 'pass')).toEqual(['POST 0', `PUT ${1024 * KIB}`]);
 });
 
-test('a connection that breaks: in chunks, of which none is sent again that got through', async () => {
+test('a connection that breaks: continues in chunks, and sends no delivered chunk again', async () => {
   const cut = { cutAfter: 300 * KIB };
   const seen = await upload(once(cut, (method) => method === 'PUT'));
   expect(seen.slice(0, 3)).toEqual(['POST 0', `PUT ${1024 * KIB}`, 'POST 0']);
@@ -78,7 +78,7 @@ test('a proxy that sometimes fails: the upload continues at the registry’s off
   expect(seen.filter((line) => line === 'POST 0')).toHaveLength(1);
 });
 
-test('a chunk cut in the middle: the registry drops the upload, and gets it anew', async () => {
+test('a chunk cut in the middle: the registry drops the upload, and it starts again', async () => {
   const broken = once({ status: 500 }, (method) => method === 'PUT');
   const cut = once({ cutAfter: 50 * KIB }, (method, length) => method === 'PATCH' && length > 0);
   let patches = 0;

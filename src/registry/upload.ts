@@ -38,7 +38,7 @@ const ATTEMPTS = 4;
 const CHUNK = 32 << 20;
 /** Milliseconds that a registry may take to verify an upload. */
 export const COMMIT = 600_000;
-/** What a reverse proxy accepts by default: nginx's `client_max_body_size`. */
+/** The body size that a reverse proxy accepts by default: nginx's `client_max_body_size`. */
 const SMALLEST = 1 << 20;
 
 interface Session {
@@ -138,7 +138,7 @@ async function patch(
   });
 }
 
-/** Sends what is missing and the digest. */
+/** Sends the missing bytes and the digest. */
 async function finish(
   connection: Connection,
   { location, offset }: Session,

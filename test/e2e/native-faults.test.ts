@@ -60,7 +60,7 @@ describe('faults of an ISO', () => {
     );
   });
 
-  test('an object that is not there', async () => {
+  test('a missing object', async () => {
     const absent = 'e'.repeat(64);
     const release = await changedRelease(folder, async (iso, write) => {
       const metal = metalOf(iso);

@@ -46,7 +46,7 @@ function define(program: Command) {
     .description('make every image of a bundle, check each SHA-256, and write a report')
     .requiredOption('--report <dir>', 'folder for the report')
     .option('--released', 'judge the files as they were released, compressed, not their contents')
-    .option('--artifacts <dir>', 'released files, to locate where a wrong image differs')
+    .option('--artifacts <dir>', 'released files, to show where a wrong image differs')
     .option(
       '--merge <dirs...>',
       'merge the reports of all shards into one, without auditing anything',
@@ -80,7 +80,7 @@ discarded; only BAD images that could be compared are kept, in DIR/bad.
   UNCOVERED  the bundle says that it does not contain the image          exit code 5
 The exit code is that of the worst status: BAD, then FAIL, then UNCOVERED.
 With --released, a released file is UNCOVERED if the bundle does not say how it was compressed. With
---keyring, GOOD means that the release's own signature is good, too.
+--keyring, GOOD also means that the release's own signature is good.
 
 With --bundle, --merge compares each part with the bundle's contents for its shard. A merged report is
 signed only if it is proved: --sign-key requires --bundle, and parts that were signed with

@@ -58,7 +58,7 @@ function define(program: Command) {
     .option('--downloads <n>', 'files to download at a time', parseJobs, 4)
     .option('--force', 'replace an existing bundle')
     .addHelpText('after', HELP);
-  const where = 'a container image, OSTree repository or folder that shall do instead of the ISO';
+  const where = 'container image, OSTree repository or folder that can replace the ISO later';
   const keyring = 'with --download: check the GPG signature of every file (gpgv)';
   const signed = withKeyring(command, keyring);
   return withOutput(withJobs(withCache(withEngine(withContainers(signed, where)))));

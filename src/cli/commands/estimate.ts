@@ -25,7 +25,7 @@ function define(program: Command) {
     .description('preview what dehydrate would download and cover')
     .addOption(streamOption())
     .option('--artifacts <dir>', 'folder that may already hold released files')
-    .option('-a, --arch <names>', 'architectures, or `all`, the default', parseArches)
+    .option('-a, --arch <names>', 'architectures (default: `all`)', parseArches)
     .addHelpText('after', HELP);
   const what = 'compare the files of the ISO with those of this container image or folder';
   return withOutput(withCache(withContainers(command, what)));
@@ -42,7 +42,7 @@ const HELP = `
 Reads no image and downloads nothing. With --container, reads all files of the ISO, which must be
 in the --artifacts folder, and of the container images, and reports the files that dehydrate would
 put into the bundle because one of the images lacks them. Exits with code 5 if an artifact could not be covered,
-for example because it is from another release than the ISO. The schema of the JSON is
+for example because it is from a different release than the ISO. The schema of the JSON is
 estimate.schema.json in the package.
 
 Examples:

@@ -18,7 +18,7 @@ import { downloadsTo, openSourced } from '../sources.ts';
 function define(program: Command) {
   const command = program
     .command('merge')
-    .description('make one bundle of bundles of several architectures')
+    .description('merge bundles of several architectures into one')
     .argument('<bundles...>', 'folders, oci-archives or registry references')
     .requiredOption('-o, --output <dir>', 'where to write the bundle')
     .option('--force', 'replace an existing bundle')

@@ -29,7 +29,7 @@ function definePush(program: Command) {
     .command('push')
     .description('push a bundle, or the part that some images need, to an OCI registry')
     .argument('<reference>', 'registry/name:tag')
-    .option('--merge', 'keep the other architectures that the tag has')
+    .option('--merge', 'keep the other architectures under this tag')
     .addHelpText('after', PUSH_HELP);
   const selected = withBundle(withSelection(command, { everything: true }));
   return withOutput(withRegistry(selected));
@@ -64,7 +64,7 @@ export function addPull(program: Command, io: CliIo): void {
 
 const PUSH_HELP = `
 Blobs that the registry already has are not sent again. Prints the reference by digest: sign that
-one. A part of a bundle is a separate bundle: its index has another digest, and its recipes do not
+one. A part of a bundle is a separate bundle: its index has a different digest, and its recipes do not
 mention what was left out. --merge adds architectures to the index under the tag, without pulling
 anything: all must come from the same stream JSON.
 

@@ -40,7 +40,7 @@ function define(program: Command) {
     .description('make platform images from a bundle (the default command)')
     .option('-o, --output <path>', 'file, folder, or - for stdout (several files: a tar)', '.')
     .option('--released', 'make the files as they were released, compressed (see below)')
-    .option('--force', 'replace existing files with other content')
+    .option('--force', 'replace existing files whose content differs')
     .option('--force-device', 'with -o /dev/…: overwrite the disk; it is read back afterwards')
     .addHelpText('after', HELP);
   const selected = withIso(withShard(withBundle(withSelection(command, { everything: false }))));

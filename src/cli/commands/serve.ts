@@ -44,7 +44,7 @@ function define(program: Command) {
     .addOption(
       new Option(
         '--wait <seconds>',
-        'answer 503 to a request that waits longer for its file to be made (default: any time)',
+        'answer 503 to a request that waits longer for its file to be made (default: no limit)',
       ).argParser(parseSeconds),
     )
     .option('--images <dir>', 'folder for finished images (default: in the cache folder)')
@@ -140,7 +140,7 @@ async function run(options: ServeCliOptions, io: CliIo): Promise<void> {
 /** All that an architecture of the bundle has. */
 const whole = (recipes: Recipes) => ({ recipes, artifacts: recipes.artifacts });
 
-/** One line for each request, and the error's lines after one that failed. */
+/** One line per request, and the error's lines after a failed one. */
 function log({ error, ...line }: RequestLine, { json, quiet, debug }: OutputOptions, io: CliIo) {
   if (json) {
     io.stdout.write(`${JSON.stringify({ type: 'request', ...line })}\n`);

@@ -10,7 +10,7 @@ export interface PhaseState {
   readonly total: number | undefined;
 }
 
-/** What is under way, by label, with what else a renderer keeps of it. */
+/** Phases under way, by label, with a renderer's own data about each. */
 export type Running<T extends object = object> = Map<
   string,
   T & { -readonly [K in keyof PhaseState]: PhaseState[K] } & {
@@ -18,7 +18,7 @@ export type Running<T extends object = object> = Map<
   }
 >;
 
-/** Removes what has failed: if it is an architecture, so have all of its subjects. */
+/** Removes a failed subject; if it is an architecture, all of its subjects too. */
 export function forget(
   running: Running,
   label: string,

@@ -10,7 +10,7 @@ const INTERVAL = 30_000;
 /** Milliseconds between two looks. */
 const LOOK = 1000;
 
-/** One line for each phase, note and end, and every 30 seconds one that says how far a phase is: for logs. */
+/** For logs: one line per phase, note and end, and every 30 seconds one with the progress of a phase. */
 export function plainLines(
   write: (text: string) => void,
   now: () => number = () => performance.now(),

@@ -59,7 +59,7 @@ test('status text: percent, bytes and rate', () => {
   expect(statusText('aws', match, 100)).toBe('aws: matching  2,048 B');
 });
 
-test('status text: at 80 columns all of it, at 40 what matters most', () => {
+test('status text: everything at 80 columns, the most important parts at 40', () => {
   const state = { phase: 'patch', since: 0, done: GIB / 2, total: 16 * GIB } as const;
   const at = (label: string, width: number) => statusText(label, state, 10_000, width - 1);
   expect(at('azure', 80)).toBe(

@@ -71,7 +71,7 @@ export interface Follower {
 export interface DeflateSample {
   /** Of its contents, in pieces. */
   readonly raw: readonly Uint8Array[];
-  /** Of itself, and no less than what `raw` comes to. */
+  /** The compressed bytes, at least as many as `raw` comes from. */
   readonly deflated: Uint8Array;
   /** Whether that is all of it. */
   readonly whole: boolean;

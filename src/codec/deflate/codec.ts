@@ -3,7 +3,7 @@ import { openDeflate } from './decode.ts';
 import { deflateEncoder } from './encode.ts';
 import { parseRecipe } from './recipe.ts';
 
-/** Raw deflate streams, such as gzip files hold; the payload is what they inflate to. */
+/** Raw deflate streams, as in gzip files; the payload is the inflated data. */
 export const deflate: Codec = {
   name: 'deflate',
   // A raw stream has no magic; its container says that it holds one.

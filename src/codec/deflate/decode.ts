@@ -26,9 +26,9 @@ const SAMPLE = 2 << 20;
  * block. Runs tell nothing: of zeros, a block has some 8 MiB, and all levels make the same of it.
  */
 const TELLING = 64 << 10;
-/** What is deflated to less than a hundredth does not count. */
+/** Data that deflates to less than a hundredth does not count. */
 const QUIET = 100;
-/** If nothing has told until then, all deflaters that may be right are followed to the end. */
+/** If the deflater is not clear by then, all candidates are followed to the end. */
 const MAX_SAMPLE = 256 << 20;
 /** Of the sample in memory: zeros take none. */
 const MAX_KEPT = 64 << 20;
@@ -161,7 +161,7 @@ async function* inflate(
       cause: error,
     });
   }
-  throw new UnsupportedError(`${source.name} has more behind its first deflate stream`, {
+  throw new UnsupportedError(`${source.name} has more data after its first deflate stream`, {
     code: 'DEFLATE_UNKNOWN',
     context: { file: source.name, offset: zlib.bytesWritten },
   });

@@ -38,7 +38,7 @@ export async function loadDeflate(implementation: Implementation): Promise<Defla
 
 /** A deflate stream of any length in constant memory. */
 export interface DeflateStream {
-  /** What is ready after `chunk`. Each piece is valid until the next is asked for. */
+  /** Output that is ready after `chunk`. Each piece is valid until the next one is requested. */
   push(chunk: Uint8Array): Generator<Uint8Array>;
   /** The rest. Ends the stream. */
   finish(): Generator<Uint8Array>;

@@ -7,7 +7,7 @@ import { otherPayload } from '../segments/write.ts';
 import { deflateStream } from './deflater.ts';
 import type { DeflateRecipe } from './recipe.ts';
 
-/** Deflates the payload. One stream is one thread's work; zeros have to be deflated as well. */
+/** Deflates the payload. A stream is made by one thread; zeros must be deflated too. */
 export function deflateEncoder(
   { params, payloadSize, size }: DeflateRecipe,
   sink: Sink,

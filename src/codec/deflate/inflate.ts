@@ -27,7 +27,7 @@ export async function loadInflate(): Promise<Inflater> {
   };
 }
 
-/** What does not fit into the module's buffers. */
+/** Inflates data that does not fit into the module's buffers. */
 function inflateLarge(
   input: Uint8Array,
   room: number,

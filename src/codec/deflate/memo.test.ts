@@ -59,7 +59,7 @@ test('a disk that is full only costs time', async () => {
   closeSync(fd);
 });
 
-test('full, it takes nothing more', async () => {
+test('when full, it takes no more entries', async () => {
   const { deflater, count } = await counted();
   new BigInt64Array(memo.shared.table, 0, 1)[0] = 2n ** 40n;
   const one = remembering(deflater, memo.shared);

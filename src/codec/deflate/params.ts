@@ -21,7 +21,7 @@ export interface DeflateParams {
   readonly blockSize?: number | undefined;
 }
 
-/** What zlib's `compress()` uses. */
+/** The parameters of zlib's `compress()`. */
 export const DEFAULT_PARAMS: DeflateParams = {
   implementation: 'zlib-1.3.2',
   format: 'zlib',
@@ -39,11 +39,11 @@ const within = (min: number, max: number) =>
     v.maxValue(max, `expected at most ${max}`),
   );
 
-/** pgzip's blocks are larger than what the next one may refer to; nobody is known to use large ones. */
+/** pgzip's blocks are larger than the window of the next one; no known program uses large ones. */
 const MIN_BLOCK = 16_385;
 const MAX_BLOCK = 16 << 20;
 
-/** What pigz takes along from one block to the next, bytes: no block is smaller. */
+/** Bytes that pigz carries over from one block to the next; no block is smaller. */
 export const PIGZ_DICTIONARY = 32 << 10;
 
 /** For recipes, which are untrusted. */
@@ -94,12 +94,12 @@ export function implementationsOf(codecs: readonly DeflateParams[]): Implementat
 export function startArguments(params: DeflateParams): [number, number, number, number] {
   const { implementation, format, level, windowBits, memLevel, strategy, blockSize = 0 } = params;
   if (isGo(implementation)) {
-    // Of what it cannot do, go/main.go knows nothing: an impossible level is refused.
+    // go/main.go makes only raw streams; for anything else it gets an impossible level, which it refuses.
     const possible = format === 'raw' ? level : -1;
     return [possible, implementation === 'go-1.26' ? 0 : 1, blockSize, 0];
   }
   if (implementation === 'pigz') {
-    // As above, of anything but a whole window.
+    // As above, for anything but a whole window.
     const possible = format === 'raw' && windowBits === 15 ? level : -1;
     return [possible, blockSize, memLevel, strategy];
   }

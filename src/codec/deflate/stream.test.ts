@@ -156,7 +156,7 @@ test('streams made by zlib round-trip too', async () => {
   expect((await putTogether(outer, inner.bytes, contents)).equals(file)).toBe(true);
 });
 
-describe("what Go's deflaters made on a native processor comes back too", () => {
+describe("streams that Go's deflaters made on a native processor are reproduced too", () => {
   const layer = readFileSync(new URL('layer.sha256', OCI), 'utf8').trim();
   test.each(GO)('%s', async (implementation) => {
     const file = golden(`oci/${implementation}.gz`);
@@ -171,7 +171,7 @@ describe("what Go's deflaters made on a native processor comes back too", () => 
 describe('files that are not taken apart', () => {
   const refused = (file: Buffer) => expect(takeApart(file)).rejects;
 
-  test("another deflater, another one's ending, two members, damage", async () => {
+  test('an unknown deflater, the ending of another one, two members, damage', async () => {
     await refused(gzipSync(SAMPLE, { level: 6 })).toMatchObject({ code: 'DEFLATE_UNKNOWN' });
     const one = gzip(SAMPLE.subarray(0, 900_000), '-6');
     await refused(Buffer.concat([one, one])).toMatchObject({ code: 'DEFLATE_UNKNOWN' });
@@ -184,7 +184,7 @@ describe('files that are not taken apart', () => {
     });
   });
 
-  test('another payload than that of the recipe', async () => {
+  test('a payload other than the recipe’s', async () => {
     const { contents, inner } = await takeApart(gzip(SAMPLE.subarray(0, 700_000)));
     const encoder = deflate.parse(inner.bytes).encoder(nullSink(), context);
     await expect(encoder.write(noise(contents.length, 'other'))).rejects.toMatchObject({

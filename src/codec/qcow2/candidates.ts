@@ -11,7 +11,7 @@ import { lengthOnDisk, type Qcow2Metadata } from './metadata.ts';
 /** qemu's block/qcow2-threads.c: raw deflate, window of 4 KiB, memLevel 9, the default level. */
 const QEMU = { format: 'raw', level: 6, windowBits: 12, memLevel: 9, strategy: 0 } as const;
 
-/** What may have deflated the clusters of this image, best first; see {@link rankDeflaters}. */
+/** Deflaters that may have made the clusters of this image, best first; see {@link rankDeflaters}. */
 export async function findCodecs(
   source: Source,
   metadata: Qcow2Metadata,

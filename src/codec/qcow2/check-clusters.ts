@@ -11,12 +11,12 @@ export interface PromisedCluster {
   readonly start: number;
   /** How far it may reach. */
   readonly room: number;
-  /** On the disk: a cluster, or what is left of the disk. */
+  /** On the disk: a cluster, or the rest of the disk. */
   readonly length: number;
 }
 
 export interface CheckedCluster {
-  /** Index into `candidates` of what reproduces it exactly; -1 if none does. */
+  /** Index into `candidates` of the deflater that reproduces it exactly; -1 if none does. */
   readonly candidate: number;
   /** Bytes in the file; all the room if nothing reproduces it. */
   readonly length: number;
@@ -40,7 +40,7 @@ export interface CheckClusters {
   };
 }
 
-/** Pool task: inflates clusters and finds what deflates them to the very same bytes. */
+/** Pool task: inflates clusters and finds the deflater that gives the very same bytes. */
 export const checkClusters: Task<CheckClusters> = { name: 'checkClusters', run };
 
 async function run(input: CheckClusters['input']): Promise<Done<CheckClusters['output']>> {

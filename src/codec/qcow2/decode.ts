@@ -20,7 +20,7 @@ export interface Qcow2Decoding {
   disk(): AsyncGenerator<DiskRun>;
   /** Where that lies in the file, if none of it is compressed. */
   readonly pieces: (() => Generator<FilePiece>) | undefined;
-  /** What makes the qcow2 out of that disk. Only once `disk` is done. */
+  /** The recipe that makes the qcow2 from that disk; available once `disk` is done. */
   recipe(): Promise<Qcow2Recipe>;
   /** Compressed clusters that nothing reproduced, and all there are; once `disk` is done. */
   readonly statistics: { readonly clusters: number; readonly literalClusters: number };

@@ -21,13 +21,13 @@ const MAGIC = 0x514649fb; // "QFI\xfb"
 const MAX_CLUSTERS = 1 << 26;
 /** 2 MiB, the most that QEMU makes. */
 const MAX_CLUSTER_BITS = 21;
-/** Incompatible features by their bits: each changes what the rest means. */
+/** Incompatible features by their bits: each changes the meaning of the rest. */
 const FEATURES = ['dirty', 'corrupt', 'external data file', 'zstd compression', 'extended L2'];
 
 export const isQcow2 = (head: Uint8Array): boolean =>
   head.length >= 4 && new DataView(head.buffer, head.byteOffset).getUint32(0) === MAGIC;
 
-/** Throws FormatError for damage, UnsupportedError `QCOW2_KIND` for what qemu-img convert never writes. */
+/** Throws FormatError for damage, UnsupportedError `QCOW2_KIND` for features that qemu-img convert never writes. */
 export function decodeHeader(bytes: Uint8Array, name: string): Qcow2Header {
   const view = new DataView(bytes.buffer, bytes.byteOffset, HEADER_BYTES);
   if (view.getUint32(0) !== MAGIC) throw damaged(name, 'has no header');
@@ -43,7 +43,7 @@ export function decodeHeader(bytes: Uint8Array, name: string): Qcow2Header {
   const [first] = Object.entries(odd).filter(([, has]) => has);
   if (first) {
     throw new UnsupportedError(
-      `${name} is a qcow2 of a kind that is not taken apart (${first[0]})`,
+      `${name} is a qcow2 of a kind that cannot be taken apart (${first[0]})`,
       {
         code: 'QCOW2_KIND',
         context: { file: name, version, features: `0x${features.toString(16)}` },

@@ -133,7 +133,7 @@ async function bytesAt(source: Source, position: number, length: number): Promis
   return bytes;
 }
 
-/** Bytes of a cluster that are on the disk: all, or what is left of it. */
+/** Bytes of a cluster that are on the disk: all of it, or the rest of the disk. */
 export function lengthOnDisk(geometry: Geometry, number: number): number {
   const size = clusterBytes(geometry);
   return Math.min(size, geometry.diskSize - number * size);

@@ -112,18 +112,15 @@ describe("qemu-img's files", () => {
     }
   });
 
-  test.each(OPTIONS)(
-    '%s: hashed where it lies, if it is not compressed',
-    async (_name, options) => {
-      const raw = miniature((3 << 20) + 1536);
-      const { payload } = await qcow2.open(memorySource(convert(raw, ...options)), { pool });
-      if (payload.kind !== 'disk') throw new Error('no disk');
-      expect(payload.hash === undefined).toBe(options.some((option) => option === '-c'));
-      using hashing = pool.hashing(payload.size, undefined);
-      await payload.hash?.(hashing);
-      if (payload.hash) expect(await hashing.digest()).toBe(sha256Of(raw));
-    },
-  );
+  test.each(OPTIONS)('%s: hashed in place, if it is not compressed', async (_name, options) => {
+    const raw = miniature((3 << 20) + 1536);
+    const { payload } = await qcow2.open(memorySource(convert(raw, ...options)), { pool });
+    if (payload.kind !== 'disk') throw new Error('no disk');
+    expect(payload.hash === undefined).toBe(options.some((option) => option === '-c'));
+    using hashing = pool.hashing(payload.size, undefined);
+    await payload.hash?.(hashing);
+    if (payload.hash) expect(await hashing.digest()).toBe(sha256Of(raw));
+  });
 
   test('recipes are small: no table is in them', async () => {
     const { recipe } = await decode(convert(miniature(), '-o', 'cluster_size=4096'));
@@ -151,7 +148,7 @@ describe("qemu-img's files", () => {
   });
 });
 
-describe('what qemu-img 7.2 and 10.0 made', () => {
+describe('images made by qemu-img 7.2 and 10.0', () => {
   const lines = readFileSync(new URL('digests.txt', GOLDEN), 'utf8').trim().split('\n');
   const digests = new Map(lines.map((line) => [line.slice(66), line.slice(0, 64)]));
   test.each(['plain', 'compressed', 'version-2', 'small-clusters'])('%s', async (name) => {
@@ -280,7 +277,7 @@ describe('hostile input', () => {
     expect(() => qcow2.parse(serializeRecipe(recipe))).toThrow(/too far from the order/);
   });
 
-  test('another disk than that of the recipe', async () => {
+  test('a disk other than the recipe’s', async () => {
     const raw = miniature();
     const { recipe } = await decode(convert(raw, '-c'));
     const other = Buffer.from(raw);

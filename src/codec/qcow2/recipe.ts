@@ -56,7 +56,7 @@ const FRAME = {
   }),
 } satisfies FrameType<unknown>;
 
-/** Compact, but not compressed: zstd takes out what is left. The same recipe gives the same bytes. */
+/** Compact, but not compressed: zstd removes the remaining redundancy. The same recipe gives the same bytes. */
 export function serializeRecipe(recipe: Qcow2Recipe): Uint8Array {
   const { segments, lengths, literals, ...header } = recipe;
   const list = varintWriter();
@@ -83,11 +83,12 @@ export function serializeRecipe(recipe: Qcow2Recipe): Uint8Array {
 export function parseRecipe(bytes: Uint8Array): Qcow2Recipe {
   const { header, columns } = decodeFrame(FRAME, bytes);
   const [list, low, high, literals] = columns;
-  if (!list || !low || !high || !literals) throw new RangeError('four columns were asked for');
+  if (!list || !low || !high || !literals) throw new RangeError('four columns were requested');
   checkGeometry(header, 'qcow2 recipe');
   const segments = parseSegments(varintReader(list, 'qcow2 recipe'), header, header.codecs.length);
   const compressed = segments.reduce((sum, segment) => sum + compressedIn(segment), 0);
-  if (compressed !== low.length) throw bad('another number of lengths than of clusters');
+  if (compressed !== low.length)
+    throw bad('the number of lengths differs from the number of clusters');
   const reader = varintReader(high, 'qcow2 recipe');
   const lengths = new Uint32Array(compressed);
   for (let i = 0; i < compressed; i++) {

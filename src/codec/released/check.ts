@@ -15,7 +15,7 @@ export interface ReleasedChecker extends Encoder {
 
 /**
  * Finds out which of a few layers makes the released file `source` from the target that is written: each compresses
- * it until it differs. That none does is no error, but `agreed` stays undefined, and further writes cost nothing.
+ * it until it differs. If none matches, that is not an error: `agreed` stays undefined, and further writes cost nothing.
  * Throws what {@link releasedEncoder} throws otherwise, such as CancelledError.
  */
 export function releasedChecker(
@@ -37,7 +37,7 @@ export function releasedChecker(
           return one;
         } catch (error) {
           await one.encoder.abort(error);
-          // Of a layer for another size, all there is to say is that it is not this one.
+          // A layer for a different size is simply not the right one.
           if (!(error instanceof Differs || isOtherTarget(error))) throw error;
           return undefined;
         }
@@ -69,10 +69,10 @@ export function releasedChecker(
   };
 }
 
-/** What is compressed is not the file. */
+/** The compressed data is not the file. */
 class Differs extends Error {}
 
-/** Compares what is written with `source`. Throws {@link Differs}. */
+/** Compares the written bytes with `source`. Throws {@link Differs}. */
 function comparing(source: Source): Sink & { readonly whole: boolean } {
   let at = 0;
   let wanted = Buffer.alloc(0);

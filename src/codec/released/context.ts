@@ -1,13 +1,13 @@
-/** What recognising and encoding may use. */
+/** Resources for recognising and encoding. */
 export interface ReleasedContext {
   readonly signal?: AbortSignal | undefined;
-  /** Threads; absent: one for each processor. Never affects a result. */
+  /** Threads; one per processor by default. Never affects a result. */
   readonly threads?: number | undefined;
-  /** Blocks that were compressed before, in this run; absent: each is compressed anew. */
+  /** Blocks compressed earlier in this run; if absent, each is compressed again. */
   readonly blocks?: BlockMemo | undefined;
 }
 
-/** Compressed blocks by what they were made of. Reading or writing it never fails: what is lost is made anew. */
+/** Compressed blocks, by their contents. Reading or writing it never fails: a lost block is compressed again. */
 export interface BlockMemo {
   get(key: string): Promise<Uint8Array | undefined>;
   put(key: string, bytes: Uint8Array): Promise<void>;

@@ -9,7 +9,7 @@ import { xzEncoder } from './xz/encode.ts';
  * Compresses the target, which is written front to back, to the released file. In bounded memory; threads at work
  * end with the `signal`, with `abort` and after an error. The caller compares the file's SHA-256.
  *
- * Throws IntegrityError `RELEASED_PAYLOAD` if the target has another size than the layer is for.
+ * Throws IntegrityError `RELEASED_PAYLOAD` if the target does not have the size that the layer is for.
  */
 export function releasedEncoder(
   layer: ReleasedLayer,

@@ -13,9 +13,9 @@ export type ReleasedKind = ReleasedLayer['kind'];
 /** One deflate stream between two literals: a gzip member, or a zip with one file. */
 export interface DeflatedLayer {
   readonly kind: 'gz' | 'zip';
-  /** What comes before the stream, in base64. */
+  /** The bytes before the stream, in base64. */
   readonly head: string;
-  /** What comes after it. */
+  /** The bytes after it. */
   readonly tail: string;
   /** Absent: the zip stores its file. */
   readonly deflater?: DeflateParams | undefined;
@@ -50,7 +50,7 @@ export interface XzStream {
   readonly size: number;
   /** How many such streams there are, one after the other; absent: one. */
   readonly times?: number | undefined;
-  /** Zeros behind each of them; absent: none. */
+  /** Zeros after each of them; none if absent. */
   readonly padding?: number | undefined;
 }
 
@@ -146,7 +146,7 @@ export function targetSizeOf(layer: ReleasedLayer): number | undefined {
   return layer.streams.reduce((sum, { size, times = 1 }) => sum + size * times, 0);
 }
 
-/** What names the code that a layer needs, as `requires` of a codec's recipe does. */
+/** The name of the code that a layer needs, like `requires` in a codec's recipe. */
 export function requirementOf(layer: ReleasedLayer): string | undefined {
   return layer.kind === 'xz' ? layer.library : layer.deflater?.implementation;
 }

@@ -1,6 +1,6 @@
 import { IntegrityError } from '../../core/errors.ts';
 
-/** The error if the layer is for a target of another size; the caller checks the hash. */
+/** The error if the layer is for a target of a different size; the caller checks the hash. */
 export function otherTarget(expected: number, actual: number): IntegrityError {
   return new IntegrityError(`a target of ${actual} bytes instead of ${expected}`, {
     code: 'RELEASED_PAYLOAD',

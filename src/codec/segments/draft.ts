@@ -2,7 +2,7 @@ import { type RehydrateError, throwIfAborted } from '../../core/errors.ts';
 import type { Source } from '../../core/io/source.ts';
 import { zeroRuns } from '../../core/io/zero.ts';
 
-/** What all codecs' segments have in common: a file is described as a list of them, front to back. */
+/** Common to the segments of all codecs: a file is described as a list of segments, front to back. */
 export type AnySegment =
   | { readonly kind: string; readonly length: number }
   | {
@@ -32,7 +32,7 @@ export interface DraftOptions {
 /** The unfinished description of a file. */
 export interface SegmentDraft<S> {
   readonly segments: readonly S[];
-  /** Joins what continues the segment before it. */
+  /** Merges a segment that continues the previous one. */
   add(segment: S | Plain): void;
   /** Keeps `length` bytes of the file from `start`, for the segment that was added last. */
   keep(start: number, length: number): Promise<void>;

@@ -44,7 +44,7 @@ export function literalTaker(literals: Uint8Array): (length: number) => Uint8Arr
   };
 }
 
-/** As {@link literalTaker}, of the sizes in the file of what is deflated. */
+/** Like {@link literalTaker}, for the deflated sizes in the file. */
 export function sizeTaker(sizes: Uint32Array): (count: number) => Uint32Array {
   let taken = 0;
   return (count) => {
@@ -59,7 +59,7 @@ export function otherPayload(
   code: CodeOf<'integrity'>,
   context: Readonly<Record<string, number | undefined>>,
 ): IntegrityError {
-  return new IntegrityError(`${what} has another size than in the recipe`, {
+  return new IntegrityError(`${what} has a different size from the one in the recipe`, {
     code,
     context,
     hint: 'the delta or its base is damaged: pull or copy the bundle again, and use --no-cache',

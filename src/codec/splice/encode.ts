@@ -15,11 +15,11 @@ export function spliceEncoder(
   const size = sizeOf(recipe, 'payload');
   const literal = literalTaker(literals);
   let next = 0;
-  /** Of the payload segment at hand. */
+  /** Of the current payload segment. */
   let left = 0;
   let taken = 0;
 
-  /** Writes what comes before the next byte of the payload. */
+  /** Writes everything that precedes the next byte of the payload. */
   async function advance(): Promise<void> {
     for (; left === 0; next++) {
       throwIfAborted(signal);

@@ -41,7 +41,7 @@ export function serializeSplice({ segments, literals }: SpliceRecipe): Uint8Arra
 /** Throws FormatError. */
 export function parseSplice(bytes: Uint8Array): SpliceRecipe {
   const [list, literals] = decodeFrame(FRAME, bytes).columns;
-  if (!list || !literals) throw new RangeError('two columns were asked for');
+  if (!list || !literals) throw new RangeError('two columns were requested');
   const reader = varintReader(list, 'splice recipe');
   const read = (kind: Segment['kind']) => ({ kind, length: reader.unsigned() });
   const segments = readSegments(reader, KINDS, bad, read, MAX_SEGMENTS);
@@ -51,7 +51,7 @@ export function parseSplice(bytes: Uint8Array): SpliceRecipe {
   return recipe;
 }
 
-/** Bytes of the container, or of what it has of one kind. */
+/** Bytes of the container, or of its parts of one kind. */
 export function sizeOf({ segments }: SpliceRecipe, kind?: Segment['kind']): number {
   return segments.reduce(
     (sum, segment) => (kind === undefined || segment.kind === kind ? sum + segment.length : sum),

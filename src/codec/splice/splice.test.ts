@@ -157,7 +157,7 @@ describe('hostile input', () => {
     ).toThrow(/impossible size/);
   });
 
-  test('a payload of another size', async () => {
+  test('a payload of a different size', async () => {
     const { recipe, payload } = await takeApart(tar(['--format=ustar'], { 'b.vmdk': disk }));
     for (const wrong of [payload.subarray(1), Buffer.concat([payload, payload])]) {
       const encoder = splice.parse(recipe).encoder(memorySink(), context);

@@ -40,7 +40,7 @@ function sumOf(header: Uint8Array): number {
   return sum;
 }
 
-/** All members that have contents. Throws FormatError `TAR` for what is no sound archive. */
+/** All members that have contents. Throws FormatError `TAR` for a malformed archive. */
 export async function readTar(source: Source, signal?: AbortSignal): Promise<TarMember[]> {
   const members: TarMember[] = [];
   const header = Buffer.alloc(BLOCK);
@@ -60,7 +60,7 @@ export async function readTar(source: Source, signal?: AbortSignal): Promise<Tar
     if (end > source.size) throw damaged(source, at, 'a member past its end');
     if (type === 'x') paxSize = await readPaxSize(source, start, length);
     if (type === 'L' || type === 'K') {
-      // GNU's long names: what they belong to follows.
+      // GNU's long names precede the member that they belong to.
     } else if (length > 0 && (type === '0' || type === '\0' || type === 'S')) {
       if (members.length === MAX_MEMBERS) throw damaged(source, at, 'too many members');
       members.push({ start, length });
@@ -96,7 +96,7 @@ function number(
   throw damaged(source, offset, 'a malformed number');
 }
 
-/** The map of an old GNU sparse file goes on in blocks of its own. */
+/** The map of an old GNU sparse file continues in extra blocks. */
 async function skipSparseMap(source: Source, start: number): Promise<number> {
   const block = Buffer.alloc(BLOCK);
   for (let i = 0; i < MAX_SPARSE_BLOCKS; i++) {

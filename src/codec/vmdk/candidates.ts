@@ -15,7 +15,7 @@ const MAX_HEADERS = 3;
 /** Levels by FLEVEL of the zlib header (RFC 1950 2.2), most likely first. */
 const LEVELS = [[1, 0], [5, 4, 3, 2], [6], [9, 7, 8]] as const;
 
-/** What may have deflated the grains of this image, best first; see {@link rankDeflaters}. */
+/** Deflaters that may have made the grains of this image, best first; see {@link rankDeflaters}. */
 export async function findCodecs(
   source: Source,
   metadata: VmdkMetadata,

@@ -14,14 +14,14 @@ export interface PromisedGrain {
   readonly room: number;
   /** Sector of the disk. */
   readonly lba: number;
-  /** Bytes on the disk: a grain, or what is left of the disk. */
+  /** Bytes on the disk: a grain, or the rest of the disk. */
   readonly length: number;
 }
 
 export interface CheckedGrain {
   /** Bytes in the file, whole sectors. */
   readonly span: number;
-  /** Index into `candidates` of what reproduces it exactly; -1 if none does. */
+  /** Index into `candidates` of the deflater that reproduces it exactly; -1 if none does. */
   readonly candidate: number;
   /** The last grain of the disk was filled up with zeros before it was deflated. */
   readonly padded: boolean;
@@ -45,7 +45,7 @@ export interface CheckGrains {
   };
 }
 
-/** Pool task: inflates grains and finds what deflates them to the very same bytes. */
+/** Pool task: inflates grains and finds the deflater that gives the very same bytes. */
 export const checkGrains: Task<CheckGrains> = { name: 'checkGrains', run };
 
 async function run(input: CheckGrains['input']): Promise<Done<CheckGrains['output']>> {

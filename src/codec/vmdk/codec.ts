@@ -17,7 +17,7 @@ export const vmdk: Codec = {
       async recipe() {
         const recipe = await decoding.recipe();
         if (!isSequential(recipe)) {
-          throw new UnsupportedError(`${source.name} holds its grains in another order`, {
+          throw new UnsupportedError(`${source.name} stores its grains in a different order`, {
             code: 'VMDK_GRAIN_ORDER',
             context: { file: source.name },
           });

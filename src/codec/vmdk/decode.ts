@@ -21,7 +21,7 @@ export interface VmdkDecoding {
   readonly size: number;
   /** The raw disk from start to end; to be run once. Each grain is inflated, deflated and compared. */
   disk(): AsyncGenerator<DiskRun>;
-  /** What makes the VMDK out of that disk. Only once `disk` is done. */
+  /** The recipe that makes the VMDK from that disk; available once `disk` is done. */
   recipe(): Promise<VmdkRecipe>;
   /** Grains that nothing reproduced, and all there are; once `disk` is done. */
   readonly statistics: { readonly grains: number; readonly literalGrains: number };

@@ -52,7 +52,7 @@ export function isSequential(recipe: VmdkRecipe): boolean {
  */
 export function vmdkEncoder(recipe: VmdkRecipe, sink: Sink, context: CodecContext): Encoder {
   if (!isSequential(recipe)) {
-    throw new UnsupportedError('this VMDK holds its grains in another order than its disk', {
+    throw new UnsupportedError('this VMDK stores its grains in a different order from its disk', {
       code: 'VMDK_GRAIN_ORDER',
       hint: 'regenerate the raw disk into a temporary file first',
     });

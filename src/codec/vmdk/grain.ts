@@ -20,7 +20,7 @@ export function decodeMarker(bytes: Uint8Array, at: number): GrainMarker {
   return { lba: Number(view.getBigUint64(0, true)), size: view.getUint32(8, true) };
 }
 
-/** No deflater makes more of a grain (at worst, nine bits of a byte): what claims to be longer is damaged. */
+/** No deflater makes more of a grain (at worst, nine bits per byte): a longer one is damaged. */
 export const maxGrainSpan = (grainBytes: number) =>
   grainSpan(grainBytes + (grainBytes >> 2) + SECTOR);
 

@@ -28,7 +28,7 @@ const DIRECTORY_AT_END = 0xffff_ffff_ffff_ffffn;
 
 /** 8 TiB in the usual grains of 64 KiB. */
 const MAX_GRAINS = 1 << 27;
-/** 512 KiB: a grain, deflated or not, has to fit into the deflater's buffer. */
+/** 512 KiB: a grain, deflated or not, must fit into the deflater's buffer. */
 export const MAX_GRAIN_SECTORS = 1024;
 const MAX_GTES = 1 << 16;
 

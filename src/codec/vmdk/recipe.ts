@@ -87,7 +87,7 @@ const FRAME = {
   }),
 } satisfies FrameType<unknown>;
 
-/** Compact, but not compressed: zstd takes out what is left. The same recipe gives the same bytes. */
+/** Compact, but not compressed: zstd removes the remaining redundancy. The same recipe gives the same bytes. */
 export function serializeRecipe(recipe: VmdkRecipe): Uint8Array {
   const { segments, sectors, literals, ...header } = recipe;
   const list = varintWriter();
@@ -126,7 +126,7 @@ export function serializeRecipe(recipe: VmdkRecipe): Uint8Array {
 export function parseRecipe(bytes: Uint8Array): VmdkRecipe {
   const { header, columns } = decodeFrame(FRAME, bytes);
   const [list, spans, literals] = columns;
-  if (!list || !spans || !literals) throw new RangeError('three columns were asked for');
+  if (!list || !spans || !literals) throw new RangeError('three columns were requested');
   checkGeometry(header, 'vmdk recipe');
   const segments = parseSegments(varintReader(list, 'vmdk recipe'), header, header.codecs.length);
   const grains = segments.reduce((sum, s) => sum + grainsIn(s), 0);

@@ -85,7 +85,7 @@ describe("qemu-img's files", () => {
     );
   });
 
-  test.each(ZLIB_NG)('%s is what made it', async (name) => {
+  test.each(ZLIB_NG)('%s is recognized as the deflater', async (name) => {
     const { recipe } = await decode(golden(`vmdk/${name}.vmdk`));
     const { codecs } = parseRecipe(recipe);
     expect(codecs).toContainEqual(
@@ -105,7 +105,7 @@ describe("qemu-img's files", () => {
   });
 });
 
-describe('files with footer, markers and tables behind the grains', () => {
+describe('files with footer, markers and tables after the grains', () => {
   test.each(['ascending', 'descending', 'shuffled'] as const)('grains %s', async (order) => {
     const raw = Buffer.alloc(3 << 20);
     for (let i = 0; i < raw.length; i += 3) if (i % 400_000 < 200_000) raw[i] = i >> 5;
@@ -124,7 +124,7 @@ describe('files with footer, markers and tables behind the grains', () => {
     expect(qemuImg('compare', '-f', 'vmdk', '-F', 'raw', path, `${path}.raw`)).toMatch('identical');
   });
 
-  test('grains too far from their places, or there twice', () => {
+  test('grains too far from their places, or present twice', () => {
     const grains = 2048;
     const recipe = (firsts: readonly number[]): VmdkRecipe => ({
       fileSize: 512 * (1 + firsts.length),
@@ -222,7 +222,7 @@ test('any disk and its VMDK round-trip', async () => {
 describe('hostile input', () => {
   test('every truncation is noticed', async () => {
     const file = golden('vmdk/aws.vmdk');
-    // qemu-img leaves zeros behind the last grain, of which nobody misses a few.
+    // qemu-img leaves zeros after the last grain, and losing a few of them does no harm.
     const end = file.findLastIndex((byte) => byte !== 0);
     for (let size = 0; size < end; size += 997) {
       const error = await decode(file.subarray(0, size)).then(

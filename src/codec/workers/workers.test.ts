@@ -76,7 +76,7 @@ test('errors keep their class, code and context across threads', async () => {
     code: 'VMDK_GRAIN',
     context: { file: 'a.vmdk', offset: 1024 },
   });
-  // A bug is no user's error, and the thread lives on.
+  // A bug is not a user's error, and the thread survives.
   const bug = threads.run(checkGrains, { ...input, file: new Uint8Array(3) });
   await expect(bug).rejects.toMatchObject({
     name: 'Error',

@@ -20,7 +20,7 @@ export interface Agents extends Disposable {
 
 const KEEP = { keepAlive: true, maxFreeSockets: 4, scheduling: 'lifo' } as const;
 
-/** Connections that are kept for further requests, one pool for each origin, direct or through a proxy. */
+/** Connections kept for further requests, one pool per origin, direct or through a proxy. */
 export function createAgents(env: Environment, trust: Trust, patience: number): Agents {
   const pools = new Map<string, http.Agent>();
   const pool = async (key: string, make: () => Promise<http.Agent>): Promise<http.Agent> => {
@@ -57,7 +57,7 @@ export function createAgents(env: Environment, trust: Trust, patience: number): 
         const agent = await pool(key, async () => new http.Agent(KEEP));
         return { tls, options: { ...target, path, agent } };
       }
-      // RFC 9112, 3.2.2: a proxy is asked for the whole URL.
+      // RFC 9112, 3.2.2: the request to a proxy names the whole URL.
       const agent = await pool(`proxy ${proxy.host}:${proxy.port}`, async () =>
         proxy.tls
           ? new https.Agent({ ...KEEP, ...(await proxyContext(proxy)) })

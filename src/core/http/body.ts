@@ -1,4 +1,6 @@
 import type { IncomingMessage } from 'node:http';
+import { promisify } from 'node:util';
+import { gunzip } from 'node:zlib';
 import { FormatError } from '../errors.ts';
 import { TransportError, transportError } from './transport-error.ts';
 
@@ -156,6 +158,37 @@ export async function readBody(
   }
   return Buffer.concat(pieces);
 }
+
+/**
+ * As {@link readBody}, for JSON of a server that compresses it unasked, as some proxies in front of registries do; Go's
+ * HTTP client decodes that, and with it skopeo. JSON itself never begins like gzip.
+ */
+export async function readDocument(
+  response: Readable & { header(name: string): string | undefined },
+  limit: number,
+  what: string,
+): Promise<Buffer> {
+  const bytes = await readBody(response, limit, what);
+  const coding = response.header('content-encoding')?.trim().toLowerCase();
+  const isGzip =
+    (coding === 'gzip' || coding === 'x-gzip') &&
+    bytes.length > 2 &&
+    bytes.readUInt16BE(0) === GZIP;
+  if (!isGzip) return bytes;
+  try {
+    return await inflate(bytes, { maxOutputLength: limit });
+  } catch (error) {
+    throw new FormatError(`the server sends ${what} as gzip that cannot be unpacked`, {
+      code: 'TOO_LARGE',
+      context: { url: response.url, limit },
+      hint: 'check the location',
+      cause: error,
+    });
+  }
+}
+
+const GZIP = 0x1f8b;
+const inflate = promisify(gunzip);
 
 const ERROR_BYTES = 16 << 10;
 const ERROR_TIME = 5000;

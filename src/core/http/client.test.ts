@@ -148,7 +148,7 @@ test('certificates: unknown ones are refused, those of certs.d are not, and clie
   expect(await get(site.url, {}, options)).toMatchObject({ body: 'test' });
 });
 
-test('a proxy: http by the whole URL, https through a tunnel, each with its login', async () => {
+test('a proxy: http with the whole URL, https through a tunnel, each with its login', async () => {
   await using folder = await temporaryFolder();
   const tls = await selfSigned(folder.path);
   await using site = await server((_request, response) => response.end('by tunnel'), tls);
@@ -267,7 +267,7 @@ test.each([
   await expect(get(slow.url, {}, QUICK)).rejects.toThrow('silent');
 });
 
-test('a body that drips: silence is an error, and so is a whole minute of next to nothing', async () => {
+test('a body that trickles: silence is an error, and so is a whole minute of almost nothing', async () => {
   const head = 'HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n';
   await using stops = await rawServer((socket) => void socket.write(`${head}abc`));
   await expect(get(stops.url, {}, QUICK)).rejects.toThrow('silent');
@@ -300,7 +300,7 @@ test('an abort ends a request in each of its phases', async () => {
   }
 });
 
-test('a kept connection that the server has closed meanwhile is not an error', async () => {
+test('a kept connection that the server has since closed is not an error', async () => {
   const answer = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok';
   // Says nothing of closing, and closes once it is asked again.
   const counts = new WeakMap<object, number>();

@@ -27,13 +27,13 @@ export interface HttpRequest extends Pick<ExchangeOptions, 'body' | 'signal'> {
   readonly downgrade?: boolean | undefined;
   /** Refuse redirects to another origin: the body is a secret. */
   readonly sameOrigin?: boolean | undefined;
-  /** Another host whose certificates hold as well; see {@link Trust}. */
+  /** Another host whose certificates are also accepted; see {@link Trust}. */
   readonly trustAs?: string | undefined;
   /** Milliseconds to wait for the headers of the answer, where that takes the server its time. */
   readonly patience?: number | undefined;
 }
 
-/** An answer, whatever its status. It has to be disposed of: a body that is left unread holds its connection. */
+/** A response, whatever its status. It must be disposed of: an unread body holds its connection. */
 export interface HttpResponse extends Disposable {
   readonly status: number;
   readonly statusText: string;

@@ -74,7 +74,7 @@ export function exchange(
       if (isOpen) connected();
       else socket.once(open, connected);
     });
-    // Stays for good: what breaks after the answer shows in its body, too.
+    // Never removed: a failure after the headers also shows in the body.
     request.on('error', (error) => {
       settled();
       if (signal?.aborted) reject(signal.reason);
@@ -127,7 +127,7 @@ export function exchange(
   });
 }
 
-/** Headers may hold what a server said before, a token for one; Node refuses what HTTP cannot carry. */
+/** Headers may contain data from a server, such as a token; Node refuses characters that HTTP cannot carry. */
 function begin(
   protocol: typeof http | typeof https,
   options: http.RequestOptions,

@@ -134,7 +134,7 @@ const other = noise(BYTES.length, 'other');
 
 test.each([
   [
-    'another range than the one asked for',
+    'a range other than the one requested',
     {},
     ((request, response, body) => {
       if (!request.headers.range) return false;
@@ -186,7 +186,7 @@ test.each([
     }) satisfies Fault,
   ],
 ])(
-  'asked for the rest, a server sends %s: once more from the start',
+  'asked for the rest, a server sends %s: starts again from the beginning',
   async (_name, headers, then) => {
     const { requests, ...made } = await served(first(headers, then));
     expect(made).toEqual(GOOD);

@@ -21,12 +21,12 @@ import { type Answer, readAnswer } from './ranges.ts';
 import { backOff, isTransient, isTransientStatus, Refused, retryAfterOf } from './retry.ts';
 import { TransportError } from './transport-error.ts';
 
-/** Asks for the file once, with these headers besides whatever lets the caller in. */
+/** Requests the file once, with these headers in addition to the caller's credentials. */
 export type Get = (headers: Readonly<Record<string, string>>) => Promise<HttpResponse>;
 
 export interface FetchFileOptions {
   readonly url: string;
-  /** How it is asked for; by a plain request unless given. */
+  /** How to request it; a plain request by default. */
   readonly get?: Get | undefined;
   readonly http?: Http | undefined;
   /** Path of the file; while it is incomplete, its bytes are in `<path>.part`. */
@@ -54,12 +54,12 @@ const PROGRESS = 64 << 10;
 /** Bytes between two looks at the free space. */
 const LOOK = 64 << 20;
 
-/** What is known of a file over several requests. */
+/** State of a file over several requests. */
 interface State {
   readonly part: Part;
-  /** Something in the part is from another request than the rest. */
+  /** Not all bytes of the part come from the same request. */
   mixed: boolean;
-  /** `ETag` of what is in the part. */
+  /** `ETag` of the bytes in the part. */
   etag: string | undefined;
   total: number | undefined;
   /** The server is known to start from the first byte each time. */
@@ -155,7 +155,9 @@ async function fetchOnce(
   if (answer.kind === 'other') {
     await handle.truncate(0);
     state.etag = undefined;
-    throw new TransportError('the server sends another part of the file than the one asked for');
+    throw new TransportError(
+      'the server sends a different part of the file from the one requested',
+    );
   }
   const isChanged = state.etag !== undefined && answer.etag !== state.etag;
   if (answer.noRanges || (from > answer.start && !isChanged)) state.noRanges = true;
@@ -202,7 +204,7 @@ async function hashStart(
   for (let at = 0; at < length; ) {
     throwIfAborted(signal);
     const { bytesRead } = await handle.read(buffer, 0, Math.min(buffer.length, length - at), at);
-    if (bytesRead === 0) throw new TransportError('the part changed meanwhile');
+    if (bytesRead === 0) throw new TransportError('the part has changed in the meantime');
     hash.update(buffer.subarray(0, bytesRead));
     at += bytesRead;
   }

@@ -9,7 +9,7 @@ export function isLoopbackHost(hostname: string): boolean {
   return /^(?:(?:.+\.)?localhost\.?|127(?:\.\d{1,3}){3}|\[?::1\]?)$/i.test(hostname);
 }
 
-/** From `https:` to `http:` on a network: whatever is sent or received then can be read and changed. */
+/** From `https:` to `http:` on a network, where everything sent or received can be read and changed. */
 export function isDowngrade(from: URL, to: URL): boolean {
   return from.protocol === 'https:' && to.protocol === 'http:' && !isLoopbackHost(to.hostname);
 }

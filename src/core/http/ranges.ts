@@ -39,7 +39,7 @@ export function readAnswer(
   }
   const [, start, last, whole] =
     /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(header('content-range') ?? '') ?? [];
-  // 206 to a request without a range, 204, and whatever else is called a success.
+  // 206 in response to a request without a range, 204, and any other success.
   if (status !== 206 || from === 0 || Number(start) !== from) return { kind: 'other' };
   const total = whole === '*' ? undefined : Number(whole);
   const isSame =

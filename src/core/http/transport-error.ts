@@ -1,6 +1,6 @@
 /**
- * Why an exchange of HTTP failed, in words for a person. The callers know what it was for and make
- * their own error of it.
+ * Why an HTTP exchange failed, in words for people. The callers know its purpose and turn it into
+ * an error of their own.
  */
 export class TransportError extends Error {
   /** Whether the same request may succeed later. */
@@ -59,7 +59,7 @@ export function transportError(error: unknown): Error {
   if (error instanceof TransportError) return error;
   if (!(error instanceof Error)) return new TransportError(String(error), { transient: false });
   if (error instanceof AggregateError && error.errors.length > 0) {
-    // One attempt for each address of a name.
+    // One attempt per address of the name.
     return transportError(error.errors.at(-1));
   }
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
@@ -77,7 +77,7 @@ export function transportError(error: unknown): Error {
     });
   }
   if (code.startsWith('HPE_')) {
-    return new TransportError(`the answer is not valid HTTP: ${error.message}`, { cause: error });
+    return new TransportError(`the response is not valid HTTP: ${error.message}`, { cause: error });
   }
   if (code.startsWith('ERR_SSL') || code.startsWith('ERR_TLS')) {
     return new TransportError(`TLS fails: ${error.message}`, { transient: false, cause: error });

@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 
 const load = createRequire(import.meta.url);
 
-/** What `require` loads, at the first call; undefined if it is not installed or does not load on this host. */
+/** A module loaded by `require` at the first call; undefined if it is not installed or does not load on this host. */
 export function optionalAddon<T>(require: (load: NodeJS.Require) => T): () => T | undefined {
   let loaded: { readonly addon: T | undefined } | undefined;
   return () => {

@@ -16,7 +16,7 @@ export interface AtomicOptions {
   readonly overwrite?: boolean;
   /** Of the file, where it is known: a file system that cannot hold it says so before the work. */
   readonly size?: number;
-  /** Bytes that it takes at least, holes not counted: there has to be room for them. */
+  /** Bytes that it needs at least, without holes: there must be room for them. */
   readonly allocates?: number;
 }
 
@@ -63,7 +63,7 @@ export async function writeAtomically<T>(
 
 const TEMPORARY = /^\.iso-rehydrate-[0-9a-f]{12}\.part$/;
 
-/** Removes what killed processes have left of files that were being written. */
+/** Removes unfinished files of killed processes. */
 export function tidyFolder(folder: string): Promise<void> {
   return reclaimFiles(folder, TEMPORARY);
 }

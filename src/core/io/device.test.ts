@@ -42,7 +42,7 @@ const writeImage = async (sink: Parameters<Parameters<typeof writeDevice>[2]>[0]
   await sink.write(image.subarray(-99_296));
 };
 
-test('an image is written over what was there, holes are zeros, and it is read back', async () => {
+test('an image overwrites the device, holes become zeros, and it is read back', async () => {
   const device = await loop('disk', 4 << 20);
   expect(await isBlockDevice(device)).toBe(true);
   await writeDevice(device, about, writeImage);

@@ -4,7 +4,7 @@ import { syncFolder } from './atomic.ts';
 import { exchangeNames } from './libc.ts';
 
 /**
- * Puts the folder `made` at `target`, which exists, and what was there at `made`: in one step where the file
+ * Swaps the folder `made` with `target`, which exists: in one step if the file
  * system can, so that even a crash leaves one of the two at `target`. Both are on one file system.
  */
 export async function exchangeFolders(made: string, target: string): Promise<void> {

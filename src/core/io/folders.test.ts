@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { temporaryFolder } from '../../../test/support/synthetic-bundle.ts';
 import { makeFolder } from './folders.ts';
 
-test('a folder and those above it are made; one that is there will do', async () => {
+test('a folder and its parents are made; an existing one will do', async () => {
   await using folder = await temporaryFolder();
   const path = join(folder.path, 'a/b/../c/d');
   await makeFolder(path);

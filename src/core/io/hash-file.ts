@@ -23,7 +23,7 @@ export async function hashFile(
   return { sha256: await hashSource(source, options), size: source.size };
 }
 
-/** The same for an open source, whose name may be gone. */
+/** The same for an open source, whose path may no longer exist. */
 export async function hashSource(
   source: Source,
   { signal, onBytes, hashing = hashingHere(signal) }: HashSourceOptions = {},

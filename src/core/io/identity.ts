@@ -1,7 +1,7 @@
 import { type FileHandle, lstat } from 'node:fs/promises';
 import { isAbsent } from './os-error.ts';
 
-/** Whether an open file or folder is still what is at this path. Throws the errors of node:fs. */
+/** Whether this path still leads to the open file or folder. Throws the errors of node:fs. */
 export async function isStill(path: string, handle: FileHandle): Promise<boolean> {
   const ours = await handle.stat();
   try {

@@ -25,7 +25,7 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
 describe('writeAtomically', () => {
-  test('the file appears whole, and nothing else', async () => {
+  test('the complete file appears, and nothing else', async () => {
     await writeAtomically(path('a'), (sink) => sink.write(Buffer.from('hello')));
     expect(await readFile(path('a'), 'utf8')).toBe('hello');
     expect(await readdir(folder)).toEqual(['a']);
@@ -135,7 +135,7 @@ describe('Source', () => {
     expect(() => source.readSync(Buffer.alloc(1), 3)).toThrow(FormatError);
   });
 
-  test('a missing file and a folder are told apart', async () => {
+  test('a missing file and a folder are distinguished', async () => {
     await expect(openSource(path('none'))).rejects.toMatchObject({ code: 'NOT_FOUND' });
     await expect(openSource(folder)).rejects.toMatchObject({ code: 'NOT_A_FILE' });
   });

@@ -3,7 +3,7 @@ import process from 'node:process';
 import { optionalAddon } from './addon.ts';
 import { seekDataByReading } from './read-holes.ts';
 
-// What node:fs lacks. All of it returns at once, so calling it synchronously is cheaper than a trip through a
+// Functions that node:fs lacks. All of them return at once, so calling them synchronously is cheaper than using a
 // thread pool. koffi is optional: each function says what it does without.
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
@@ -42,7 +42,7 @@ const renameat2 = optionalAddon(() => libc()?.renameat2());
 /**
  * The next data region of a file of `size` bytes at or after `position` (bytes), as lseek(2)
  * reports it; `undefined` if only a hole remains. On a file system without holes: all the rest.
- * Without koffi, holes are found by reading: zeros count as one, and a region may be told in parts.
+ * Without koffi, holes are found by reading: zeros count as a hole, and a region may be reported in parts.
  */
 export function seekData(
   fd: number,
@@ -81,7 +81,7 @@ export function duplicate(fd: number): number {
  */
 export function exitNow(code: number): never {
   libc()?.exit(code);
-  // Without koffi: what takes the place of this program ends its threads as _exit(2) does.
+  // Without koffi: replacing this program by another ends its threads as _exit(2) does.
   process.execve?.('/bin/sh', ['sh', '-c', `exit ${code}`]);
   process.exit(code);
 }
@@ -107,7 +107,7 @@ export function tryLock(fd: number): 'locked' | 'busy' | 'unsupported' {
   return c.errno() === EWOULDBLOCK ? 'busy' : 'unsupported';
 }
 
-/** flock(1)'s exit code for a lock that somebody else has. */
+/** flock(1)'s exit code if another process holds the lock. */
 const FLOCK_BUSY = 1;
 
 /**

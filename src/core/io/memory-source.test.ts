@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { memorySource } from './memory-source.ts';
 
-test('reads what is asked for, or fails', async () => {
+test('reads the requested bytes, or fails', async () => {
   await using source = memorySource(Uint8Array.of(1, 2, 3, 4));
   const two = new Uint8Array(2);
   await source.read(two, 2);

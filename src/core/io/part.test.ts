@@ -34,7 +34,7 @@ test('a folder in place of a part is an error', async () => {
   await expect(openPart(join(folder.path, 'x.part'))).rejects.toMatchObject({ kind: 'io' });
 });
 
-test('a part is one process’s at a time; who waited is told', async () => {
+test('only one process holds a part at a time; a process that waited learns of it', async () => {
   await using folder = await temporaryFolder();
   const path = join(folder.path, 'x.part');
   const first = await openPart(path);

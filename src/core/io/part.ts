@@ -11,7 +11,7 @@ import { errnoOf, osError } from './os-error.ts';
 export interface Part extends AsyncDisposable {
   readonly path: string;
   readonly handle: FileHandle;
-  /** Another process had it before: what it was for may be there now. */
+  /** Another process held it before, and may have finished the work. */
   readonly waited: boolean;
 }
 
@@ -21,8 +21,8 @@ const FLAGS = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW | cons
 
 /**
  * Opens a part that an earlier run has left, or a new one. Its name is known beforehand, and its folder may come
- * from somebody else: a link there would lead the bytes elsewhere, and another's file could be changed after it was
- * proved. So what is not a file of our own is dropped. Waits while another process has the part.
+ * from another user: a link there would redirect the bytes, and another user's file could be changed after it was
+ * proved. So anything but a file of our own is dropped. Waits while another process holds the part.
  */
 export async function openPart(path: string, signal?: AbortSignal): Promise<Part> {
   let waited = false;
@@ -32,7 +32,7 @@ export async function openPart(path: string, signal?: AbortSignal): Promise<Part
       const handle = await openOwn(path);
       if (handle === undefined) continue;
       try {
-        // Whoever had it may have renamed or removed it before we got the lock.
+        // The previous holder may have renamed or removed it before we got the lock.
         if (tryLock(handle.fd) !== 'busy' && (await isStill(path, handle))) {
           return { path, handle, waited, [Symbol.asyncDispose]: () => handle.close() };
         }
@@ -49,7 +49,7 @@ export async function openPart(path: string, signal?: AbortSignal): Promise<Part
   }
 }
 
-/** Undefined if something else was in its place, which is gone now. */
+/** Undefined if something else was in its place; that has been removed. */
 async function openOwn(path: string): Promise<FileHandle | undefined> {
   try {
     const handle = await open(path, FLAGS, 0o644);

@@ -3,9 +3,9 @@ import { HOLE_BLOCK, isZero } from './zero.ts';
 
 /** Bytes that are read at once. */
 const CHUNK = 1 << 20;
-/** A region is told in parts of this size at most: who jumps about would read too much otherwise. */
+/** Regions are reported in parts of at most this size, because random access would otherwise read too much. */
 const MAX_REGION = CHUNK;
-/** st_blocks counts in these, whatever the file system's own are. */
+/** The unit of st_blocks, whatever the file system's own block size. */
 const STAT_BLOCK = 512;
 
 /**

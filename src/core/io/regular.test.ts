@@ -17,7 +17,7 @@ afterEach(() => folder[Symbol.asyncDispose]());
 
 const SMALL = { limit: 10, what: 'the file' };
 
-describe('what is not a regular file is refused at once', () => {
+describe('anything but a regular file is refused at once', () => {
   const refused = { kind: 'format', code: 'NOT_A_FILE' };
 
   test.each([
@@ -60,7 +60,7 @@ describe('a file is read whole', () => {
     await expect(endless).rejects.toMatchObject({ code: 'TOO_LARGE' });
   });
 
-  test('unless it is empty, missing, or nobody waits for it any more', async () => {
+  test('unless it is empty or missing, or nothing waits for it any more', async () => {
     await writeFile(at('x'), '');
     expect(await readWhole(at('x'), SMALL)).toHaveLength(0);
     await expect(readWhole(at('y'), SMALL)).rejects.toMatchObject({ code: 'NOT_FOUND' });

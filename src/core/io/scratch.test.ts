@@ -31,7 +31,7 @@ async function worker(folder: string) {
   };
 }
 
-test('what a killed process leaves is removed; what a living one has is not', async () => {
+test('scratch of a killed process is removed; scratch of a living one is not', async () => {
   await using folder = await temporaryFolder();
   const kill = await worker(folder.path);
   const prefix = join(folder.path, 'work-');
@@ -64,7 +64,7 @@ test('nothing else is touched', async () => {
   await reclaimScratch(join(folder.path, 'none', 'work-'));
 });
 
-test('many make and reclaim at a time, and none loses its own', async () => {
+test('many create and reclaim at the same time, and none loses its own', async () => {
   await using folder = await temporaryFolder();
   const prefix = join(folder.path, 'work-');
   const made = await Promise.all(

@@ -8,8 +8,8 @@ import { isAbsent } from './os-error.ts';
 
 /*
  * Work that a killed process leaves. Each scratch folder and each temporary file is locked (flock(2)) by its owner as
- * long as it lives, and the kernel ends the lock with the process, however that ends. What is of our naming, of
- * our user and not locked belongs to nobody, and the next run removes it.
+ * long as it lives, and the kernel releases the lock when the process ends in any way. Scratch with our prefix, of
+ * our user and without a lock is abandoned, and the next run removes it.
  */
 
 /** A private folder, locked until it is disposed of, and then removed. */
@@ -17,7 +17,7 @@ export interface Scratch extends AsyncDisposable {
   readonly path: string;
 }
 
-/** Where the file system knows no locks, what has not changed for so long has lost its process. Milliseconds. */
+/** Milliseconds; on file systems without locks, scratch that has not changed for so long has no process any more. */
 const STALE = 6 * 3600 * 1000;
 
 /** Makes a folder whose name begins with `prefix` (a path). Throws the errors of node:fs. */
@@ -41,7 +41,7 @@ export async function makeScratch(prefix: string): Promise<Scratch> {
 
 /**
  * Opens and locks a folder that this process has just made. Undefined if another run has found it before it was
- * locked, and has removed it. Whatever else goes wrong, nothing stays open and no folder stays.
+ * locked, and has removed it. On any other failure, nothing stays open and the folder is removed.
  */
 async function own(path: string): Promise<FileHandle | undefined> {
   let handle: FileHandle | undefined;
@@ -61,7 +61,7 @@ async function own(path: string): Promise<FileHandle | undefined> {
   }
 }
 
-/** Removes the scratch folders with this prefix that no process holds any more. What cannot be removed stays. */
+/** Removes the scratch folders with this prefix that no process holds any more. Those that cannot be removed stay. */
 export async function reclaimScratch(prefix: string): Promise<void> {
   const name = basename(prefix);
   for (const path of await namesIn(dirname(prefix), (one) => isMadeFrom(one, name))) {
@@ -93,7 +93,7 @@ export async function scratchBytes(prefix: string): Promise<number> {
   return bytes;
 }
 
-/** Removes temporary files of a folder that no process holds any more. What cannot be removed stays. */
+/** Removes temporary files of a folder that no process holds any more. Those that cannot be removed stay. */
 export async function reclaimFiles(folder: string, pattern: RegExp): Promise<void> {
   for (const path of await namesIn(folder, (name) => pattern.test(name))) {
     const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
@@ -138,5 +138,5 @@ async function namesIn(folder: string, is: (name: string) => boolean): Promise<s
 const FOLDER = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
 
 async function openFolder(path: string): Promise<FileHandle | undefined> {
-  return open(path, FOLDER).catch(() => undefined); // gone, a link, or another's
+  return open(path, FOLDER).catch(() => undefined); // removed, a link, or not ours
 }

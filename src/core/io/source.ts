@@ -32,7 +32,7 @@ export interface Source {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Opens a regular file for reading. Throws what {@link openRegular} throws. */
+/** Opens a regular file for reading. Throws the errors of {@link openRegular}. */
 export async function openSource(path: string, signal?: AbortSignal): Promise<Source> {
   const handle = await openRegular(path, { signal });
   try {

@@ -11,6 +11,20 @@ test('canonical JSON sorts keys at every depth and has no white space', () => {
   expect(canonicalJson(value).toString()).toBe('{"a":"é\\"\\n","b":[{"a":null,"z":1}]}');
 });
 
+test('JSON with a mark of UTF-8 or in other line ends is read; of UTF-16 it is said', () => {
+  const options = { what: 'thing', source: 'a.json' };
+  const schema = v.object({ a: v.number() });
+  const text = '{\r\n"a": 1\r\n}\r\n';
+  expect(parseJson(Buffer.from(`\ufeff${text}`), schema, options)).toEqual({ a: 1 });
+  for (const bytes of [Buffer.from(`\ufeff${text}`, 'utf16le'), Buffer.from(text, 'utf16le')]) {
+    for (const one of [bytes, Buffer.from(bytes).swap16()]) {
+      expect(() => parseJson(one, schema, options)).toThrow(
+        expect.objectContaining({ code: 'JSON_SYNTAX', hint: 'convert it to UTF-8' }),
+      );
+    }
+  }
+});
+
 test('canonical JSON refuses values without a canonical form', () => {
   for (const value of [0.5, 2 ** 60, Number.NaN, undefined, [undefined], new Date(), () => 1]) {
     expect(() => canonicalJson(value)).toThrow(TypeError);

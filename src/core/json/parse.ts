@@ -28,7 +28,7 @@ export function parseJson<S extends AnySchema>(
     throw new FormatError(`the ${what} is not valid JSON`, {
       code: 'JSON_SYNTAX',
       context: { file: source },
-      hint: 'check that the file is complete',
+      hint: isWide(bytes) ? 'convert it to UTF-8' : 'check that the file is complete',
       ...(secret ? {} : { cause: error }),
     });
   }
@@ -42,6 +42,9 @@ export function parseJson<S extends AnySchema>(
     context: { file: source, jsonPath: path },
   });
 }
+
+/** UTF-16 or UTF-32, as some editors and shells write it: JSON begins with two ASCII characters, or a mark. */
+const isWide = ([a = 1, b = 1]: Uint8Array): boolean => a === 0 || b === 0 || a >= 0xfe;
 
 /** `$.a[0]["b.c"]`; keys that are not identifiers are quoted, so that the path is unambiguous. */
 export function jsonPath(keys: readonly unknown[]): string {

@@ -34,7 +34,7 @@ export function escapeMarkup(text: string): string {
     .replace(/[^\t\n\r\u{20}-\u{d7ff}\u{e000}-\u{fffd}\u{10000}-\u{10ffff}]/gu, '?');
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are to be found
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they must be found
 const CONTROLS = /[\x00-\x08\x0b-\x1f\x7f-\x9f]/g;
 
 const ENTITIES: Readonly<Record<string, string>> = {

@@ -34,7 +34,7 @@ test.each([
   60_000,
 );
 
-test('what is asked of a thread that has to end is not begun', async () => {
+test('a thread that must end starts no further work', async () => {
   const { worker, flag } = start(
     'receive(parentPort, flag, () => parentPort.postMessage("begun"), () => parentPort.postMessage("closed"))',
   );

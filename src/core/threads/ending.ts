@@ -15,7 +15,7 @@ export type EndFlag = Int32Array<SharedArrayBuffer>;
 export const END = 'end';
 export type End = typeof END;
 
-/** A thread that works on one piece for so long hangs in it, and is stopped all the same. Milliseconds. */
+/** Milliseconds; a thread that works on one piece for longer hangs, and is terminated. */
 const PATIENCE = 60_000;
 
 export const endFlag = (): EndFlag => new Int32Array(new SharedArrayBuffer(4));
@@ -38,7 +38,7 @@ export async function endThreads(workers: readonly Worker[], flag: EndFlag): Pro
 
 export const isEnding = (flag: EndFlag): boolean => Atomics.load(flag, 0) === 1;
 
-/** In a thread: throws CancelledError if it has to end. */
+/** In a thread: throws CancelledError if the thread must end. */
 export function throwIfEnding(flag: EndFlag): void {
   if (isEnding(flag))
     throw new CancelledError('the thread was asked to end', { code: 'CANCELLED' });

@@ -129,7 +129,7 @@ describe('a file that the thread reads', () => {
     expect(await hashing.digest()).toBe(here.digest());
   });
 
-  test('one that ends early, or cannot be read, is a clear error, and the thread goes on', async () => {
+  test('one that ends early, or cannot be read, is a clear error, and the thread continues', async () => {
     await using threads = hashThreads(1);
     await using source = await openSource(join(folder, 'file'));
     const file = { fd: source.fd ?? -1, name: 'the file' };

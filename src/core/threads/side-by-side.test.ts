@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { sideBySide, valueOrThrow } from './side-by-side.ts';
 
-test('as many at a time as there are jobs, in order, and one’s failure stops no other', async () => {
+test('as many at a time as there are jobs, in order, and a failure does not stop the others', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.record({ ticks: fc.integer({ min: 1, max: 5 }), fails: fc.boolean() }), {

@@ -1,4 +1,4 @@
-/** The part that we need of an API whose types TypeScript has only in its DOM library. */
+/** The part that we need of an API that TypeScript declares only in its DOM library. */
 interface WebAssemblyApi {
   compile(bytes: Uint8Array): Promise<object>;
   /** Compiles, blocking. */

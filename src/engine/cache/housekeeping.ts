@@ -29,7 +29,7 @@ function absent(error: unknown): readonly KeptFile[] {
   throw error;
 }
 
-/** What a cache folder keeps: disks, blobs, and blobs on their way. */
+/** The contents of a cache folder: disks, blobs, and unfinished blobs. */
 const KEPT: Readonly<Record<string, RegExp>> = {
   metal: /^[0-9a-f]{64}\.raw$/,
   blobs: /^[0-9a-f]{64}(\.part)?$/,

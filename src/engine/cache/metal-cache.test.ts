@@ -16,7 +16,7 @@ async function admit(cache: MetalCache, bytes: Buffer) {
   return base;
 }
 
-test('an admitted disk is found again, by another process too', async () => {
+test('an admitted disk is found again, even by another process', async () => {
   await using folder = await temporaryFolder();
   await using cache = await openMetalCache({ dir: folder.path, maxBytes: 100 * MIB });
   const base = await admit(cache, noise(MIB, 'a'));
@@ -87,7 +87,7 @@ test('least recently used disks go first, open ones stay readable', async () => 
   expect(sha256Of(buffer)).toBe(b.sha256);
 });
 
-test('a cache folder is made once there is something to keep, and not before', async () => {
+test('a cache folder is made only when there is something to keep', async () => {
   await using folder = await temporaryFolder();
   const dir = join(folder.path, 'a/cache');
   await using cache = await openMetalCache({ dir, maxBytes: 100 * MIB });
@@ -97,7 +97,7 @@ test('a cache folder is made once there is something to keep, and not before', a
   expect((await readdir(dir)).map((name) => name.replace(/-.*/, '-'))).toEqual(['metal', 'work-']);
 });
 
-test('a cache without room still serves the disk at hand', async () => {
+test('a cache without room still serves the current disk', async () => {
   await using folder = await temporaryFolder();
   await using cache = await openMetalCache({ dir: folder.path, maxBytes: 0 });
   const bytes = noise(MIB, 'a');

@@ -26,7 +26,7 @@ import { trim } from './housekeeping.ts';
  */
 export interface MetalCache extends AsyncDisposable {
   readonly dir: string;
-  /** Limit for what the folder keeps, in allocated bytes. */
+  /** Limit for the contents of the folder, in allocated bytes. */
   readonly maxBytes: number;
   /** The one folder for work in progress on the cache's file system; removed on dispose. */
   scratch(): Promise<string>;
@@ -116,7 +116,7 @@ export async function openMetalCache({ dir, maxBytes }: MetalCacheOptions): Prom
       }
       const source = await openSource(final); // before it may go for want of room
       try {
-        // What is in the making, here or in other processes, takes room as well.
+        // Unfinished files, of this process or others, take room too.
         const room = Math.max(0, maxBytes - (await scratchBytes(scratchPrefix)));
         await trim(dir, room, final);
         return source;
@@ -132,7 +132,7 @@ export async function openMetalCache({ dir, maxBytes }: MetalCacheOptions): Prom
   };
 }
 
-/** As {@link osError}: whatever the reason, another folder is a way out. */
+/** Like {@link osError}, with the hint to use another folder, which helps in any case. */
 function cacheError(error: unknown, doing: string, path: string): unknown {
   const cause = error instanceof IoError && error.cause !== undefined ? error.cause : error;
   const known = osError(cause, doing, path);

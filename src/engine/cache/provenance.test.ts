@@ -42,7 +42,7 @@ test.each<[EngineReport['engine'], MetalEngine['name'][]]>([
   expect(served).toEqual(expected);
 });
 
-test('a digest that is known already is compared all the same', async () => {
+test('a digest that is already known is compared anyway', async () => {
   await using folder = await temporaryFolder();
   await using cache = await openMetalCache({ dir: folder.path, maxBytes: 1 << 30 });
   const path = join(await cache.scratch(), 'metal.raw');

@@ -11,7 +11,7 @@ import { makeFile } from './make-file.ts';
 import { openImageSource } from './sources/image.ts';
 import type { FoundContent } from './sources/source.ts';
 
-/** Container images whose author is an enemy: an error or what is good of them, and nothing outside of the base. */
+/** Container images made by an attacker: they give an error or their valid parts, and write nothing outside the base. */
 let work = '';
 const at = (...names: string[]) => join(work, ...names);
 beforeAll(async () => {
@@ -63,7 +63,7 @@ async function layoutOf(...layers: readonly Buffer[]): Promise<string> {
   return folder;
 }
 
-/** What a survey finds, and what a base of `wanted` then has; both leave nothing but the base behind. */
+/** The findings of a survey, and the contents of a base of `wanted`; both leave nothing but the base behind. */
 async function read(folder: string, wanted: readonly string[] = ['good']) {
   const source = await openImageSource(await openLayoutFolder(folder), 'x86_64');
   const found = await source.survey({ threads: 1 });
@@ -174,7 +174,7 @@ describe('hostile layouts', () => {
 
   test('an index that contains itself, or too many', async () => {
     const folder = await layoutOf(await tarOf([good]));
-    // A digest cannot be of what holds it; many nested ones can.
+    // A digest cannot be that of its own container, but digests can be nested deeply.
     let inner = Buffer.from(JSON.stringify({ schemaVersion: 2, manifests: [] }));
     for (let depth = 0; depth < 6; depth++) {
       const digest = sha256(inner);

@@ -64,7 +64,7 @@ async function baseFor(options: FilesRoadOptions) {
   const blob = await bundle.readWholeBlob(files.contents, MAX_LIST_BYTES, signal);
   const list = decodeContents(readRecipe(blob, 'the list of contents'), 'the list of contents');
   if (list.baseSize !== files.size) {
-    throw new FormatError(`the list of contents is of another base: ${list.baseSize} bytes`, {
+    throw new FormatError(`the list of contents is for a different base: ${list.baseSize} bytes`, {
       code: 'CONTENTS_BAD',
       context: { expected: files.size, found: list.baseSize },
       hint: 'fetch the bundle again; this list is damaged',
@@ -91,7 +91,7 @@ async function patchMetal(
         applyDelta({
           ...{ base, sink, signal, onBytes, name: `the delta of ${variant}` },
           delta: bundle.readBlob(delta, signal),
-          // The cache proves what is in the file.
+          // The cache proves the contents of the file.
           expected: { size },
         }),
       );

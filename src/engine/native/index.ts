@@ -12,7 +12,7 @@ import { planUnits } from './plan.ts';
 import { writeDisks } from './write-disks.ts';
 
 export interface NativeEngineOptions {
-  /** Threads that unpack the root image; one for each processor by default. */
+  /** Threads that unpack the root image; one per processor by default. */
   readonly threads?: number | undefined;
 }
 

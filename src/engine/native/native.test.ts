@@ -100,7 +100,7 @@ const faults: [string, NativeIsoOptions, object][] = [
     { kind: 'format', code: 'SQUASHFS_BAD', context: { offset: expect.any(Number) } },
   ],
   [
-    'an object that is not there',
+    'a missing object',
     { object: ABSENT },
     {
       kind: 'format',
@@ -109,7 +109,7 @@ const faults: [string, NativeIsoOptions, object][] = [
     },
   ],
   [
-    'another checksum in the osmet',
+    'a different checksum in the osmet',
     { checksum: 'ab'.repeat(32) },
     {
       kind: 'integrity',

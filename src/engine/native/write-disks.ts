@@ -113,7 +113,7 @@ interface Hashers {
   readonly digests: Promise<Sha256[]>;
 }
 
-/** One hashing thread for each disk, told how far it may go. */
+/** One hashing thread per disk, with messages about how far it may read. */
 function startHashers(
   crew: Crew,
   descriptors: readonly number[],

@@ -44,7 +44,7 @@ export interface Failure {
   readonly phase: Phase;
   /** The guest printed something. */
   readonly spoke: boolean;
-  /** What the guest complained of before, and went on. */
+  /** Earlier complaints of the guest that did not end the run. */
   readonly complaints: readonly Complaint[];
   readonly lastLines: readonly string[];
   /** QEMU's standard error. */

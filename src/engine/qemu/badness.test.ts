@@ -38,7 +38,7 @@ test.each([
   expect(findBadness(line)).toBeUndefined();
 });
 
-test('only what ends a boot ends a run; of the rest the first of each kind is told', () => {
+test('only messages that end a boot end a run; of the rest, the first of each kind is reported', () => {
   const judge = createJudge();
   expect(judge.take('[   10.0] Oops: 0002 [#1] SMP')?.badness.ends).toBe(false);
   expect(judge.take('[   11.0] Oops: 0003 [#2] SMP')).toBeUndefined();

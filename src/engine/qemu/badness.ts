@@ -1,5 +1,5 @@
 /**
- * What live systems print when something is wrong. After kola's list (coreos-assembler `mantle/kola/harness.go`,
+ * Messages of live systems when something is wrong. After kola's list (coreos-assembler `mantle/kola/harness.go`,
  * `consoleChecks`), without entries that matter only to an operating system's own tests, plus messages of a
  * failing live ISO.
  */
@@ -8,7 +8,7 @@ export interface Badness {
   readonly name: string;
   /** Tested against single console lines. */
   readonly match: RegExp;
-  /** After this, waiting is pointless. Everything else may come up all the same, and then it does no harm. */
+  /** After this, waiting is pointless. After anything else the system may still come up, and then there is no harm. */
   readonly ends: boolean;
 }
 
@@ -75,7 +75,7 @@ export interface Complaint {
 
 /** Judges a guest by its console. */
 export interface Judge {
-  /** What is new about this line: what ends the run, or the first complaint of its kind. */
+  /** News in this line: a message that ends the run, or the first complaint of its kind. */
   take(line: string): Complaint | undefined;
   /** The first complaint of each kind so far. */
   readonly complaints: readonly Complaint[];

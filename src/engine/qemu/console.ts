@@ -40,7 +40,7 @@ const MAX_LINES = 200;
 const MAX_LINE = 1000;
 /** Bytes by which the terminal emulator may lag; beyond that it misses queries. */
 const MAX_TERMINAL_BACKLOG = 256 << 10;
-/** Limits for the bytes that it reads and the bytes that it answers, far above what a boot needs. */
+/** Limits for the bytes that it reads and answers, far above the needs of a boot. */
 const MAX_FED = 8 << 20;
 const MAX_REPLIES = 16 << 10;
 
@@ -163,7 +163,7 @@ export function pattern(expression: RegExp): Wait<RegExpExecArray> {
 /** Characters at the end of the text in which a word is looked for that messages have cut. */
 const TAIL = 4096;
 
-/** Waits for whichever of the words comes first, be it cut by messages; resolves with it. */
+/** Waits for the first of the words, even if messages interrupt it; resolves with it. */
 export function anyOf<W extends string>(...words: readonly W[]): Wait<W> {
   const find = (text: string) => words.find((word) => text.includes(word));
   return { match: (text) => find(text) ?? find(withoutInterruptions(text.slice(-TAIL))) };

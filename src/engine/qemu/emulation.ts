@@ -4,7 +4,7 @@ const SECONDS_PER_GIB = 55;
 /** Shorter ones need no hint. */
 const LONG_SECONDS = 300;
 
-/** A hint before a long emulated boot: how long it takes at least, and what does not. */
+/** A hint before a long emulated boot: the least time that it takes, and a faster way. */
 export function emulationHint(arch: string, diskSizes: readonly number[]): string | undefined {
   const gib = diskSizes.reduce((sum, size) => sum + size, 0) / 2 ** 30;
   const seconds = BOOT_SECONDS + gib * SECONDS_PER_GIB;

@@ -6,7 +6,7 @@ export type ThreadWaits = ReadonlyMap<string, number>;
 export interface GuestClock {
   /** Milliseconds. Stands still while the host gives the guest no processor. */
   now(): number;
-  /** Reads what the host has withheld since the last call. */
+  /** Reads how much time the host has withheld since the last call. */
   update(): Promise<void>;
 }
 

@@ -1,6 +1,6 @@
 import { HEADROOM_KIB } from '../../../vm/guest/unpack.ts';
 
-/** What the guest has in memory besides what it counts as available: kernel, initrd, osmets, services. */
+/** Memory of the guest that it does not count as available: kernel, initrd, osmets, services. */
 const SYSTEM_MIB = 512;
 /** More is of no use, and other work on a large host is not to be disturbed. */
 const MOST_MIB = 16 << 10;

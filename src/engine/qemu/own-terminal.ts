@@ -11,7 +11,7 @@ type NodePty = typeof import('@lydell/node-pty');
 
 const nodePty = optionalAddon((require): NodePty => require('@lydell/node-pty'));
 
-/** QEMU on a terminal that we make. Undefined without node-pty, or without what its safe use takes of koffi. */
+/** QEMU on a terminal that we open. Undefined without node-pty, or without the functions of koffi that make it safe. */
 export function ownTerminal(): Terminals | undefined {
   const pty = nodePty();
   if (pty === undefined || !canDuplicate()) return undefined;

@@ -9,7 +9,7 @@ import type { QemuProcess, SpawnOptions } from './terminals.ts';
 import { createThrottle, type Throttle } from './throttle.ts';
 
 const { O_RDWR, O_NOCTTY, O_NONBLOCK } = constants;
-/** Milliseconds for what is still in the terminal when QEMU has ended. */
+/** Milliseconds to read the rest of the terminal's output when QEMU has ended. */
 const DRAIN_MS = 500;
 
 /**
@@ -24,7 +24,7 @@ export function spawnOnQemusTerminal(options: SpawnOptions): QemuProcess {
   const child = spawn(file, args, {
     cwd: options.cwd,
     env: { ...env, TERM: 'dumb' },
-    // A session of its own: our terminal's Ctrl-C is not for QEMU.
+    // In a separate session, so that our terminal's Ctrl-C does not reach QEMU.
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],
   });
@@ -39,7 +39,7 @@ export function spawnOnQemusTerminal(options: SpawnOptions): QemuProcess {
     try {
       if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
     } catch {
-      // Nobody is left.
+      // No process is left.
     }
   };
   const drained = () =>

@@ -153,7 +153,7 @@ export async function queryStatus(qmp: Qmp): Promise<string> {
 }
 
 const Chardevs = v.array(v.looseObject({ label: v.string(), filename: v.string() }));
-/** What QEMU reports as the file name of a pseudo-terminal. */
+/** The file name that QEMU reports for a pseudo-terminal. */
 const PTY = /^pty:(\/dev\/\S{1,200})$/;
 
 /** The path of a pseudo-terminal that QEMU has made. Throws if the chardev is of another kind. */
@@ -161,6 +161,6 @@ export async function queryTerminal(qmp: Qmp, label: string): Promise<string> {
   const chardevs = v.parse(Chardevs, await qmp.execute('query-chardev'));
   const filename = chardevs.find((one) => one.label === label)?.filename ?? 'none';
   const path = PTY.exec(filename)?.[1];
-  if (path === undefined) throw new Error(`QEMU's console is no terminal: ${filename}`);
+  if (path === undefined) throw new Error(`QEMU's console is not a terminal: ${filename}`);
   return path;
 }

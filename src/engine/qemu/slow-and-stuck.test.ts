@@ -49,7 +49,9 @@ async function run(scenario: Partial<Scenario>, limits: object = {}) {
 /** 6 s without progress, and 12 s instead of 300 s for a boot. */
 const QUICKLY = { timeoutScale: 0.04, inactivitySeconds: 6 };
 
-describe.concurrent('an unpack goes on as long as written bytes move', { timeout: 120_000 }, () => {
+describe.concurrent('an unpack continues as long as bytes are written', {
+  timeout: 120_000,
+}, () => {
   test('slow: many times the limit in all', async () => {
     const slow = await run({ pause: 1300, step: { written: MIB, read: 0 } }, QUICKLY);
     expect(slow.error).toBeUndefined();
@@ -96,7 +98,7 @@ describe.concurrent('an unpack goes on as long as written bytes move', { timeout
 });
 
 describe.concurrent('a live system that complains and comes up', { timeout: 120_000 }, () => {
-  test('is no failure; each kind of complaint becomes one note', async () => {
+  test('is not a failure; each kind of complaint becomes one note', async () => {
     const log = await readFile(join(CONSOLES, 'chatty.txt'), 'utf8');
     const { error, notes } = await run({ log });
     expect(error).toBeUndefined();
@@ -127,7 +129,7 @@ describe.concurrent('a live system that complains and comes up', { timeout: 120_
     expect((await run({ interrupt: MESSAGE })).error).toBeUndefined();
   });
 
-  test('what it complained of is told if it fails later', async () => {
+  test('earlier complaints are reported if it fails later', async () => {
     const log = await readFile(join(CONSOLES, 'chatty.txt'), 'utf8');
     const { error } = await run({ log, stops: 0, step: { written: 0, read: 0 } }, QUICKLY);
     expect(error?.message).toMatch(

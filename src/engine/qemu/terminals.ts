@@ -22,7 +22,7 @@ export interface SpawnOptions {
 
 /** A way to the guest's serial line. */
 export interface Terminals {
-  /** What QEMU's arguments must ask for. */
+  /** The console to name in QEMU's arguments. */
   readonly console: ConsoleKind;
   /**
    * Starts QEMU as the leader of a session of its own.

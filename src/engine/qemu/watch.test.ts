@@ -121,7 +121,7 @@ test('reading counts at a rate and up to an amount, writing in circles does not'
   expect(spins).toEqual({ kind: 'stuck', seconds: expect.closeTo(131, -1) });
 });
 
-test('an answer that is none ends the run', async () => {
+test('an invalid answer ends the run', async () => {
   const termination = createTermination(undefined);
   const watch = startWatch(termination, clock, LIMITS, () => {});
   watch.follow({ execute: async () => [{ stats: 7 }], close: () => {} });
@@ -151,7 +151,7 @@ test('the clock stands still while the host gives no processor', async () => {
   expect(guest.now() - started).toBeCloseTo(3000, -1);
 });
 
-test('reads what a thread of this process has waited', async () => {
+test('reads how long a thread of this process has waited', async () => {
   vi.useRealTimers();
   const waits = await threadWaits(process.pid);
   expect(waits.size).toBeGreaterThan(0);

@@ -10,11 +10,11 @@ export interface Limits {
   readonly boot: number;
   /** Booting: nothing on the console and no disk request. Unpacking: no progress. */
   readonly inactivity: number;
-  /** Bytes a second: reading that is slower is no progress. */
+  /** Bytes per second; slower reading does not count as progress. */
   readonly readRate: number;
 }
 
-/** What an unpack has to do, in bytes. */
+/** The work of an unpack, in bytes. */
 export interface Work {
   /** Of all disks. */
   readonly write: number;
@@ -35,7 +35,7 @@ export interface Watch {
 const TICK_MS = 500;
 /** A guest writes parts of a page more than once; beyond this multiple it writes in circles. */
 const WRITES = 3;
-/** It reads the root image to have its files in memory, then again what did not fit. */
+/** It reads the root image to cache its files in memory, then reads again those that did not fit. */
 const READS = 2;
 
 /**

@@ -1,7 +1,7 @@
 /**
  * Finds the ends of the frames of a zstd stream without unpacking them: RFC 8878, 3.1. Releases of Node
  * differ in what they do at the end of a frame: some stop there, some go on with the next frame, and some
- * drop a few bytes behind it without an error. A decompressor that gets exactly one frame has no choice.
+ * drop a few bytes after it without an error. A decompressor that gets exactly one frame has no choice.
  */
 const MAGIC = 0xfd2fb528;
 /** 0x184D2A50 to …5F: frames that hold no data. */

@@ -21,7 +21,7 @@ test('all frames of a delta count, wherever chunks end', async () => {
   }
 });
 
-test('bytes behind a frame are damage', async () => {
+test('bytes after a frame count as damage', async () => {
   const behind = Buffer.from('behind');
   const damaged = { code: 'DELTA_ZSTD' };
   await expect(read(frame, behind)).rejects.toMatchObject(damaged);

@@ -54,7 +54,7 @@ describe('archives of GNU cpio and dracut-cpio', () => {
     ]);
   });
 
-  test('a compressed archive behind plain ones is named', async () => {
+  test('a compressed archive after plain ones is named', async () => {
     const bytes = golden('initrd/compressed.img');
     const seen: string[] = [];
     const walk = async () => {
@@ -132,7 +132,7 @@ test.each<[string, (bytes: Buffer) => unknown, string]>([
   ['a field that is no number', (b) => b.write('0x000001', 6), 'hexadecimal'],
   ['a name without end', (b) => b.write('aaaa', 110), 'no end'],
   ['an endless name', (b) => b.write('0000FFFF', 94), 'name of 65535'],
-  ['data past the end', (b) => b.write('FFFFFFFF', 54), 'goes on to'],
+  ['data past the end', (b) => b.write('FFFFFFFF', 54), 'extends to'],
 ])('%s is refused', async (_, damage, message) => {
   const bytes = archive([['aaa', Buffer.from('hello')]]);
   damage(bytes);

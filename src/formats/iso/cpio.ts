@@ -177,7 +177,7 @@ async function readMember(
     throw truncated(
       file,
       headerOffset,
-      `member ${JSON.stringify(name)} goes on to ${offset + size}`,
+      `member ${JSON.stringify(name)} extends to ${offset + size}`,
     );
   }
   return { ...header, name, headerOffset, offset, archive };

@@ -34,7 +34,7 @@ test.each([
   expect(detectKernelArch(bytes)).toBe(arch);
 });
 
-test('arbitrary bytes with a PE offset anywhere are no exception', () => {
+test('arbitrary bytes with a PE offset anywhere throw no exception', () => {
   fc.assert(
     fc.property(fc.uint8Array({ minLength: 64, maxLength: 200 }), (bytes) => {
       bytes.set([0x4d, 0x5a]);

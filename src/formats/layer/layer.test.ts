@@ -56,7 +56,7 @@ describe('layers', () => {
   test.each([
     ['gzip', gzipSync(DATA)],
     ['zstd', zstdCompressSync(DATA)],
-  ])('%s with something behind it is refused', async (_, bytes) => {
+  ])('%s with trailing data is refused', async (_, bytes) => {
     for (const behind of ['x', 'something']) {
       const file = Buffer.concat([bytes, Buffer.from(behind)]);
       for (const size of [65_536, 1000, bytes.length]) {

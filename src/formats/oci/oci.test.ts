@@ -57,7 +57,7 @@ test('the layout file is the one of the specification', () => {
   );
 });
 
-test('digests that are no SHA-256, or are paths, are refused with their JSON path', () => {
+test('digests that are not SHA-256, or are paths, are refused with their JSON path', () => {
   for (const digest of [
     ...['sha256:../../../etc/passwd', 'sha512:00', `sha256:${'A'.repeat(64)}`, 'sha256:', ''],
     ...[`sha256:${'0'.repeat(64)}/x`, `sha256:${'0'.repeat(64)}\n`],

@@ -14,7 +14,7 @@ import { tarMembers } from './index.ts';
 const LIMITS: TarLimits = { members: 1000, bytes: 64 << 20 };
 const LONG = `${'d'.repeat(90)}/${'e'.repeat(60)}/${'f'.repeat(90)}`;
 
-/** What a decoder makes of a tar that comes in chunks of these sizes. */
+/** The output of a decoder for a tar that arrives in chunks of these sizes. */
 function decode(tar: Uint8Array, sizes: readonly number[] = [tar.length], limits = LIMITS) {
   const decoder = createTarDecoder('test.tar', limits);
   const files = new Map<string, string>();
@@ -132,7 +132,7 @@ describe('hostile tars', () => {
     expect(() => decode(tar)).toThrow(expect.objectContaining({ code: 'TAR_PATH' }));
   });
 
-  test('devices are no files, absolute paths no absolute ones', async () => {
+  test('devices are not files, and absolute paths become relative', async () => {
     const tar = await tarOf([
       { name: 'sda', type: 'block-device' },
       { name: 'null', type: 'character-device' },

@@ -38,7 +38,7 @@ const text = Buffer.from(
   Array.from({ length: 20_000 }, (_, i) => `line ${i} ${(i * 7919) % 1000}\n`).join(''),
 );
 const noise = randomBytes(200_000);
-/** What an osmet's stream is made of: islands of data in a sea of zeros. */
+/** The shape of an osmet's stream: islands of data in a sea of zeros. */
 const disk = Buffer.concat([
   ...[text.subarray(0, 5000), Buffer.alloc(3 << 20), noise.subarray(0, 70_000), Buffer.alloc(4095)],
   ...[text, Buffer.alloc(1), noise.subarray(0, 100), Buffer.alloc(9 << 20), Buffer.of(1)],

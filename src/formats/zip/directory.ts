@@ -62,7 +62,7 @@ export async function onlyEntry(source: Source): Promise<ZipEntry> {
   const ends = await findEnds(source);
   let problem: unknown = damagedZip(
     source.name,
-    'that is cut short or has too much behind its end',
+    'that is cut short or has too much data after its end',
   );
   let entries: ZipEntry[] | undefined;
   for (const [index, end] of ends.entries()) {
@@ -100,7 +100,7 @@ export async function onlyEntry(source: Source): Promise<ZipEntry> {
 /** APPNOTE.TXT 6.3.10, 4.3.7. */
 const LOCAL_BYTES = 30;
 
-/** Where the data of `entry` is: behind its local header, which has lengths of its own. */
+/** Where the data of `entry` is: after its local header, which has its own lengths. */
 export async function dataRange(
   source: Source,
   { start, compressedSize, limit }: ZipEntry,

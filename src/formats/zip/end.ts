@@ -24,7 +24,7 @@ export interface EndOfZip {
 /**
  * All possible ends of this zip, the likeliest first. The comment after the end may hold anything, even the
  * end of another zip, so an end with a comment that extends to the end of the file is preferred, and of those one that
- * implies no bytes before the zip. Bytes behind the comment are no damage to unzip either.
+ * implies no bytes before the zip. unzip also accepts bytes after the comment.
  */
 export async function findEnds(source: Source): Promise<EndOfZip[]> {
   const from = Math.max(0, source.size - END_BYTES - MAX_COMMENT);

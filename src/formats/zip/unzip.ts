@@ -47,7 +47,7 @@ export async function* unzipEntry(
     crc = crc32(chunk, crc);
     yield chunk;
   }
-  if (size !== entry.size) throw bad('whose file has another size than its directory says');
+  if (size !== entry.size) throw bad('whose file does not have the size in its directory');
   // There may be space after the end of a deflate stream; size and CRC-32 prove that nothing is missing.
   for await (const _room of all(data));
   if (crc !== entry.crc32) throw bad('whose file does not have its CRC-32');

@@ -27,7 +27,7 @@ async function fetchFrom(
   return { error, requests: server.requests, left: (await readdir(folder)).sort() };
 }
 
-test('a file arrives whole, and nothing beside it', async () => {
+test('a complete file arrives, and nothing else', async () => {
   await using folder = await temporaryFolder();
   let last = 0;
   const { error, requests, left } = await fetchFrom(undefined, folder.path, {
@@ -59,7 +59,7 @@ function hangUpAfter(bytes: number, times: number): Fault {
   };
 }
 
-test('a connection that breaks off is resumed where it was, as long as there is progress', async () => {
+test('a broken download is resumed where it stopped, as long as there is progress', async () => {
   await using folder = await temporaryFolder();
   const { error, requests } = await fetchFrom(hangUpAfter(150_000, 4), folder.path);
   expect(error).toBeUndefined();

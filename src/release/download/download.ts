@@ -20,7 +20,7 @@ export interface DownloadOptions {
   readonly folder: string;
   /** Files to download at a time. */
   readonly parallel: number;
-  /** Check the detached signature of every file, at hand or fetched, against the public keys in this file. */
+  /** Check the detached signature of every file, present or fetched, against the public keys in this file. */
   readonly keyring?: string | undefined;
   /** Fingerprints of keys that may be expired or revoked. */
   readonly acceptKeys?: readonly string[] | undefined;
@@ -95,7 +95,7 @@ async function downloadOne(
     await checkSignature(how);
     await keepSignature(folder, artifact, bytes);
   } catch (error) {
-    // Only what is proved to be another file is put out of the way of a run without --keyring.
+    // A file is moved aside, out of reach of a run without --keyring, only if it is proved to be a different one.
     if (error instanceof IntegrityError && error.code === 'SIGNATURE_BAD') {
       await rename(path, `${path}.bad-signature`);
     }

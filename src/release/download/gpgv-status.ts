@@ -1,4 +1,4 @@
-/** What gpgv(1) found out about one signature. */
+/** gpgv(1)'s findings about one signature. */
 export interface FoundSignature {
   readonly state:
     | 'good'

@@ -12,7 +12,7 @@ import { MAX_SIGNATURE } from './signature.ts';
 const signaturePath = (folder: string, { releasedName }: Pick<StreamArtifact, 'releasedName'>) =>
   join(folder, `${releasedName}.sig`);
 
-/** The signature in a folder; undefined if there is none, or what is there is not one. */
+/** The signature in a folder; undefined if there is none, or the file is not a signature. */
 export async function readSignature(
   folder: string,
   artifact: Pick<StreamArtifact, 'releasedName'>,
@@ -36,7 +36,7 @@ function isSignature(bytes: Buffer): boolean {
   return (tag & 0xfc) === 0x88 || tag === 0xc2 || bytes.toString('latin1', 0, 4096).includes(ARMOR);
 }
 
-/** Fetches a signature. Throws what {@link fetchSmall} throws. */
+/** Fetches a signature. Throws the errors of {@link fetchSmall}. */
 export const fetchSignature = (
   url: string,
   options: { readonly http: Http; readonly signal?: AbortSignal | undefined },

@@ -17,7 +17,7 @@ import type { Sink } from '../../core/io/sink.ts';
 import { zeroChunks } from '../../core/io/zero.ts';
 import { type FoundSignature, parseGpgvStatus } from './gpgv-status.ts';
 
-/** Detached signatures are some hundred bytes for each key. */
+/** Detached signatures take a few hundred bytes per key. */
 export const MAX_SIGNATURE = 1 << 20;
 
 /** Keys to check signatures with. */
@@ -40,7 +40,7 @@ export interface SignatureOptions extends Keys {
 /**
  * Has gpgv(1) check a detached signature of a file: a good one by any key of the keyring will do, if
  * there is no bad one beside it. Throws IntegrityError `SIGNATURE_BAD` if the file is not what was signed,
- * `SIGNATURE_EXPIRED`, `SIGNATURE_REVOKED` or `SIGNATURE_KEY` if the signature is no proof, FormatError
+ * `SIGNATURE_EXPIRED`, `SIGNATURE_REVOKED` or `SIGNATURE_KEY` if the signature proves nothing, FormatError
  * `SIGNATURE_FORMAT`, ToolError `TOOL_MISSING` or `TOOL_FAILED`.
  */
 export async function checkSignature(options: SignatureOptions): Promise<void> {
@@ -54,7 +54,7 @@ export interface SignatureCheck extends Sink, AsyncDisposable {
   finish(): Promise<void>;
 }
 
-/** As {@link checkSignature}, of bytes that are in no file. Writing never throws: `finish` says what went wrong. */
+/** Like {@link checkSignature}, for bytes that are not in a file. Writing never throws: `finish` reports errors. */
 export function openSignatureCheck(options: SignatureOptions): Promise<SignatureCheck> {
   return startGpgv(options, '-');
 }
@@ -82,7 +82,7 @@ async function startGpgv(options: SignatureOptions, data: string): Promise<Signa
     cancelSignal: signal ? AbortSignal.any([signal, stop.signal]) : stop.signal,
   });
   const input = gpgv.stdin;
-  // gpgv leaves early what it cannot check, and says why with its exit.
+  // gpgv stops reading early if it cannot check the input, and its exit says why.
   input?.on('error', () => {});
   async function write(chunk: Uint8Array): Promise<void> {
     if (!input || input.destroyed || !input.writable) return;
@@ -145,7 +145,7 @@ function judge(
     throw new IntegrityError(`${path} is not the file that was signed`, {
       code: 'SIGNATURE_BAD',
       context,
-      hint: 'fetch the file again, from where it should come',
+      hint: 'fetch the file again from its original source',
       cause,
     });
   }

@@ -101,7 +101,7 @@ export function readReleased(file: ReleasedFile, signal?: AbortSignal): Released
   };
 }
 
-/** What a few bytes unpack to may have no end. */
+/** A few bytes can unpack to endless data. */
 async function* limited(
   chunks: AsyncIterable<Uint8Array>,
   path: string,

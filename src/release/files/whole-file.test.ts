@@ -41,7 +41,7 @@ const skippable = (length: number) => {
   return Buffer.concat([head, noise(length, 's')]);
 };
 
-describe('a file of several parts comes back whole', () => {
+describe('a file of several parts is read completely', () => {
   const cases: readonly [string, Compression, () => Buffer, Buffer][] = [
     ['gzip members', 'gz', () => Buffer.concat([gzip(first), gzip(second)]), both],
     ['an empty member', 'gz', () => Buffer.concat([gzip(nothing), gzip(both)]), both],
@@ -101,7 +101,7 @@ describe('a file of several parts comes back whole', () => {
   });
 });
 
-describe('a file that is not whole is refused', () => {
+describe('an incomplete file is refused', () => {
   const small = Buffer.from('the quick brown fox jumps over the lazy dog, '.repeat(4));
   const files: Readonly<Record<string, () => Buffer>> = {
     gz: () => Buffer.concat([gzipSync(small), gzipSync(small)]),
@@ -121,7 +121,7 @@ describe('a file that is not whole is refused', () => {
     expect(ends).toEqual(kind === 'gz' ? [small.length] : [small.length, 2 * small.length]);
   });
 
-  test('xz, cut here and there', async () => {
+  test('xz, truncated at various places', async () => {
     const file = Buffer.concat([xz(small), xz(small)]);
     for (const length of [
       0,
@@ -139,7 +139,7 @@ describe('a file that is not whole is refused', () => {
     }
   });
 
-  test.each(['gz', 'zst', 'xz', 'zip'] as const)('%s with something behind it', async (kind) => {
+  test.each(['gz', 'zst', 'xz', 'zip'] as const)('%s with trailing data', async (kind) => {
     const make = { gz: gzip, zst: zstd, xz, zip: zipOf }[kind];
     const file = await make(both);
     expect((await unpack(file, kind)).equals(both)).toBe(true);
@@ -154,7 +154,7 @@ describe('a file that is not whole is refused', () => {
     }
   });
 
-  test('empty, or of another kind than its extension says', async () => {
+  test('empty, or not of the kind that its extension says', async () => {
     for (const kind of ['gz', 'zst', 'xz', 'zip'] as const) {
       await expect(unpack(nothing, kind)).rejects.toMatchObject(damaged);
       await expect(unpack(small, kind)).rejects.toMatchObject(damaged);

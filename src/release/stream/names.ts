@@ -8,7 +8,7 @@ export type Compression = (typeof COMPRESSIONS)[number] | 'none';
 /**
  * The file name in an artifact's `location`: the last segment of the URL's path (or of a plain
  * path), percent-decoded once. Never made up from platform and format. Throws FormatError
- * `LOCATION_NAME` if it is no plain file name.
+ * `LOCATION_NAME` if it is not a plain file name.
  */
 export function nameOfLocation(location: string, where: string): string {
   let name: string | undefined;

@@ -135,7 +135,7 @@ test('only compressions are stripped', () => {
   expect(splitCompression('.xz')).toEqual({ name: '.xz', compression: 'none' });
 });
 
-test('two different files of one name are refused', () => {
+test('two different files with the same name are refused', () => {
   const file = (digit: string) => ({ location: 'https://h/same.iso', sha256: digit.repeat(64) });
   const stream = {
     stream: 's',

@@ -252,7 +252,7 @@ test('UNCOVERED: artifacts that the bundle lists as missing', async () => {
   expect(stderr).toContain('UNCOVERED: x86_64 nutanix');
 });
 
-test('a disk that another engine has made is not taken for this engine’s', async () => {
+test('a disk made by another engine does not count as this engine’s', async () => {
   await using root = await temporaryFolder();
   const stage = await setUp(root.path);
   let runs = 0;

@@ -88,7 +88,7 @@ export async function openAuditBases(
     get(base) {
       const source = base === 'iso' ? sources.get(base) : disks.get(base);
       if (source) return source;
-      throw errors.get(base) ?? new Error(`base ${base} was not asked for`);
+      throw errors.get(base) ?? new Error(`base ${base} was not requested`);
     },
     get report() {
       return report;

@@ -50,7 +50,7 @@ export function mergeReports(reports: readonly NamedReport[]): AuditReport {
 
 function refuseOther(first: NamedReport, source: string, report: AuditReport): void {
   if (report.bundle.index !== first.report.bundle.index) {
-    throw new IntegrityError(`${source} audits another bundle than ${first.source}`, {
+    throw new IntegrityError(`${source} audits a different bundle from ${first.source}`, {
       code: 'AUDIT_BUNDLES',
       context: { expected: first.report.bundle.index, found: report.bundle.index },
       hint: 'merge reports of one bundle only',
@@ -59,7 +59,7 @@ function refuseOther(first: NamedReport, source: string, report: AuditReport): v
   const asked = ({ request: { shard: _one, ...request } }: AuditReport) =>
     canonicalJson(request).toString();
   if (asked(report) === asked(first.report)) return;
-  throw new UsageError(`${source} has another request than ${first.source}`, {
+  throw new UsageError(`${source} answers a different request from ${first.source}`, {
     code: 'AUDIT_REQUESTS',
     context: { expected: asked(first.report), found: asked(report) },
     hint: 'give each shard the same options: --engine, --arch, --platform, --format, --released, --keyring, --trust',

@@ -51,7 +51,7 @@ export async function readPart(folder: string, signal?: AbortSignal): Promise<Pa
  */
 export function checkPlan({ source, report }: NamedReport, bundle: Bundle): void {
   if (report.bundle.index !== bundle.digest) {
-    throw new IntegrityError(`${source} audits another bundle than ${bundle.path}`, {
+    throw new IntegrityError(`${source} audits a different bundle from ${bundle.path}`, {
       code: 'AUDIT_BUNDLES',
       context: { expected: bundle.digest, found: report.bundle.index },
       hint: 'name the bundle that was audited with --bundle',
@@ -90,7 +90,7 @@ function planOf({ request }: AuditReport, bundle: Bundle, fail: Fail): readonly 
     const asked = { bundle, arches: isAll ? ('all' as const) : known, selection, shard };
     return chooseWork(asked, silent).architectures;
   } catch (error) {
-    throw fail('the bundle does not have what it was asked for', error);
+    throw fail('the bundle lacks what was requested', error);
   }
 }
 
@@ -131,7 +131,7 @@ function checkArch(
   }
 }
 
-/** Without the ISO, an audit names what it leaves out; only what is made from the ISO itself can be. */
+/** Without the ISO, an audit names the artifacts that it leaves out; these can only be ones made from the ISO itself. */
 const isLeftOut = (artifact: RecipeArtifact, recipes: Recipes, { leftOut }: AuditedArchitecture) =>
   baseOf(artifact) === 'iso' && leftOut?.includes(shortName(artifact, recipes.artifacts)) === true;
 
@@ -191,7 +191,7 @@ export function checkSigned(
   if (!isSigned) throw fail('is not signed by any of these keys');
   const expected: unknown = JSON.parse(JSON.stringify(statementOf(report, { report: sha256 })));
   if (!isDeepStrictEqual(parsed(payload), expected))
-    throw fail('holds another report than the one that was signed');
+    throw fail('holds a different report from the one that was signed');
 }
 
 /** Parses the envelope after its signature was checked; invalid JSON is an invalid signature. */

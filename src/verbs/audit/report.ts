@@ -110,7 +110,7 @@ const architectureSchema = v.object({
   disks: v.array(v.object({ base: v.picklist(BASE_NAMES), ...blobFields })),
   /** Absent if no disk was needed, or none could be made. */
   engine: v.optional(engineSchema),
-  /** Labels of what was requested but not judged: it is made from the ISO itself, and only a container was there. */
+  /** Labels of requested artifacts that were not judged: they need the ISO, and only a container was given. */
   leftOut: v.optional(v.array(textField(256))),
   /** The sizes of the bundle's contents for it. */
   composition: v.object({ iso: sizeField, deltas: sizeField, recipes: sizeField }),
@@ -128,7 +128,7 @@ const countsSchema = v.object({
 const trustSchema = v.object({
   /** From the weakest to the strongest: the bundle itself, its pinned index, a signature, a stream of the user's. */
   grade: v.picklist(TRUST_GRADES),
-  /** Stream or release JSON that the user got from a source of their own: each GOOD image is in one of them. */
+  /** Stream or release JSON that the user trusts: each GOOD image is in one of them. */
   streams: v.array(v.object({ name: textField(4096), sha256: sha256Field })),
   /** The digest that the index was expected to have. */
   expected: v.optional(sha256Field),

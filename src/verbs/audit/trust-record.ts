@@ -3,7 +3,7 @@ import type { AuditReport } from './report.ts';
 
 type TrustRecord = NonNullable<AuditReport['request']['trust']>;
 
-/** What was trusted in an audit, as data. */
+/** The trust settings of an audit, as data. */
 export function trustRecord(trust: Trust): TrustRecord {
   const { streams, expected, verifiedBy, policy } = trust;
   return {
@@ -15,7 +15,7 @@ export function trustRecord(trust: Trust): TrustRecord {
   };
 }
 
-/** Who vouches for the digests that an audit compares with, in words. */
+/** Says in words who vouches for the digests that an audit compares with. */
 export function trustWords(record: TrustRecord | undefined): string {
   if (record === undefined || record.grade === 'bundle') return 'by the bundle itself';
   const { streams, verifiedBy, expected, policy } = record;

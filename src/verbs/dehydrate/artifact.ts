@@ -52,7 +52,7 @@ export async function dehydrateArtifact(
   return { ...covered, released: { ...covered.released, ...(signature ? { signature } : {}) } };
 }
 
-/** The signature of the release, if it lies beside its file. It is carried unread: the keys are its reader's. */
+/** The release's signature, if it is beside its file. It is not checked here: the reader has the keys. */
 async function addSignature(
   artifact: StreamArtifact,
   { folder, writer, signal }: ArtifactContext,

@@ -39,14 +39,14 @@ export function refuseOtherMetal(
   const variant = variants[plainFormat(artifact.format)];
   const base = variant && bases.get(variant);
   if (base === undefined) return;
-  throw new IntegrityError('the ISO regenerates another disk than the released one', {
+  throw new IntegrityError('the ISO regenerates a different disk from the released one', {
     code: 'METAL_DIFFERS',
     context: { released: artifact.sha256, regenerated: base.sha256 },
     hint: 'check that the ISO and the metal image come from the same build',
   });
 }
 
-/** What a file is. */
+/** Facts about a file. */
 export interface FoundFile {
   /** As it is stored. */
   readonly file: BlobRef;

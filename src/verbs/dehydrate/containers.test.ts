@@ -174,8 +174,12 @@ describe('files that only look like containers', () => {
     // More than may be held in memory until its turn comes.
     ['grains from last to first', () => writeFootedVmdk(Buffer.alloc(68 << 20, 'x'), 'descending')],
     ['a VMDK that is cut short', async () => (await releasedVmdk()).subarray(0, 300_000)],
-    ['a qcow2 of zstd', () => withFeature(3), 'kind that is not taken apart (zstd compression)'],
-    ['a qcow2 of extended L2', () => withFeature(4), 'kind that is not taken apart (extended L2)'],
+    ['a qcow2 of zstd', () => withFeature(3), 'kind that cannot be taken apart (zstd compression)'],
+    [
+      'a qcow2 of extended L2',
+      () => withFeature(4),
+      'kind that cannot be taken apart (extended L2)',
+    ],
   ])('%s: taken as they are, and said why', async (_what, make, why = '') => {
     const vmdk = await make();
     const made = await withAws(vmdk);
@@ -205,7 +209,7 @@ describe('files that only look like containers', () => {
     gunzipSync(await readFile(join(release.folder, 'x-aws.vmdk.gz')));
 });
 
-test('an OVA of two disks: the larger one is taken apart, and a note says what of the other is stored', async () => {
+test('an OVA with two disks: the larger one is taken apart, and a note says how much of the other is stored', async () => {
   const folder = join(root.path, 'two-disks');
   const made = await writeSyntheticRelease(folder, { containers: true });
   const tar = pack();
@@ -328,7 +332,7 @@ describe('damaged and hostile bundles', () => {
       return { ...recipe, layers: [{ ...layer, recipe: blob }] };
     });
 
-  test('a recipe that is no zstd frame, no recipe, or cut inside', async () => {
+  test('a recipe that is not a zstd frame, not a recipe, or truncated', async () => {
     await expectFailure(await withRecipe('no-zstd', () => Buffer.from('x')), 3, 'zstd');
     const junk = zstdCompressSync(Buffer.from('junk'));
     await expectFailure(await withRecipe('junk', () => junk), 3, 'vmdk recipe: no magic');
@@ -400,7 +404,7 @@ describe('damaged and hostile bundles', () => {
     await expectFailure(size, 3, 'do not fit together');
   });
 
-  test('another disk of the right size', async () => {
+  test('a different disk of the right size', async () => {
     const path = await copyOf('other-disk', async (recipe, add) => {
       const frame = await add(await otherDelta(recipe));
       return { ...recipe, delta: frame };

@@ -169,7 +169,7 @@ test('an engine whose disk does not match the osmet is caught', async () => {
   expect(await readdir(`${bundle}-cache/metal`)).toEqual([]);
 });
 
-test('a metal image of another build than the ISO is named', async () => {
+test('a metal image of a different build from the ISO’s is named', async () => {
   await using root = await temporaryFolder();
   const { release, bundle } = await setUp(root.path);
   await release.edit(({ metal }) => {
@@ -178,10 +178,10 @@ test('a metal image of another build than the ISO is named', async () => {
   });
   const { code, stderr } = await run(release, bundle);
   expect(code).toBe(4);
-  expect(stderr).toContain('metal/raw: the ISO regenerates another disk than the released one');
+  expect(stderr).toContain('metal/raw: the ISO regenerates a different disk from the released one');
 });
 
-test('a platform of another release than the ISO is named', async () => {
+test('a platform of a different release from the ISO’s is named', async () => {
   await using root = await temporaryFolder();
   const { release, bundle } = await setUp(root.path);
   await release.edit(({ qemu }) => {

@@ -66,7 +66,7 @@ export interface DehydrateOptions {
    * the ISO has no osmet.
    */
   readonly base?: BaseChoice;
-  /** Container images that shall do instead of the ISO later. */
+  /** Container images that can replace the ISO later. */
   readonly containers?: Containers | undefined;
   readonly engine: MetalEngine;
   /** Receives the regenerated disks, and remembers which ISO an engine made them from. */

@@ -34,7 +34,7 @@ export interface MadeFiles {
   readonly files: FilesBase;
   /** The base itself, open: the caller closes it. */
   readonly base: Source;
-  /** What makes each disk of the base. */
+  /** The blobs that make each disk from the base. */
   readonly deltas: ReadonlyMap<MetalVariant, BlobRef>;
 }
 
@@ -127,7 +127,7 @@ function noteLacking({ count, bytes, largest }: FilesBase['lacking'], progress: 
   progress({ type: 'note', subject: 'files', message });
 }
 
-/** Where a folder or file lies is nobody else's business; a reference means the same everywhere. */
+/** Paths of folders and files are private; a reference means the same everywhere. */
 function lastName(name: string): string {
   if (!/^([./]|oci:|oci-archive:|docker-archive:|dir:)/.test(name)) return name;
   return name.replace(/\/+$/, '').split('/').at(-1) ?? name;

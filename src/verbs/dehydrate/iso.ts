@@ -27,7 +27,7 @@ export interface FoundIso {
 
 export interface ReleasedIso extends FoundIso, BlobRef {}
 
-/** What the metal disks are made from; undefined: the osmet if there is one, else files. */
+/** The source of the metal disks; undefined means the osmet if there is one, else files. */
 export type BaseChoice = 'osmet' | 'files' | undefined;
 
 export interface FindIsoOptions {
@@ -72,7 +72,7 @@ export async function findIso(
   return { artifact, path, size: found?.size ?? (await stat(path)).size, live, root };
 }
 
-/** Undefined for a live ISO without osmets, unless one is asked for. */
+/** Undefined for a live ISO without osmets, unless one is requested. */
 async function openOsmets(
   path: string,
   { base, signal }: FindIsoOptions,
@@ -86,7 +86,7 @@ async function openOsmets(
   }
 }
 
-/** `ISO_NO_OSMET`, and what an ISO is that is laid out in another way. */
+/** `ISO_NO_OSMET`, with the kind of ISO if its layout is a different one. */
 const NO_OSMET = ['ISO_NO_OSMET', 'ISO_NO_ROOTFS', 'ISO_NOT_COREOS', 'ISO_NO_ROOT_IMAGE'];
 
 async function openRoot(

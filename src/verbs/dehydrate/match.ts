@@ -40,7 +40,7 @@ export async function matchPayload(
   const { writer, base, prove } = options;
   try {
     const { blob: delta, result } = await writer.addStream(async (sink) => {
-      // A file without layers is the artifact, whose hash is recorded already.
+      // A file without layers is the artifact itself, whose hash is already recorded.
       const matched = await (layers.length > 0 ? matchHashed : match)(payload, sink, options);
       await prove();
       return { payload: matched, recipes: await recipesOf(layers) };

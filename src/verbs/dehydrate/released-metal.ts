@@ -23,7 +23,7 @@ export interface ReleasedMetalOptions {
   readonly progress: Progress;
 }
 
-/** How large it is, its end tells; large enough for a thread. Bytes. */
+/** Bytes; large enough to be worth a thread. */
 const LARGE = 2 ** 30;
 
 const VARIANTS: Readonly<Record<string, MetalVariant | undefined>> = {

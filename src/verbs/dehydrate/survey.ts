@@ -15,14 +15,14 @@ import { type Allowance, concernsArtifact, type Failure, refuseFailures } from '
 import { type BaseChoice, type FoundIso, findIso } from './iso.ts';
 import { metalArtifact } from './released-metal.ts';
 
-/** What is known about an architecture from names, releases and the ISO's headers, before any work. */
+/** Facts about an architecture from names, releases and the ISO's headers, before any work. */
 export interface Survey {
   readonly arch: Arch;
   readonly artifacts: readonly StreamArtifact[];
   readonly iso: FoundIso;
   /** The disks that the ISO's osmets unpack to: always metal, and metal4k if there is one; none without osmets. */
   readonly wanted: ReadonlyMap<MetalVariant, BlobRef>;
-  /** What a bundle makes the disks from. */
+  /** The source from which a bundle makes the disks. */
   readonly road: 'osmet' | 'files';
 }
 

@@ -109,7 +109,7 @@ test("a fixture's boot stream has its images where the headers say", async () =>
   expect((await apart(bfb)).recipes).toEqual([]);
 });
 
-test('a layer compressed with zstd is reported, in an archive and behind gzip', async () => {
+test('a layer compressed with zstd is reported, in an archive and inside gzip', async () => {
   await using folder = await temporaryFolder();
   const cwd = folder.path;
   await writeFile(join(cwd, 'layer'), noise(300_000, 'z'));

@@ -106,7 +106,7 @@ async function headOf(source: Source): Promise<Uint8Array> {
   return head;
 }
 
-/** Compressed contents that no codec reproduces, such as a zstd layer: nothing of a base is found in them. */
+/** Compressed contents that no codec reproduces, such as a zstd layer: they match nothing in a base. */
 async function compressedLayer(source: Source, name: string): Promise<CodecRefusal | undefined> {
   const kind = kindOf(await headOf(source));
   if (kind === undefined) return undefined;
@@ -145,7 +145,7 @@ async function peel(
   }
 }
 
-/** What a few bytes unpack to may have no end. */
+/** A few bytes can unpack to endless data. */
 async function* limited(runs: AsyncIterable<DiskRun>, name: string): AsyncGenerator<DiskRun> {
   let bytes = 0;
   for await (const run of runs) {

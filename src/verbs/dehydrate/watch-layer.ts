@@ -27,7 +27,7 @@ export interface WatchOptions {
   readonly subject: string;
 }
 
-/** What cannot be compressed again to the same bytes is no error: a note says so. Dispose of it after the contents. */
+/** If the bytes cannot be reproduced, that is not an error: a note says so. Dispose of it after the contents. */
 export async function watchLayer(file: ReleasedFile, options: WatchOptions): Promise<LayerWatch> {
   const { kinds = [], blocks, signal, progress, subject } = options;
   const kind = kinds.find((one) => one === file.compression);
@@ -44,7 +44,7 @@ export async function watchLayer(file: ReleasedFile, options: WatchOptions): Pro
   } catch (error) {
     await source.close();
     throwIfAborted(signal);
-    // What is damaged is reported by the read itself.
+    // The read itself reports damage.
     if (error instanceof FormatError) return NO_WATCH;
     if (!(error instanceof UnsupportedError)) throw error;
     note(error.message.replaceAll(file.path, 'it'));

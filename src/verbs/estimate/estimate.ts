@@ -93,7 +93,7 @@ export interface EstimateOptions {
   readonly arches?: readonly Arch[] | 'all' | undefined;
   /** Folder that may already hold released files. */
   readonly folder?: string | undefined;
-  /** Container images that shall do instead of the ISO: their files are compared with the ISO's. */
+  /** Container images that can replace the ISO: their files are compared with the ISO's. */
   readonly files?: ContainersEstimate | undefined;
 }
 
@@ -148,7 +148,7 @@ async function estimateArch(
   };
 }
 
-/** Whether the ISO is at hand and has a root image, but nothing that makes a disk of it. */
+/** Whether the ISO is available and has a root image, but nothing that turns it into a disk. */
 async function hasNoOsmet(iso: StreamArtifact, folder: string | undefined): Promise<boolean> {
   const found = folder === undefined ? undefined : await findReleased(folder, iso);
   if (found === undefined) return false;

@@ -18,7 +18,7 @@ import type { StreamArtifact } from '../../release/stream/artifacts.ts';
 
 const countField = v.pipe(v.number(), v.integer(), v.minValue(0));
 
-/** What a bundle would hold because a container lacks it. */
+/** Files that a bundle would hold because a container lacks them. */
 export const lackingSchema = v.object({
   /** Distinct contents of the ISO's root image. */
   count: countField,

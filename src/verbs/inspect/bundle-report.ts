@@ -29,7 +29,7 @@ export interface ArchitectureReport {
   readonly files?: Recipes['files'];
   readonly artifacts: readonly ArtifactReport[];
   readonly missing: Recipes['missing'];
-  /** What the recipes make, but for which the folder lacks the blobs: a part of the bundle was pulled. */
+  /** Artifacts with recipes whose blobs the folder lacks, because only a part of the bundle was pulled. */
   readonly notPulled?: {
     readonly iso: boolean;
     /** Short names, as `--platform` takes them. */
@@ -74,7 +74,7 @@ export async function reportBundle(bundle: Bundle): Promise<BundleReport> {
   const size = [...blobs.values()].reduce((sum, bytes) => sum + bytes, 0);
   const architectures: ArchitectureReport[] = [];
   for (const one of recipes) {
-    // What lies in a registry is fetched when it is needed.
+    // Blobs in a registry are fetched when they are needed.
     const absent = origin === undefined ? await reportNotPulled(bundle, one) : undefined;
     architectures.push({
       ...reportArchitecture(one, bundle.trust),
@@ -203,7 +203,7 @@ const COLUMNS: readonly Column<ArtifactReport>[] = [
   { title: 'VERIFIED BY', cell: ({ attestation }) => HOW[attestation] },
 ];
 
-/** Who vouches for the digests depends on who reads the bundle: not known to the one who makes it. */
+/** Who vouches for the digests depends on the reader of the bundle, so its maker cannot know. */
 const VOUCHER: Column<ArtifactReport> = {
   title: 'VOUCHED FOR BY',
   cell: ({ vouchedBy }) => vouchedBy,

@@ -8,7 +8,7 @@ import { renderIsoReport } from './render-iso-report.ts';
 
 const inspect = (bytes: Uint8Array) => inspectIsoSource(memorySource(bytes, 'live.iso'));
 
-describe('a whole ISO', () => {
+describe('a complete ISO', () => {
   test('report', async () => {
     const report = await inspect(golden('iso/live.iso'));
     expect(report).toMatchObject({

@@ -8,13 +8,13 @@ import { canSpareIso, type WithoutIsoOptions } from '../rehydrate/without-iso.ts
 export interface NeededOptions {
   /** ISOs that the user has named. */
   readonly isoPaths?: readonly string[] | undefined;
-  /** Where disks may be that were made before; undefined if the ISO is to be read all the same. */
+  /** A cache that may hold disks from earlier runs; undefined if the ISO must be read anyway. */
   readonly disks?: Pick<MetalCache, 'lookup'> | undefined;
   /** The requested artifacts, and containers that their disks can be made from instead. */
   readonly spare?: Pick<WithoutIsoOptions, 'selection' | 'containers'> | undefined;
 }
 
-/** The blobs that some work needs, without the ISOs that are at hand, whose disks are, or that a container replaces. */
+/** The blobs that some work needs, except ISOs that are named, have cached disks, or are replaced by a container. */
 export async function neededBlobs(
   work: readonly Pick<ArchWork, 'recipes' | 'artifacts'>[],
   { isoPaths = [], disks, spare }: NeededOptions,

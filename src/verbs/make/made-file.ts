@@ -34,7 +34,7 @@ export function releasedFile(artifact: RecipeArtifact): MadeFile {
   return { artifact, name, size, sha256, attestation: 'sha256', compressed: true, layer };
 }
 
-/** Which of the two a verb is asked for. */
+/** Which of the two a verb was asked to make. */
 export const fileOf = (
   artifact: RecipeArtifact,
   { released }: { readonly released?: boolean | undefined },

@@ -27,7 +27,7 @@ type Metals = Promise<{ sources: MetalSources; report: EngineReport }>;
 
 /**
  * Makes metal disks by the road that their bundle has taken: from the base `files`, or `byOsmet`. `isoPath` is the
- * proven ISO, asked for if it is needed. The sources are the caller's to close.
+ * verified ISO, opened only if it is needed. The caller closes the sources.
  */
 export async function makeMetals(
   wanted: Wanted,
@@ -71,7 +71,7 @@ export function refuseContainers(
   });
 }
 
-/** Throws UnsupportedError `ISO_NO_OSMET` if the user has asked for the ISO's own installer by name. */
+/** Throws UnsupportedError `ISO_NO_OSMET` if the user has named the ISO's own installer. */
 export function refuseEngine({ name, named = false }: MetalEngine): void {
   if (!named || !(name === 'qemu' || name === 'both')) return;
   throw new UnsupportedError('the ISO has no osmet: coreos-installer in it cannot unpack a disk', {

@@ -59,7 +59,7 @@ test('a plan covers everything once, by its schema; jobs agree with it', async (
   expect(lines.map((line) => Number(line.split(/\s+/).at(-1)))).toEqual(counts);
 });
 
-test('rehydrate --shard: the parts together are the whole, without an overlap', async () => {
+test('rehydrate --shard: the parts make up the whole, without overlap', async () => {
   await using folder = await temporaryFolder();
   const bundle = await writeSyntheticBundle(folder.path);
   const names: string[] = [];

@@ -20,7 +20,7 @@ export const PLAN_VERSION = 1;
 const totals = {
   /** Short names, as accepted by `--platform`. */
   artifacts: v.array(textField(256)),
-  /** Asked for, but not in the bundle. */
+  /** Requested, but not in the bundle. */
   uncovered: v.array(textField(256)),
   /** Size of the images. */
   bytes: sizeField,
@@ -36,7 +36,7 @@ export const planSchema = v.object({
   schemaVersion: v.literal(PLAN_VERSION),
   bundle: v.object({ path: textField(4096), index: sha256Field }),
   engine: v.picklist(ENGINES),
-  /** One value of `--shard` for each job, ready for a matrix. */
+  /** One value of `--shard` per job, ready for a matrix. */
   shards: v.array(
     v.object({
       shard: v.pipe(v.string(), v.regex(/^\d+\/\d+$/)),
@@ -53,7 +53,7 @@ export const planSchema = v.object({
       shard: v.pipe(v.string(), v.regex(/^\d+\/\d+$/)),
       architecture: v.picklist(ARCHITECTURES),
       engine: v.picklist(ENGINES),
-      /** Disks that the engine has to make from the ISO. */
+      /** Disks that the engine must make from the ISO. */
       disks: v.array(v.picklist(['metal', 'metal4k'])),
       ...totals,
     }),

@@ -132,7 +132,7 @@ function neededBases(
   bundle: Bundle,
 ): ReadonlySet<BaseName> {
   const wanted = files.filter(
-    // Nothing boots for what cannot be made.
+    // Do not boot anything for artifacts that cannot be made.
     ({ file, present }) =>
       !present &&
       isMakeable(file) &&

@@ -130,7 +130,7 @@ export async function openBases(
     get(base) {
       const source = sources.get(base);
       if (source && !lost.has(base)) return source;
-      throw lost.get(base) ?? new Error(`base ${base} was not asked for`);
+      throw lost.get(base) ?? new Error(`base ${base} was not requested`);
     },
     get report() {
       return report;

@@ -63,7 +63,7 @@ export async function deliver(
   try {
     return { path, status: 'written', seconds: await writeFile(file, path, options) };
   } catch (error) {
-    // Another run may have put the very same there meanwhile.
+    // Another run may have put the same file there in the meantime.
     const isTaken = error instanceof IoError && error.code === 'EXISTS';
     if (!isTaken || !(await isRight(path, file, options))) throw error;
     return { path, status: 'present', seconds: 0 };

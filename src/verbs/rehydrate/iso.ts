@@ -92,7 +92,7 @@ async function isCustomized(path: string): Promise<boolean> {
     await using source = await openSource(path);
     return (await readIgnitionArea(await openIso9660(source)))?.empty === false;
   } catch {
-    return false; // no ISO at all: the wrong one, whatever it is
+    return false; // not an ISO at all, so the wrong one
   }
 }
 
@@ -134,7 +134,7 @@ export async function matchIsos(
   return isos;
 }
 
-/** What an ISO boots, be it one that has no osmet. */
+/** What an ISO boots, with or without an osmet. */
 async function archOfIso(path: string, signal: AbortSignal | undefined): Promise<Arch> {
   try {
     return (await openLiveIso(path, { signal })).arch;

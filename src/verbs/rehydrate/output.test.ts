@@ -43,7 +43,7 @@ test('-o is a folder or a file, as users expect', async () => {
   expect(await readdir(folder.path)).toEqual(['file', 'there']);
 });
 
-test('an identical existing file is kept; another one is an error without force', async () => {
+test('an identical existing file is kept; a different one is an error without --force', async () => {
   await using folder = await temporaryFolder();
   const output = { kind: 'folder', path: folder.path } as const;
   const plan = (force: boolean) => planFiles([file('a.img')], output, { force });
@@ -55,7 +55,7 @@ test('an identical existing file is kept; another one is an error without force'
   expect(await plan(true)).toMatchObject([{ present: false }]);
 });
 
-test('two artifacts of one path, and paths that are no files, are errors', async () => {
+test('two artifacts with the same path, and paths that are not files, are errors', async () => {
   await using folder = await temporaryFolder();
   const output = { kind: 'folder', path: folder.path } as const;
   await expect(planFiles([file('a'), file('a')], output, { force: true })).rejects.toMatchObject({

@@ -28,7 +28,7 @@ export async function resolveOutput(path: string, count: number): Promise<Output
   if (found?.isDirectory() || (!found && path.endsWith('/'))) return { kind: 'folder', path };
   if (count === 1 && !path.endsWith('/')) return { kind: 'file', path };
   if (!found) return { kind: 'folder', path };
-  throw new UsageError(`${path} is a file, but ${count} artifacts are asked for`, {
+  throw new UsageError(`${path} is a file, but ${count} artifacts are requested`, {
     code: 'OUTPUT_NOT_A_FOLDER',
     context: { output: path, artifacts: count },
     hint: 'name a folder with -o, or `-o -` for a tar on standard output',
@@ -91,7 +91,7 @@ async function planDevice(
     throw new UsageError(`${path} is a block device, and everything on it would be lost`, {
       code: 'DEVICE',
       context: { device: path },
-      hint: 'name it with -o again and add --force-device, if that is what is wanted',
+      hint: 'to overwrite it, name it with -o and add --force-device',
     });
   }
   const { artifact } = file;

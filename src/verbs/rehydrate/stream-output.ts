@@ -14,7 +14,7 @@ export interface StreamOutput extends AsyncDisposable {
    * half-way. Calls `onBroken`.
    */
   breakOff(cause: unknown): void;
-  /** Marks the end. A tar that broke off stays visibly cut off. */
+  /** Writes the end marks. An interrupted tar visibly lacks them. */
   finish(): Promise<void>;
 }
 

@@ -21,7 +21,7 @@ export interface Catalogue {
   readonly files: ReadonlyMap<string, ServedFile>;
   /** Detached signatures of released files. */
   readonly signatures: ReadonlyMap<string, BlobRef>;
-  /** What might be asked for and does not exist here, with the reason. */
+  /** Paths that might be requested but do not exist here, with the reason. */
   readonly reasons: ReadonlyMap<string, string>;
 }
 
@@ -65,7 +65,7 @@ const signaturePath = (artifact: RecipeArtifact, name: string) => `${pathOf(arti
 const bothSignatures = (artifact: RecipeArtifact) =>
   [artifact.name, artifact.released.name].map((name) => signaturePath(artifact, name));
 
-/** For clients that check signatures, and for people: what is here instead of the released file. */
+/** For clients that check signatures, and for people: says what is here instead of the released file. */
 function whyNot({ name, released, sha256, attestation, compression }: RecipeArtifact): string {
   const by =
     attestation === 'uncompressed-sha256'

@@ -8,9 +8,9 @@ const MAX_CONNECTIONS = 1024;
 const OTHER_FILES = 64;
 /** Milliseconds between two looks at the connections. */
 const LOOK = 1000;
-/** Milliseconds in which a client that is sent something has to take some of it. */
+/** Milliseconds within which a client must read some of the data sent to it. */
 const STALL = 60_000;
-/** Bytes per second that a client has to take on average, once it has had {@link STALL}. */
+/** Bytes per second that a client must read on average, after {@link STALL}. */
 const SLOWEST = 4096;
 
 export interface ConnectionLimits {
@@ -19,7 +19,7 @@ export interface ConnectionLimits {
   readonly stall?: number | undefined;
 }
 
-/** What a connection is doing. */
+/** State of a connection. */
 interface Connection {
   readonly socket: Socket;
   /** Since when nothing is under way; undefined while a request is. */
@@ -43,7 +43,7 @@ export interface Connections extends Disposable {
 }
 
 /**
- * Keeps a server open for those who come: a client that does not take what it is sent is cut off, and if there are
+ * Keeps a server available: a client that does not read the data sent to it is disconnected, and if there are
  * as many connections as there may be, a new one takes the place of one that is idle or of the slowest reader. Clients
  * that wait for an image to be made are not slow.
  */
@@ -100,7 +100,7 @@ export function limitConnections(server: Server, limits: ConnectionLimits = {}):
   };
 }
 
-/** Makes room for one more: the longest idle goes, else whoever reads most slowly, else the newest. */
+/** Makes room for another connection: closes the longest idle one, else the slowest reader, else the newest. */
 function evict(open: ReadonlyMap<Socket, Connection>): void {
   const all = [...open.values()].filter(({ socket }) => !socket.destroyed);
   const now = performance.now();

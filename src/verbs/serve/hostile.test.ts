@@ -114,22 +114,25 @@ describe('kept images', () => {
     expect(server.made()).toBe(0);
   });
 
-  test.each(['link', 'folder', 'pipe', 'short'])('a %s in its place is none', async (kind) => {
-    const images = join(folder.path, `odd-${kind}`);
-    const path = join(images, sha256Of(kernel()));
-    await mkdir(images);
-    const victim = join(folder.path, `victim-${kind}`);
-    await writeFile(victim, kernel());
-    if (kind === 'link') await symlink(victim, path);
-    else if (kind === 'folder') await mkdir(path);
-    else if (kind === 'pipe') await execa('mkfifo', [path]);
-    else await writeFile(path, kernel().subarray(1));
-    await using server = await start(`odd-${kind}`);
-    expect(await get(`${server.url}/live-kernel`)).toEqual(kernel());
-    expect(await readFile(victim)).toEqual(kernel());
-    expect((await stat(path)).isFile()).toBe(true);
-    expect(await readdir(images)).toEqual([sha256Of(kernel())]);
-  });
+  test.each(['link', 'folder', 'pipe', 'short'])(
+    'a %s in its place does not count',
+    async (kind) => {
+      const images = join(folder.path, `odd-${kind}`);
+      const path = join(images, sha256Of(kernel()));
+      await mkdir(images);
+      const victim = join(folder.path, `victim-${kind}`);
+      await writeFile(victim, kernel());
+      if (kind === 'link') await symlink(victim, path);
+      else if (kind === 'folder') await mkdir(path);
+      else if (kind === 'pipe') await execa('mkfifo', [path]);
+      else await writeFile(path, kernel().subarray(1));
+      await using server = await start(`odd-${kind}`);
+      expect(await get(`${server.url}/live-kernel`)).toEqual(kernel());
+      expect(await readFile(victim)).toEqual(kernel());
+      expect((await stat(path)).isFile()).toBe(true);
+      expect(await readdir(images)).toEqual([sha256Of(kernel())]);
+    },
+  );
 
   test('a folder that cannot be made is an error at once', async () => {
     await writeFile(join(folder.path, 'file'), '');

@@ -38,7 +38,7 @@ export interface ImageStoreOptions {
   readonly progress: Progress;
   /** Check the signatures of the release. */
   readonly keyring?: Keys | undefined;
-  /** Called for each file that was made, or could not be. */
+  /** Called for each file that was made or could not be made. */
   readonly onMade?: ((outcome: 'made' | 'failed', seconds: number) => void) | undefined;
 }
 
@@ -49,7 +49,7 @@ export interface ImageStore {
    * kept is hashed when this process first uses it, and again when it looks as if it was changed.
    */
   open(file: ServedFile): Promise<OpenImage>;
-  /** What would happen on a request now. */
+  /** How a request would be answered now. */
   stateOf(file: ServedFile): Promise<ImageState>;
   /** Resolves when nothing is being made any more. */
   idle(): Promise<void>;
@@ -77,12 +77,12 @@ export async function openImageStore(options: ImageStoreOptions): Promise<ImageS
   }
   await tidyFolder(folder);
   const making = new Map<string, Promise<void>>();
-  // What each image looked like when its bytes were proved.
+  // The state of each image's file when its bytes were proved.
   const proved = new Map<string, string>();
   // One boot at a time: images of one architecture share its disk, and disks are the slow part.
   let queue: Promise<unknown> = Promise.resolve();
 
-  /** Undefined if there is no such image, or none that is right. */
+  /** Undefined if there is no such image, or only a wrong one. */
   async function find(
     { file }: ServedFile,
     { isNew = false }: { readonly isNew?: boolean } = {},
@@ -105,7 +105,7 @@ export async function openImageStore(options: ImageStoreOptions): Promise<ImageS
       }
       await handle.utimes(new Date(), new Date(Number(before.mtimeMs))).catch(() => {}); // for `makeRoom`
       const after = await handle.stat({ bigint: true });
-      // Setting the times changes ctime; a change of the bytes meanwhile would have changed mtime.
+      // Setting the times changes ctime; a change of the bytes in the meantime would have changed mtime.
       if (Number(after.mtimeMs) === Number(before.mtimeMs)) proved.set(sha256, looksOf(after));
       return { handle, path };
     } catch (error) {
@@ -183,7 +183,7 @@ export async function openImageStore(options: ImageStoreOptions): Promise<ImageS
 /** A file is not made in the time that a request waits for it. */
 export class StillMaking extends Error {}
 
-/** An image that somebody removes as fast as it is made. */
+/** An image that is removed as soon as it is made. */
 const MAX_TRIES = 3;
 
 function vanished(path: string): IoError {
@@ -194,11 +194,11 @@ function vanished(path: string): IoError {
   });
 }
 
-/** Any change of a file's bytes changes its ctime, whatever is done about its mtime. */
+/** Any change of a file's bytes changes its ctime, even if its mtime is reset. */
 const looksOf = ({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats) =>
   [dev, ino, size, mtimeNs, ctimeNs].join(' ');
 
-/** A link or a device in the store is no image. */
+/** A link or a device in the store does not count as an image. */
 async function openOwn(path: string): Promise<FileHandle | undefined> {
   const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
   try {

@@ -16,7 +16,7 @@ export interface PageOptions {
   readonly streams: ReadonlyMap<string, unknown>;
 }
 
-/** A page for people: what there is, how large, with which SHA-256, and how to point programs here. */
+/** A page for people: the files with sizes and SHA-256s, and how to point programs here. */
 export async function indexPage(
   files: Iterable<ServedFile>,
   { store, base, streams }: PageOptions,

@@ -56,7 +56,7 @@ export function parseListen(text: string): { host: string; port: number } {
   const match = /^(?:(?:\[([0-9a-fA-F:.]+)\]|([\w.-]+)):)?(\d{1,5})$/.exec(text.trim());
   const port = Number(match?.[3] ?? Number.NaN);
   if (Number.isNaN(port) || port > 65_535) {
-    throw new UsageError(`${text} is no address to listen on`, {
+    throw new UsageError(`${text} is not an address to listen on`, {
       code: 'LISTEN_ADDRESS',
       hint: 'give a port, or host and port: 8080, 0.0.0.0:8080, [::1]:8080',
     });
@@ -69,7 +69,7 @@ const STATUS_OF: Readonly<Record<string, string>> = {
   ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
 };
 
-/** What is no HTTP gets an answer, too, if it can still be given. */
+/** Answers even invalid HTTP, if the connection still allows it. */
 export function refuseMalformed(error: Error & { code?: string }, socket: Duplex): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();

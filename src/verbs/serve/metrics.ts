@@ -5,7 +5,7 @@ export interface Metrics {
   render(now: Gauges): string;
 }
 
-/** What is so at the moment. */
+/** Current values. */
 export interface Gauges {
   readonly files: number;
   readonly kept: number;

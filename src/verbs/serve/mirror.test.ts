@@ -71,7 +71,7 @@ test('the index page: names, digests, state and how to point programs here; noth
   expect((await server.get('/')).text).toMatch(/class="state kept">kept/);
 });
 
-test('the page shows what the Host header may hold, and no markup of it', async () => {
+test('the page shows the Host header, but no markup from it', async () => {
   await using server = await start('host');
   for (const host of ['mirror.example.com:8080', '[::1]:80']) {
     const { text } = await server.get('/', { host });
@@ -105,7 +105,7 @@ function slowEngine() {
   return { engine, end: () => reject(new Error('enough')) };
 }
 
-test('--wait: a request for a file that is being made, range or not, is told to come back', async () => {
+test('--wait: a request for a file that is being made, with or without a range, is answered with 503', async () => {
   const { engine, end } = slowEngine();
   await using server = await start('wait', { engine, wait: 0 });
   for (const headers of [{}, { range: 'bytes=5-9' }] as Record<string, string>[]) {
@@ -120,7 +120,7 @@ test('--wait: a request for a file that is being made, range or not, is told to 
   end();
 });
 
-test('--prepare makes files ahead; what fails is reported, and names that mean nothing are refused', async () => {
+test('--prepare makes files in advance; failures are reported, and unknown names are refused', async () => {
   await using server = await start('prepared', { prepare: ['metal/pxe', 'qemu'] });
   await server.prepared;
   expect((await server.get('/metrics')).text).toContain('iso_rehydrate_files_kept 2\n');

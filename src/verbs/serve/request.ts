@@ -6,7 +6,7 @@ export const MAX_HEADER = 16 << 10;
 /** Characters of a request target; no released file has a path that is near it. */
 export const MAX_TARGET = 8192;
 
-/** The path without query, decoded once; undefined for what cannot be. Takes the absolute form, too. */
+/** The path without query, decoded once; undefined if that fails. Also takes the absolute form. */
 export function pathOfRequest({ url = '' }: IncomingMessage): string | undefined {
   const target = /^https?:\/\/[^/?#]*/i.exec(url)?.[0] ?? '';
   try {

@@ -7,7 +7,7 @@ import type { ByteRange } from './range.ts';
 
 const CHUNK = 256 << 10;
 
-/** How much of a body has really gone to the client's side of the socket. */
+/** How much of a body has really left through the socket. */
 export interface Sent {
   bytes: number;
   /** Called whenever the kernel has taken some. */
@@ -15,8 +15,8 @@ export interface Sent {
 }
 
 /**
- * Sends a part of a file. Counts what the kernel has taken, so that the count says how far a client got that left.
- * Throws what reading throws; a client that leaves is the end.
+ * Sends a part of a file. Counts the bytes that the kernel has taken, so that the count says how much a client got.
+ * Throws the errors of reading; ends if the client leaves.
  */
 export async function sendFile(
   response: ServerResponse,

@@ -42,11 +42,11 @@ export interface ServeOptions extends ImageStoreOptions {
   readonly publicUrl?: string | undefined;
   /** Names of platforms or artifacts, or `all`, whose files are made at once, before they are requested. */
   readonly prepare?: readonly string[] | undefined;
-  /** Seconds that a request waits for a file to be made, and then is told to come back; undefined: any time. */
+  /** Seconds after which a request that waits for a file is answered with 503; undefined means no limit. */
   readonly wait?: number | undefined;
   /** Connections at a time, and how long a client may take nothing. */
   readonly connections?: ConnectionLimits | undefined;
-  /** Called with what keeps the server from accepting connections for a while. */
+  /** Called with errors that keep the server from accepting connections for a while. */
   readonly onError?: ((error: unknown) => void) | undefined;
   /** Called for each answered request. */
   readonly onRequest?: ((line: RequestLine) => void) | undefined;
@@ -67,7 +67,7 @@ export interface Serving {
 const RETRY_AFTER = 120;
 const RETRY_SOON = 5;
 const RETRY_MAKING = 10;
-/** Milliseconds that a client has to send a request's head, and that a connection may be idle between two. */
+/** Milliseconds that a client has to send a request's head, and that a connection may be idle between requests. */
 const HEAD_TIME = 15_000;
 const IDLE_TIME = 15_000;
 
@@ -267,7 +267,7 @@ export async function serve(options: ServeOptions): Promise<Serving> {
     } finally {
       waited.abort();
     }
-    // It is made all the same; nobody waits for it here.
+    // The file is made anyway, but nothing waits for it here.
     opening.then(({ handle }) => handle.close()).catch(() => {});
     throw new StillMaking();
   }
@@ -347,14 +347,14 @@ function matches(known: string | undefined, etag: string): boolean {
   return known.split(',').some((one) => ['*', etag, `W/${etag}`].includes(one.trim()));
 }
 
-/** The bundle without what was not pulled, which nobody can be given. */
+/** The bundle without the artifacts that were not pulled and so cannot be served. */
 async function servableOf(options: ServeOptions): Promise<Bundle> {
   const { bundle, isoPaths = [], containers, progress } = options;
   const hasContainers = (containers?.names.length ?? 0) > 0;
   const recipes: Recipes[] = [];
   for (const one of bundle.recipes) {
     const absent = await notPulled(bundle, one);
-    // Without a container, an ISO outside of the bundle is asked for when it is needed.
+    // Without a container, an ISO outside the bundle is opened when it is needed.
     const isOutside = hasContainers && !one.iso.embedded;
     const noIso = (absent.iso || isOutside) && isoPaths.length === 0;
     const artifacts = one.artifacts.filter((artifact) => {

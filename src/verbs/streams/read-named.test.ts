@@ -65,7 +65,7 @@ test('the stream of an image, a URL, or a file, and a folder in the layout of lo
   await execa('diff', ['-r', at('flat'), at('laid-out')]);
 });
 
-test('estimate takes the same names; what has no stream is said so', async () => {
+test('estimate takes the same names; a source without a stream is an error', async () => {
   const reference = `${registry.host}/openshift/none:1`;
   const files = { 'coreos/README': '/etc/hostname' };
   await pushImages(folder.path, reference, [{ architecture: 'amd64', files, compression: 'zstd' }]);

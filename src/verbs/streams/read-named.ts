@@ -82,6 +82,6 @@ async function streamInImage(
   throw new UnsupportedError(`${name} has no coreos/coreos-stream.json`, {
     code: 'STREAM_ABSENT',
     context: { image: name },
-    hint: 'name the image machine-os-images of an OpenShift release, or a file',
+    hint: 'name the machine-os-images image of an OpenShift release, or a file',
   });
 }

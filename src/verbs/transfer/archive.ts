@@ -53,7 +53,7 @@ export async function openBundleArchive(
   };
 }
 
-/** The digest of the bundle's index; of what is listed beside it, such as signatures, none is an index. */
+/** The digest of the bundle's index; other entries, such as signatures, are not indexes. */
 function topOf({ top, name }: ImageStore) {
   const { manifests } = decodeIndex(top, `${name}/index.json`);
   const indexes = manifests.filter(({ mediaType }) => mediaType === OCI_INDEX);

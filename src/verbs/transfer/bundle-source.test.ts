@@ -68,7 +68,7 @@ test('rehydrate from a reference: only what it needs, and offline once its diges
   }
 });
 
-test('an ISO at hand is not fetched', async () => {
+test('an ISO that is named is not fetched', async () => {
   const made = await make(pinned, 'cache-iso', '--iso', at('live.iso'));
   expect(made, made.stderr).toMatchObject({ code: 0, made: initramfs() });
   expect(await kept('cache-iso')).not.toContain(bundle.recipes.iso.sha256);
@@ -133,7 +133,7 @@ test('inspect, stream, plan and audit take references; the environment as well',
   expect(audit.bundle.path).toBe(pinned);
 });
 
-test('what is no bundle, or not there, is said so', async () => {
+test('a source that is missing or not a bundle is an error', async () => {
   expect((await make('no-such-folder', 'cache-none')).stderr).toContain('NOT_FOUND');
   expect((await make(at('live.iso'), 'cache-none')).stderr).toContain('NOT_A_BUNDLE');
   expect((await make(`${registry.host}/coreos/gone:1`, 'cache-none')).stderr).toContain('REGISTRY');

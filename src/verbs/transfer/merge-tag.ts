@@ -20,7 +20,7 @@ const TRIES = 8;
 
 /**
  * Adds manifests to the index under a tag, in the place of those of the same architectures, and returns the digest
- * of the new index. Only documents are read. A job that overwrote ours meanwhile is noticed, and ours is added again.
+ * of the new index. Only documents are read. If another job overwrites ours in the meantime, ours is added again.
  * Throws UsageError `MERGE_STREAMS`.
  */
 export async function mergeIntoTag(
@@ -57,7 +57,7 @@ async function documentsAt(registry: Registry, tag: string): Promise<Documents |
   }
 }
 
-/** The manifests of other architectures, which have to be of the same stream. */
+/** The manifests of other architectures, which must come from the same stream. */
 function othersIn(
   { blobs, digest, recipes }: Documents,
   own: readonly Descriptor[],
@@ -74,7 +74,7 @@ function othersIn(
   return others;
 }
 
-/** In the order in which one job writes them, with what our index says of itself. */
+/** In the order in which a single job writes them, with the annotations of our index. */
 function indexOf(manifests: readonly Descriptor[], own: Buffer): Buffer {
   const { artifactType, annotations } = decodeIndex(own, 'index');
   const order: readonly string[] = ARCHITECTURES.map((arch) => OCI_ARCHITECTURE[arch]);

@@ -51,7 +51,7 @@ export interface PullOptions {
   readonly withoutIso?: boolean | undefined;
   /** Replace another bundle at the target. */
   readonly force?: boolean | undefined;
-  /** What the user trusts; nothing is written if the bundle, or an image that is asked for, lacks it. */
+  /** What the user trusts; nothing is written if the bundle, or a requested image, does not satisfy it. */
   readonly vetted?: Vetted | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly progress?: Progress | undefined;
@@ -92,7 +92,7 @@ export async function pull(options: PullOptions): Promise<Transfer> {
     // Nothing can be lost here: blobs are stored where a later pull finds them.
     await openBundle(made, options.signal);
     await putInPlace(made, target, { replace: false }).catch(async (error: unknown) => {
-      // Another pull may have put the very same there meanwhile.
+      // Another pull may have put the same bundle there in the meantime.
       if (!(await holdsSame(target, documents.digest, options.signal))) throw error;
     });
     return await pullInto(target, documents, options);

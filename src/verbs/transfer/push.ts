@@ -33,7 +33,7 @@ export interface PushOptions {
   /** Only these architectures, and only the selected artifacts; the index then has another digest. */
   readonly arches: readonly Arch[] | 'all';
   readonly selection: Selection;
-  /** Keep what the tag has of other architectures. */
+  /** Keep the other architectures under the tag. */
   readonly merge?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly progress?: Progress | undefined;

@@ -109,7 +109,7 @@ test('a part: only the blobs that it needs, under the same index; more can be ad
   expect(await blobsIn(part)).toEqual(all);
 });
 
-test('what was not pulled is named, with the command that brings it', async () => {
+test('missing blobs are named, with the command that pulls them', async () => {
   const reference = `${server.host}/coreos/absent:1`;
   expect((await cli(['push', '-b', bundle.path, reference])).code).toBe(0);
   const part = join(folder.path, 'absent');

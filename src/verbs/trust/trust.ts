@@ -78,13 +78,16 @@ export function checkIndex(found: Sha256, expected: Sha256 | undefined): void {
 }
 
 function otherIndex(expected: Sha256, found: string, policy?: Policy): IntegrityError {
-  return new IntegrityError('the bundle is not the expected one: its index has another digest', {
-    code: 'TRUST_INDEX',
-    context: {
-      expected: `sha256:${expected}`,
-      found: `sha256:${found}`,
-      ...(policy ? { policy: policy.path } : {}),
+  return new IntegrityError(
+    'the bundle is not the expected one: its index has a different digest',
+    {
+      code: 'TRUST_INDEX',
+      context: {
+        expected: `sha256:${expected}`,
+        found: `sha256:${found}`,
+        ...(policy ? { policy: policy.path } : {}),
+      },
+      hint: 'do not use this bundle, unless you know why it has changed',
     },
-    hint: 'do not use this bundle, unless you know why it has changed',
-  });
+  );
 }

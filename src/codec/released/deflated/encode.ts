@@ -4,7 +4,7 @@ import type { ReleasedContext } from '../context.ts';
 import type { DeflatedLayer } from '../layer.ts';
 import { streamEncoder } from '../threads/stream.ts';
 
-/** What is before the stream, the stream, and what is after it. */
+/** The bytes before the stream, the stream, and the bytes after it. */
 export function deflatedEncoder(
   { head, tail, deflater }: DeflatedLayer,
   sink: Sink,

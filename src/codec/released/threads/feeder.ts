@@ -6,7 +6,7 @@ const CHUNK = 1 << 20;
 /** Zeros that go to a thread at a time: little memory, but work. */
 const ZERO_CHUNK = 64 << 20;
 
-/** Collects what goes to a thread into messages that are worth their while. */
+/** Collects data for a thread into messages of a worthwhile size. */
 export interface Feeder {
   /** The answers to come, in order; ones that reject do so in the order of their turn. */
   write(chunk: Uint8Array): Promise<Answer>[];

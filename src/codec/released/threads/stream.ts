@@ -8,7 +8,7 @@ import { packThread } from './thread.ts';
 const DEPTH = 4;
 
 /**
- * Compresses one stream in a thread of its own, while the caller makes more of the target.
+ * Compresses one stream in a separate thread, while the caller makes more of the target.
  *
  * @param ended receives the last answer
  */

@@ -12,9 +12,9 @@ const ENTRY = new URL(
 
 /** A thread that compresses one stream after the other. */
 export interface PackThread {
-  /** Answers come in the order of what was asked. Rejects if the thread has ended. */
+  /** Answers come in the order of the requests. Rejects if the thread has ended. */
   ask(ask: Ask): Promise<Answer>;
-  /** Ends it after the piece at hand; what is pending rejects. */
+  /** Ends it after the current piece; pending requests reject. */
   end(): Promise<void>;
 }
 

@@ -2,7 +2,7 @@ import { createHasher, type Sha256 } from '../../../core/io/digest.ts';
 
 const CHUNK = 1 << 20;
 
-/** The contents of a block, and what they are. */
+/** The contents of a block, and their digest. */
 export interface BlockContents {
   readonly pieces: readonly (Uint8Array<ArrayBuffer> | number)[];
   readonly size: number;

@@ -22,7 +22,7 @@ export function vli(value: number): Buffer {
   return Buffer.from([...bytes, left]);
 }
 
-/** Bytes, and their CRC32 behind them. */
+/** Bytes followed by their CRC32. */
 export function withCrc(bytes: Buffer): Buffer {
   const crc = Buffer.alloc(4);
   crc.writeUInt32LE(crc32(bytes));

@@ -18,7 +18,7 @@ export interface Crew {
   end(): Promise<void>;
 }
 
-/** What the threads of all crews take, at most, in bytes. */
+/** Maximum memory of the threads of all crews, in bytes. */
 let reserved = 0;
 
 /** Blocks in memory for each thread: what it compresses, what comes of that, and two results that wait for their turn. */

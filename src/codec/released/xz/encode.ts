@@ -38,7 +38,7 @@ export function xzEncoder(layer: XzLayer, sink: Sink, context: ReleasedContext):
   let left = 0;
   let taken = 0;
 
-  /** Goes on to the next block; false after the last. */
+  /** Moves on to the next block; false after the last. */
   async function advance(): Promise<boolean> {
     for (;;) {
       const { value: part } = parts.next();
@@ -137,7 +137,7 @@ function blocksSideBySide(
 ): Blocks {
   const writer = xzWriter(layer, sink);
   const crew = crewOf(layer, blockSize, context);
-  /** What is to be written, in order. */
+  /** The parts to write, in order. */
   const queue: (() => Promise<void>)[] = [];
   /** Written in order while the next blocks are being made; `crewOf` counts the results that wait. */
   async function drain(depth: number): Promise<void> {

@@ -47,7 +47,7 @@ export async function lzmaPacker({ library, preset, check, limit }: LzmaSpec) {
     },
     /** After `finish`. */
     check: () => checking.digest(),
-    /** What stands for all that was made, if that was too much. */
+    /** Stored bytes that replace the whole output, if that was too much. */
     stored(): Uint8Array[] | undefined {
       if (!tooMuch) return undefined;
       return [...stored(Buffer.concat(kept))];

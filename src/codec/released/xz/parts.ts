@@ -1,12 +1,12 @@
 import type { XzLayer } from '../layer.ts';
 
-/** A block that is to be made, or the start or end of a stream. */
+/** A block to make, or the start or end of a stream. */
 export type Part =
   | { readonly kind: 'start' }
   | { readonly kind: 'block'; readonly size: number }
   | { readonly kind: 'end'; readonly padding: number };
 
-/** What a layer consists of, in order. A stream of nothing has no block. */
+/** The parts of a layer, in order. An empty stream has no block. */
 export function* partsOf({ streams, blockSize }: XzLayer): Generator<Part> {
   for (const { size, times = 1, padding = 0 } of streams) {
     for (let n = 0; n < times; n++) {

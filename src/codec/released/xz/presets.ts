@@ -1,4 +1,4 @@
-/** liblzma's presets (src/liblzma/lzma/lzma_encoder_presets.c): what -0 to -9 take as dictionary, as a power of 2. */
+/** liblzma's presets (src/liblzma/lzma/lzma_encoder_presets.c): the dictionary sizes of -0 to -9, as powers of 2. */
 const DICTIONARY_BITS = [18, 20, 21, 22, 22, 23, 23, 24, 25, 26] as const;
 
 /** A preset, with or without `-e`. */
@@ -10,7 +10,7 @@ export interface Preset {
 
 export const dictionaryOf = ({ preset }: Preset): number => 2 ** (DICTIONARY_BITS[preset] ?? 0);
 
-/** What liblzma's functions take. */
+/** Arguments of liblzma's functions. */
 export const presetNumber = ({ preset, extreme }: Preset): number =>
   preset + (extreme ? 2 ** 31 : 0);
 
@@ -25,5 +25,5 @@ export function presetsOf(dictionary: number): Preset[] {
 /** After how many bytes xz ends a block if it compresses with threads. */
 export const blockSizeOf = (dictionary: number): number => Math.max(3 * dictionary, 1 << 20);
 
-/** What an encoder takes, in bytes: its tables of matches go with the dictionary. */
+/** Memory of an encoder, in bytes: its match tables depend on the dictionary. */
 export const encoderMemory = (preset: Preset): number => 10.5 * dictionaryOf(preset) + (8 << 20);

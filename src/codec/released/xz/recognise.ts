@@ -61,7 +61,7 @@ interface TellingBlock extends SampleBlock {
   readonly sized: boolean;
 }
 
-/** The block that has the most compressed data, since runs and what is only stored tell little. */
+/** The block with the most compressed data, because runs and stored data reveal little. */
 async function tellingBlock(
   source: Source,
   streams: readonly StreamMap[],
@@ -86,7 +86,7 @@ async function tellingBlock(
       throw unknown('it is damaged');
     }
     if (parsed === undefined) throw unknown('it has other filters than LZMA2');
-    // Of stored blocks, the header has a dictionary of its own.
+    // The header of a stored block always has the same dictionary.
     if (parsed.dictionary === STORED_DICTIONARY) continue;
     const dictionary = DICTIONARIES.find((size) => dictionaryBits(size) === parsed.dictionary);
     if (dictionary === undefined) throw unknown('no preset of xz has its dictionary');

@@ -17,11 +17,11 @@ export interface StreamMap {
   /** Offset of the first block. */
   readonly start: number;
   readonly blocks: readonly BlockRecord[];
-  /** Zeros behind it. */
+  /** Zeros after it. */
   readonly padding: number;
 }
 
-/** Two numbers of at most 9 bytes for each block. */
+/** Two numbers of at most 9 bytes per block. */
 const MAX_INDEX = 18 * MAX_XZ_BLOCKS;
 
 /** All streams of an .xz file, in order, from their indexes. Throws UnsupportedError `RELEASED_UNKNOWN`. */

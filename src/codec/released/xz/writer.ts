@@ -24,7 +24,7 @@ export interface PackedBlock {
   readonly stored: boolean;
 }
 
-/** What is the same for all blocks of a layer. */
+/** Settings common to all blocks of a layer. */
 export interface BlockShape {
   /** Length of the header, in bytes. */
   readonly header: number;
@@ -66,7 +66,7 @@ export function xzWriter(layer: XzLayer, sink: Sink) {
     async block({ unpacked, data, check: sum, stored }: PackedBlock): Promise<void> {
       const packed = data.reduce((bytes, { length }) => bytes + length, 0);
       const what = sized ? { dictionary, packed, unpacked } : { dictionary };
-      // A stored block gets a header of its own, which has no more room than it needs.
+      // A stored block gets a different header, without spare room.
       const head = stored ? { ...what, dictionary: STORED_DICTIONARY } : what;
       const headerBytes = stored ? blockHeaderSize(head) : header;
       await sink.write(blockHeader(head, headerBytes));

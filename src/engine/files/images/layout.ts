@@ -11,7 +11,7 @@ import { tarMembers } from '../../../formats/tar/index.ts';
 import { type ImageStore, type LayerFile, MAX_DOCUMENT } from './store.ts';
 
 const REF_NAME = 'org.opencontainers.image.ref.name';
-/** A thousand layers, and a few documents for each. */
+/** A thousand layers, and a few documents per layer. */
 const MEMBERS = { members: 20_000, bytes: 2 ** 40 };
 
 /** Finds the files of a layout by their paths: in a folder, or in an archive. */

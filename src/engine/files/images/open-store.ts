@@ -45,7 +45,7 @@ async function splitTag(text: string): Promise<{ path: string; tag: string | und
   return { path: text.slice(0, colon), tag: text.slice(colon + 1) };
 }
 
-/** Undefined for what is not there. */
+/** Undefined if it does not exist. */
 export async function kindOf(path: string): Promise<'file' | 'folder' | undefined> {
   try {
     return (await stat(path)).isDirectory() ? 'folder' : 'file';

@@ -19,7 +19,7 @@ export interface MemberSink extends AsyncDisposable {
 }
 
 export interface ReadFilesOptions {
-  /** What takes the contents of a file; undefined to pass it over. */
+  /** A sink for the contents of a file; undefined to skip it. */
   readonly visit: (file: LayerMember) => Promise<MemberSink | undefined>;
   /** Nothing more is needed. */
   readonly isDone: () => boolean;

@@ -28,7 +28,7 @@ export interface OpenContainerOptions extends Pick<Containers, 'connect'> {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Throws UsageError `CONTAINER` for what is neither there nor a reference, and what the readers throw. */
+/** Throws UsageError `CONTAINER` for a name that neither exists nor is a reference, and the errors of the readers. */
 export async function openContainer(
   name: string,
   options: OpenContainerOptions,

@@ -84,7 +84,7 @@ export function placingTaker({ base, spill, list, states }: Place): Taker {
   };
 }
 
-/** Sizes of which some content is still missing. */
+/** Sizes of contents that are still missing. */
 function openness(sizes: Float64Array, lookup: ContentLookup, filled: Int32Array) {
   const indexes = new Map<number, number[]>();
   for (const [index, size] of sizes.entries()) {

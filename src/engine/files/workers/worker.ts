@@ -19,7 +19,7 @@ const takerOf = () => {
   return taker;
 };
 
-/** Everything that is read for long goes through the taker, so there it is noticed that the thread has to end. */
+/** Every long read goes through the taker, so that is where a thread notices that it must end. */
 const endable = (inner: Taker): Taker => ({
   ...inner,
   write(bytes) {

@@ -42,11 +42,11 @@ unmapped.copy(expected, 0, 0, 3000);
 unmapped.copy(expected, 8192, 3000, 3000 + 11_808);
 unmapped.copy(expected, 24_576, 3000 + 11_808);
 
-test.each([['-0'], ['-9']])('what xz %s has packed goes where it belongs', async (level) => {
+test.each([['-0'], ['-9']])('data packed by xz %s goes to the right places', async (level) => {
   expect(fill(await xz(level)).equals(expected)).toBe(true);
 });
 
-test('the stream is all there is: what ends early or goes on is refused', async () => {
+test('a stream that ends early or has trailing data is refused', async () => {
   const packed = await xz('-0');
   const padded = Buffer.concat([packed, Buffer.alloc(300_000)]);
   expect(fill(padded).equals(expected)).toBe(true);
@@ -65,7 +65,7 @@ test('the stream is all there is: what ends early or goes on is refused', async 
   }
 });
 
-test('10,000 mutations of the stream: the ranges of the disk and no more, or a RehydrateError', async () => {
+test('10,000 mutations of the stream: exactly the ranges of the disk, or a RehydrateError', async () => {
   const packed = await xz('-0', '--check=crc32');
   const rejected = await survive(packed, 10_000, async (bytes) => {
     expect(fill(bytes).equals(expected)).toBe(true);

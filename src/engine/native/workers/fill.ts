@@ -74,7 +74,7 @@ export function fillRanges(
     }
     // As xz has it, zeros may fill up the file; another stream would be more of the disk.
     for (let left = end - read + buffer.length - at; left > 0; left -= CHUNK) {
-      if (!isZero(take(Math.min(left, CHUNK)))) throw new Error('there are bytes behind its end');
+      if (!isZero(take(Math.min(left, CHUNK)))) throw new Error('there are bytes after its end');
     }
   } catch (error) {
     if (error instanceof RehydrateError && error.kind !== 'format') throw error;

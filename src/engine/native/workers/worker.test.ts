@@ -20,7 +20,7 @@ function loadedBy(file: string, seen = new Set<string>()): Set<string> {
   return seen;
 }
 
-test('the threads load no native code: ending one meanwhile would take the process along', () => {
+test('the threads load no native code: terminating one while it runs would crash the process', () => {
   const entry = fileURLToPath(new URL('./worker.ts', import.meta.url));
   const loaded = [...loadedBy(entry)];
   expect(loaded).toContain(resolve(dirname(entry), '../../../formats/xz/lzma.ts'));

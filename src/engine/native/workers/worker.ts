@@ -10,7 +10,7 @@ import { startUnpacking } from './unpack.ts';
 const port = parentPort;
 if (port === null) throw new TypeError('worker.ts runs in a worker thread only');
 const { role, flag }: ThreadData = workerData;
-/** Whoever works for long sends now and then, so here it notices that it has to end. */
+/** Long work sends messages now and then, so this is where a thread notices that it must end. */
 const send = (reply: Reply) => {
   throwIfEnding(flag);
   port.postMessage(reply);

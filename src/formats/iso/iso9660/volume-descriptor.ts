@@ -1,7 +1,7 @@
 import { FormatError, UnsupportedError } from '../../../core/errors.ts';
 import { type DirectoryRecord, decodeDirectoryRecord, SECTOR_SIZE } from './directory-record.ts';
 
-/** Descriptors start behind the 32 KiB system area. */
+/** Descriptors start after the 32 KiB system area. */
 export const FIRST_DESCRIPTOR_OFFSET = 16 * SECTOR_SIZE;
 
 /** ECMA-119 8.4. */

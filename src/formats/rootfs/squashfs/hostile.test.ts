@@ -104,7 +104,7 @@ function crowd(folders: number, names: number): Buffer {
   });
 }
 
-/** Folders inside of one another. */
+/** Nested folders. */
 function chain(depth: number): Buffer {
   const listings = range(depth).map((i): [number, number, string][] => [[i + 2, FOLDER, 'x']]);
   return image({

@@ -96,7 +96,7 @@ test('unsupported features are distinguished from damage', () => {
 const tiny = listedFiles('tiny');
 const tinyPaths = tiny.map(([path]) => path);
 
-/** Where the inode table starts: everything behind it tells where the data is. */
+/** Where the inode table starts: everything after it says where the data is. */
 const tablesOf = (image: Buffer) => Number(image.readBigUInt64LE(64));
 
 describe.each(['gzip', 'xz', 'lz4', 'zstd'])('10,000 mutations of squashfs with %s', (comp) => {

@@ -164,7 +164,7 @@ test('inside containers: the position of a byte of the disk is found', async () 
   }
 });
 
-test('malformed files are described as such, and never end the audit', async () => {
+test('malformed files are reported as such, and never end the audit', async () => {
   const path = join(folder.path, 'x');
   for (const magic of ['QFI\xfb\0\0\0\x03', 'KDMV', '', 'EFI PART']) {
     const bytes = noise(70_000, magic);

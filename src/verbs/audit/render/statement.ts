@@ -63,7 +63,7 @@ export function statementOf(
   };
 }
 
-/** The policy file, or what took its place. */
+/** The policy file, or its substitute. */
 function policyOf(trust: AuditReport['request']['trust']): Readonly<Record<string, unknown>> {
   if (trust?.policy) {
     const { path, sha256 } = trust.policy;
@@ -81,7 +81,7 @@ export interface Envelope {
   readonly signatures: readonly { readonly keyid: string; readonly sig: string }[];
 }
 
-/** What is signed: DSSE's pre-authentication encoding. */
+/** The bytes to sign: DSSE's pre-authentication encoding. */
 export function preAuthentication(payload: Uint8Array): Buffer {
   const type = Buffer.from(PAYLOAD_TYPE);
   const head = `DSSEv1 ${type.length} ${PAYLOAD_TYPE} ${payload.length} `;
