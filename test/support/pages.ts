@@ -173,6 +173,12 @@ export const ELSEWHERE: readonly Elsewhere[] = [
     but: 'only the options are checked: a benchmark takes an hour and the machine for itself',
   },
   {
+    page: 'docs/measurements.md',
+    command: /^npm run faults /,
+    by: 'test/e2e/fault-injection.test.ts',
+    but: 'of a sample of the calls',
+  },
+  {
     page: 'docs/first-release.md',
     command: /^(curl |openshift-install |iso-rehydrate |node scripts\/first-release)/,
     by: 'test/unit/pages/first-release.test.ts',
