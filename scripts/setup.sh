@@ -147,12 +147,15 @@ if ! node_ok; then
   say "Installing Node 24 into .tools"
   command -v npm >/dev/null || { apt_update; apt_install nodejs npm; }
   [ -n "$node_arch" ] || { say "Node >= 22.18 is needed and there is no package for $(uname -m): install it yourself"; exit 8; }
-  npm install --loglevel=error --no-audit --no-fund --prefix "$tools/node" "node-linux-$node_arch@24" >&2
+  # This very build: its lock file has the version and the hash.
+  mkdir -p "$tools/node"
+  cp scripts/tools/node/"$node_arch"/package*.json "$tools/node/"
+  npm ci --loglevel=error --no-audit --no-fund --ignore-scripts --prefix "$tools/node" >&2
   PATH=$(node_bin "$node_arch"):$PATH
   node_ok || { say "Node did not install"; exit 8; }
 fi
 
-if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
+if [ ! -e node_modules/.package-lock.json ] || [ npm-shrinkwrap.json -nt node_modules/.package-lock.json ]; then
   say "Installing npm packages"
   # Not `npm ci`: npm 11 refuses a lock file that does not list other platforms' optional packages,
   # which npm 11 itself leaves out when it writes one. This takes the locked versions all the same.
