@@ -37,6 +37,9 @@ export const recordedLayerField: v.GenericSchema<unknown, RecordedLayer> = v.laz
 /** The kinds of compression that can be done again. */
 export const LAYER_KINDS = ['gz', 'zip', 'xz'] as const satisfies readonly ReleasedKind[];
 
+/** Those that `dehydrate` tries unless told otherwise: `xz` takes long. */
+export const DEFAULT_RELEASED = ['gz', 'zip'] as const satisfies readonly ReleasedKind[];
+
 const KNOWN: readonly string[] = [...IMPLEMENTATIONS, ...LIBLZMA];
 const KINDS: readonly string[] = LAYER_KINDS;
 

@@ -2,7 +2,7 @@ import { readdirSync, statSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { gunzipSync } from 'node:zlib';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { defaultCacheRoot } from '../../scripts/fixture/cache.ts';
@@ -34,14 +34,34 @@ beforeAll(async () => {
   await gpg('--quick-gen-key', 'release', 'ed25519', 'sign', 'never');
   await gpg('--output', at('keys.gpg'), '--export', 'release');
   release = await writeSyntheticRelease(at('release'), { containers: true });
-  // Node's own gzip is not reproduced.
-  const path = join(release.folder, 'x-qemu.raw.gz');
-  const input = gunzipSync(await readFile(path));
-  const { stdout } = await execa('gzip', ['-6'], { input, encoding: 'buffer' });
-  await writeFile(path, stdout);
+  const qemu = await recompress('x-qemu.raw.gz', (input) => gzipOf(input, '-6'));
+  const aws = await recompress('x-aws.vmdk.gz', (input) => gzipOf(input, '-9'));
+  // A second metal disk, with 4096-byte sectors, in several blocks of xz.
+  const metalPath = join(release.folder, 'x-metal.raw.xz');
+  const unpacked = await execa('xz', ['-dc', metalPath], { encoding: 'buffer' });
+  const disk4k = Buffer.from(unpacked.stdout);
+  const options = { input: disk4k, encoding: 'buffer' } as const;
+  const xz = Buffer.from((await execa('xz', ['-0', '-T2', '-c'], options)).stdout);
+  await writeFile(join(release.folder, 'x-metal4k.raw.xz'), xz);
+  const odd = gzipSync(disk4k, { level: 1 });
+  await writeFile(join(release.folder, 'x-azure.vhd.gz'), odd);
   await release.edit((artifacts) => {
-    const disk = artifacts.qemu?.formats['raw.gz']?.disk;
-    if (disk) disk.sha256 = sha256Of(Buffer.from(stdout));
+    const { metal } = artifacts;
+    const was = metal?.formats['raw.xz']?.disk;
+    if (metal && was) {
+      const location = was.location.replace('x-metal.raw.xz', 'x-metal4k.raw.xz');
+      const disk = { location, sha256: sha256Of(xz), 'uncompressed-sha256': sha256Of(disk4k) };
+      metal.formats['4k.raw.xz'] = { disk };
+    }
+    // Node's own gzip is not reproduced.
+    const location = 'https://example.com/x86_64/x-azure.vhd.gz';
+    const disk = { location, sha256: sha256Of(odd), 'uncompressed-sha256': sha256Of(disk4k) };
+    artifacts.azure = { release: metal?.release ?? '', formats: { 'vhd.gz': { disk } } };
+    const disks = [
+      artifacts.qemu?.formats['raw.gz']?.disk,
+      artifacts.aws?.formats['vmdk.gz']?.disk,
+    ];
+    for (const [i, sha256] of [qemu, aws].entries()) Object.assign(disks[i] ?? {}, { sha256 });
     for (const { formats } of Object.values(artifacts)) {
       for (const files of Object.values(formats)) {
         for (const file of Object.values(files)) {
@@ -57,7 +77,8 @@ beforeAll(async () => {
   await execa('gpgconf', ['--homedir', at('home'), '--kill', 'all']);
   const { engine, streamPath, folder: files } = release;
   const cache = await openMetalCache({ dir: at('cache'), maxBytes: 1e9 });
-  await dehydrate({ streamPath, folder: files, target: at('bundle'), engine, cache });
+  const released = ['gz', 'zip', 'xz'] as const;
+  await dehydrate({ streamPath, folder: files, target: at('bundle'), released, engine, cache });
   const controller = new AbortController();
   const { signal } = controller;
   const serving = await serve({
@@ -82,6 +103,17 @@ afterAll(async () => {
   await stop?.();
   await rm(folder, { recursive: true, force: true });
 });
+
+const gzipOf = async (input: Buffer, level: string) =>
+  Buffer.from((await execa('gzip', [level], { input, encoding: 'buffer' })).stdout);
+
+/** Compresses a .gz file of the release again; returns its SHA-256. */
+async function recompress(name: string, compress: (input: Buffer) => Promise<Buffer>) {
+  const path = join(release.folder, name);
+  const bytes = await compress(gunzipSync(await readFile(path)));
+  await writeFile(path, bytes);
+  return sha256Of(bytes);
+}
 
 /** The one that the fixture's live system has. */
 function installer(): string {
@@ -115,7 +147,8 @@ describe('coreos-installer', () => {
     expect(exitCode, stderr).toBe(0);
     const rows = stdout.split('\n').slice(1);
     expect(rows.map((row) => row.split(/\s+/).slice(1).join(' '))).toEqual([
-      ...['aws vmdk.gz', 'gcp tar.gz', 'metal iso', 'metal pxe', 'metal raw.xz'],
+      ...['aws vmdk.gz', 'azure vhd.gz', 'gcp tar.gz', 'metal 4k.raw.xz', 'metal iso', 'metal pxe'],
+      'metal raw.xz',
       ...['nutanix qcow2', 'qemu raw.gz', 'vmware ova'],
     ]);
   });
@@ -140,16 +173,28 @@ describe('coreos-installer', () => {
     expect(stderr).toContain('GPG verification failure');
   });
 
-  test('what can only be unpacked: refused by default, there with --insecure', async () => {
-    const refused = await download('metal', 'raw.xz', true);
-    expect(refused.exitCode).not.toBe(0);
-    expect(refused.stderr).toContain('signature not found');
-    const { exitCode, stderr } = await download('metal', 'raw.xz', true, '--insecure');
+  // It refuses files of less than 1 MiB, as these are, unless it decompresses them.
+  test.each([
+    ['raw.xz', 'x-metal.raw'],
+    ['4k.raw.xz', 'x-metal4k.raw'],
+  ])('download of metal %s, with the signature of the .xz file checked', async (format, name) => {
+    const { exitCode, stderr } = await download('metal', format, true, '--decompress');
     expect(exitCode, stderr).toBe(0);
-    const { stdout } = await execa('xz', ['-dc', join(release.folder, 'x-metal.raw.xz')], {
+    expect(stderr).toContain('Good signature from "release"');
+    const { stdout } = await execa('xz', ['-dc', join(release.folder, `${name}.xz`)], {
       encoding: 'buffer',
     });
-    expect((await readFile(join(at('got'), 'x-metal.raw'))).equals(Buffer.from(stdout))).toBe(true);
+    expect((await readFile(join(at('got'), name))).equals(Buffer.from(stdout))).toBe(true);
+  });
+
+  test('what can only be unpacked: refused by default, there with --insecure', async () => {
+    const refused = await download('azure', 'vhd.gz', true);
+    expect(refused.exitCode).not.toBe(0);
+    expect(refused.stderr).toContain('signature not found');
+    const { exitCode, stderr } = await download('azure', 'vhd.gz', true, '--insecure');
+    expect(exitCode, stderr).toBe(0);
+    const contents = gunzipSync(await readFile(join(release.folder, 'x-azure.vhd.gz')));
+    expect((await readFile(join(at('got'), 'x-azure.vhd'))).equals(contents)).toBe(true);
   });
 });
 

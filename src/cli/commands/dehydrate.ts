@@ -1,13 +1,10 @@
 import { resolve } from 'node:path';
 import { type Command, Option } from '@commander-js/extra-typings';
+import { DEFAULT_RELEASED } from '../../bundle/released-layer.ts';
 import { UsageError } from '../../core/errors.ts';
 import { createHttp } from '../../core/http/client.ts';
 import { printable } from '../../core/text/printable.ts';
-import {
-  DEFAULT_RELEASED,
-  type DehydrateReport,
-  dehydrate,
-} from '../../verbs/dehydrate/dehydrate.ts';
+import { type DehydrateReport, dehydrate } from '../../verbs/dehydrate/dehydrate.ts';
 import { renderArchitecture, reportArchitecture } from '../../verbs/inspect/bundle-report.ts';
 import { containersOf } from '../containers.ts';
 import { cacheFor, engineFor, existingFolder } from '../environment.ts';
@@ -76,7 +73,7 @@ bundle, and proves it by making every image from it before it appears at its fin
 Released .xz, .gz and .zst files need not be unpacked. The same inputs give the same bytes.
 With --download, missing files are downloaded into the folder, several at a time, and hashed
 as they arrive; an interrupted run resumes where it stopped. Disks that the ISO unpacks to
-are not downloaded. --keyring takes keys in binary or ASCII-armored form; a key that has expired or
+are downloaded only if --released names their compression. --keyring takes keys in binary or ASCII-armored form; a key that has expired or
 was revoked proves nothing unless --accept-key names it. Without --arch, all architectures of
 the stream are covered.
 --base osmet, the default, relies on the osmet in the ISO. If the ISO has none, --base files is

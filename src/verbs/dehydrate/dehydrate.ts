@@ -1,4 +1,5 @@
 import type { Recipes } from '../../bundle/recipes.ts';
+import { DEFAULT_RELEASED } from '../../bundle/released-layer.ts';
 import { createBundleWriter } from '../../bundle/write.ts';
 import { openMemo } from '../../codec/deflate/memo.ts';
 import type { ReleasedKind } from '../../codec/released/layer.ts';
@@ -75,8 +76,6 @@ export interface DehydrateOptions {
   readonly progress?: Progress | undefined;
 }
 
-export const DEFAULT_RELEASED = ['gz', 'zip'] as const satisfies readonly ReleasedKind[];
-
 export interface DehydrateReport {
   readonly bundle: string;
   readonly architectures: readonly ArchReport[];
@@ -126,7 +125,7 @@ export async function dehydrate(options: DehydrateOptions): Promise<DehydrateRep
   if (options.download) {
     const { progress = silent } = options;
     const how = { ...options.download, folder, signal, progress };
-    await fetchReleased(stream, arches, allowed, how);
+    await fetchReleased(stream, arches, allowed, { ...how, kinds });
     const elsewhere = (options.containers?.names.length ?? 0) > 0;
     await fetchMetal(stream, arches, allowed, { ...how, elsewhere });
   }

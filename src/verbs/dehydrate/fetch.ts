@@ -1,3 +1,4 @@
+import type { ReleasedKind } from '../../codec/released/layer.ts';
 import type { Arch } from '../../core/arch.ts';
 import { KINDS_WORST_FIRST, kindError, RehydrateError, throwIfAborted } from '../../core/errors.ts';
 import { openRootImageIso } from '../../formats/iso/root-image.ts';
@@ -62,16 +63,17 @@ async function hasOsmets(
 
 /**
  * Downloads the files that dehydrate needs for some architectures and that are not in the folder, except
- * artifacts that cannot be covered and the disks that the ISO unpacks to. Throws one error for all files
+ * artifacts that cannot be covered, and disks that the ISO unpacks to unless their compression is one of `kinds`. Throws one error for all files
  * that failed, unless they may be missing.
  */
 export async function fetchReleased(
   stream: Stream,
   arches: readonly Arch[],
   allowed: Allowance,
-  options: DownloadOptions,
+  { kinds, ...options }: DownloadOptions & { readonly kinds: readonly ReleasedKind[] },
 ): Promise<void> {
-  const { architectures } = await estimate(stream, { arches, folder: options.folder });
+  const { folder } = options;
+  const { architectures } = await estimate(stream, { arches, folder, released: kinds });
   const needed: StreamArtifact[] = architectures.flatMap(({ architecture, artifacts }) => {
     const wanted = new Set(
       artifacts

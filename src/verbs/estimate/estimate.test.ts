@@ -67,6 +67,11 @@ test('estimates for single platforms', async () => {
   expect(of('aws')?.released.signature).toMatch(/\.sig$/);
   const { artifacts: rhcos } = await run(golden('rhcos-4.16.json'), '--arch', 's390x');
   expect(rhcos.find(({ platform }) => platform === 'qemu-secex')?.how).toBe('encrypted');
+  // Only the released file shows how it was compressed, and .gz is a kind that dehydrate tries by default.
+  expect(rhcos.find(({ label }) => label === 'metal/raw')).toMatchObject({
+    how: 'regenerated',
+    fileAt: 'fetch',
+  });
 });
 
 test('other release, missing ISO, local files: reported, with exit code 5', async () => {

@@ -1,5 +1,7 @@
 import * as v from 'valibot';
 import { BASE_NAMES, CONTAINERS, expectedImage } from '../../../images/platforms.ts';
+import { DEFAULT_RELEASED } from '../../bundle/released-layer.ts';
+import type { ReleasedKind } from '../../codec/released/layer.ts';
 import { ARCHITECTURES, type Arch, isArch } from '../../core/arch.ts';
 import { RehydrateError } from '../../core/errors.ts';
 import { sha256Field, sizeField, textField } from '../../core/json/fields.ts';
@@ -93,6 +95,8 @@ export interface EstimateOptions {
   readonly arches?: readonly Arch[] | 'all' | undefined;
   /** Folder that may already hold released files. */
   readonly folder?: string | undefined;
+  /** Kinds of compression that dehydrate is told to try; its default if undefined. */
+  readonly released?: readonly ReleasedKind[] | undefined;
   /** Container images that can replace the ISO: their files are compared with the ISO's. */
   readonly files?: ContainersEstimate | undefined;
 }
@@ -103,13 +107,14 @@ export interface EstimateOptions {
  */
 export async function estimate(
   stream: Stream,
-  { arches, folder, files }: EstimateOptions = {},
+  { arches, folder, released = DEFAULT_RELEASED, files }: EstimateOptions = {},
 ): Promise<Estimate> {
   const names = Object.keys(stream.architectures).sort();
   const wanted =
     arches === undefined || arches === 'all' ? names.filter(isArch) : [...new Set(arches)];
   const architectures: Estimate['architectures'] = [];
-  for (const arch of wanted) architectures.push(await estimateArch(stream, arch, folder, files));
+  for (const arch of wanted)
+    architectures.push(await estimateArch(stream, arch, { folder, released, files }));
   return {
     type: 'estimate',
     schemaVersion: ESTIMATE_VERSION,
@@ -119,12 +124,18 @@ export async function estimate(
   };
 }
 
+interface EstimateContext {
+  readonly folder: string | undefined;
+  readonly released: readonly ReleasedKind[];
+  readonly files: ContainersEstimate | undefined;
+}
+
 async function estimateArch(
   stream: Stream,
   arch: Arch,
-  folder: string | undefined,
-  files: ContainersEstimate | undefined,
+  context: EstimateContext,
 ): Promise<Estimate['architectures'][number]> {
+  const { folder, files } = context;
   const list = listArtifacts(stream, arch);
   const iso = isoOrReason(list, arch);
   const bare = typeof iso !== 'string' && (await hasNoOsmet(iso, folder));
@@ -133,7 +144,7 @@ async function estimateArch(
   const artifacts: EstimatedArtifact[] = [];
   for (const artifact of list) {
     const label = shortName(artifact, list);
-    const one = await estimateOne(artifact, label, iso, folder);
+    const one = await estimateOne(artifact, label, iso, context);
     artifacts.push(bare && one.how === 'regenerated' ? fromFiles(one) : one);
   }
   const uncovered = artifacts.filter(({ how }) => how === 'uncovered').length;
@@ -184,12 +195,14 @@ async function estimateOne(
   artifact: StreamArtifact,
   label: string,
   iso: StreamArtifact | string,
-  folder: string | undefined,
+  { folder, released }: EstimateContext,
 ): Promise<EstimatedArtifact> {
   const { platform, format, file, release, name, attestation } = artifact;
   const { releasedName, location, signature, releasedSha256, releasedSize, compression } = artifact;
   const coverage = coverageOf(artifact, iso);
-  const needless = coverage.how === 'uncovered' || coverage.how === 'regenerated';
+  // The disk comes from the ISO, but how it was compressed shows only in the released file.
+  const tried = released.some((kind) => kind === compression);
+  const needless = coverage.how === 'uncovered' || (coverage.how === 'regenerated' && !tried);
   const there = folder !== undefined && (await findReleased(folder, artifact)) !== undefined;
   return {
     ...{ label, platform, format, file, release, name, attestation, ...coverage },
