@@ -82,7 +82,7 @@ if [ "$want" = --tests ]; then
   packages+=(
     unzip pigz libarchive-tools fdisk kmod busybox-static isolinux syslinux-common gpg arch-test binfmt-support
     squashfs-tools-ng rdiff xdelta3 rsync python3 procps git openssl
-    curl chromium docker-registry skopeo buildah gcc libc6-dev
+    curl chromium docker-registry skopeo buildah gcc libc6-dev libostree-dev libssl-dev libzstd-dev pkg-config
   )
   qemu_packages+=(qemu-system-arm qemu-system-ppc qemu-system-s390x qemu-user-static)
 fi
@@ -147,12 +147,15 @@ if ! node_ok; then
   say "Installing Node 24 into .tools"
   command -v npm >/dev/null || { apt_update; apt_install nodejs npm; }
   [ -n "$node_arch" ] || { say "Node >= 22.18 is needed and there is no package for $(uname -m): install it yourself"; exit 8; }
-  npm install --loglevel=error --no-audit --no-fund --prefix "$tools/node" "node-linux-$node_arch@24" >&2
+  # This very build: its lock file has the version and the hash.
+  mkdir -p "$tools/node"
+  cp scripts/tools/node/"$node_arch"/package*.json "$tools/node/"
+  npm ci --loglevel=error --no-audit --no-fund --ignore-scripts --prefix "$tools/node" >&2
   PATH=$(node_bin "$node_arch"):$PATH
   node_ok || { say "Node did not install"; exit 8; }
 fi
 
-if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
+if [ ! -e node_modules/.package-lock.json ] || [ npm-shrinkwrap.json -nt node_modules/.package-lock.json ]; then
   say "Installing npm packages"
   # Not `npm ci`: npm 11 refuses a lock file that does not list other platforms' optional packages,
   # which npm 11 itself leaves out when it writes one. This takes the locked versions all the same.
@@ -172,6 +175,27 @@ if [ "$want" = --tests ]; then
     GOTOOLCHAIN=$toolchain CGO_ENABLED=0 \
       go -C scripts/tools build -trimpath -ldflags='-s -w' -o "$tools/bin/" tool >&2
   fi
+  # What makes container images of OSTree commits: no Debian suite has it, but its crate. Kept for the next checkout.
+  manifest=scripts/tools/ostree-ext
+  kept=$HOME/.cache/iso-rehydrate/tools/ostree-ext-$(cat "$manifest"/Cargo.* "$manifest"/src/* | sha256sum | cut -c1-16)
+  if [ ! -x "$kept" ]; then
+    say "Building ostree-ext"
+    rust_version() { { rustc --version 2>/dev/null || true; } | sed -n 's/^rustc \([0-9.]*\).*/\1/p'; }
+    if ! command -v cargo >/dev/null || ! at_least 1.85 "$(rust_version)"; then
+      # Debian 12 has a newer Rust, under other names.
+      apt_update
+      if apt-cache show rustc-web >/dev/null 2>&1; then apt_install rustc-web cargo-web; else apt_install rustc cargo; fi
+      hash -r
+    fi
+    mkdir -p "${kept%/*}"
+    built=$(mktemp -d)
+    cargo build --quiet --release --locked --manifest-path "$manifest/Cargo.toml" --target-dir "$built" >&2
+    mv "$built/release/ostree-ext" "$kept.$$"
+    mv "$kept.$$" "$kept"
+    rm -rf "$built"
+  fi
+  mkdir -p "$tools/bin"
+  cmp -s "$kept" "$tools/bin/ostree-ext" || install "$kept" "$tools/bin/ostree-ext"
 fi
 
 # Not while nothing has changed: tests may be using what is there.

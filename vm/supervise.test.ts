@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { execa } from 'execa';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { supervisedArgv } from './supervise.ts';
 
@@ -73,4 +74,29 @@ test('does not start for another parent, and keeps standard error apart', async 
   const [status] = await once(spawn(own, ownArgs), 'exit');
   expect(status).toBe(7);
   expect(await readFile(join(folder, 'stderr'), 'utf8')).toBe('said\n');
+});
+
+const limited = (fileSize: number, memory: number) =>
+  supervisedArgv('sh', ['-c', 'ulimit -c; ulimit -f; ulimit -v; ulimit -t'], {
+    ...{ stderr: join(folder, 'stderr'), parentPid: process.pid, setpriv: true },
+    limits: { fileSize, memory, seconds: 60 },
+  });
+
+test('a program cannot write more than its largest file', async () => {
+  const [file, args] = limited(1 << 20, 1 << 30);
+  const { stdout } = await execa(file, args);
+  expect(stdout.split('\n')).toEqual(['0', '2048', `${2 ** 20}`, '60']);
+  const target = join(folder, 'big');
+  const [writer, words] = supervisedArgv(
+    'dd',
+    ['if=/dev/zero', `of=${target}`, 'bs=2M', 'count=1'],
+    {
+      ...{ stderr: join(folder, 'stderr'), parentPid: process.pid, setpriv: true },
+      limits: { fileSize: 1 << 20, memory: 1 << 30, seconds: 60 },
+    },
+  );
+  const { failed } = await execa(writer, words, { reject: false });
+  // By SIGXFSZ or EFBIG, as the parent has it.
+  expect(failed).toBe(true);
+  expect((await stat(target)).size).toBe(1 << 20);
 });

@@ -59,6 +59,7 @@ test.each([
   [['-p', 'qemu', '--timeout-scale', '0'], 'above 0'],
   [['dehydrate'], '--stream'],
   [['inspect'], 'missing required argument'],
+  [['inspect', 'bundle', '--host'], 'not about a bundle'],
 ])('usage error %j', async (argv, text) => {
   const { code, stdout, stderr } = await cli(argv);
   expect(code).toBe(2);
@@ -66,6 +67,18 @@ test.each([
   expect(stderr).toContain('error:');
   expect(stderr).toContain('fix:');
   expect(stderr).toContain(text);
+});
+
+test('inspect --host: what there is to boot with, and what confines it', async () => {
+  const { code, stdout } = await cli(['inspect', '--host']);
+  expect(code).toBe(0);
+  const text = stdout.toString();
+  expect(text).toMatch(/^host: .* processors: \d+, memory: /);
+  for (const arch of ['x86_64', 'aarch64', 'ppc64le', 's390x']) {
+    expect(text).toMatch(new RegExp(`^${arch} +(\\d+\\.\\d+\\.\\d+ +yes|none)`, 'm'));
+  }
+  const { host } = JSON.parse((await cli(['inspect', '--host', '--json'])).stdout.toString());
+  expect(host).toMatchObject({ node: process.version, isolation: { setpriv: true } });
 });
 
 test('errors as JSON', async () => {

@@ -71,6 +71,9 @@ test('the packed package installs into an empty folder and runs there', async ()
     await execa('bash', ['-ec', `${install} --no-audit --no-fund`], { cwd: folder });
     const installed = join(folder, 'node_modules/iso-rehydrate');
     expect(await readFile(join(installed, 'docs/errors.md'), 'utf8')).toContain('# Errors');
+    // The versions that were tested travel with it.
+    const shrinkwrap = JSON.parse(await readFile(join(installed, 'npm-shrinkwrap.json'), 'utf8'));
+    expect(shrinkwrap.packages['node_modules/valibot'].integrity).toMatch(/^sha512-/);
     expect(await readdir(join(installed, 'dist/schemas'))).toContain('audit-report.schema.json');
     const help = await execa('npx', ['iso-rehydrate', '--help'], { cwd: folder });
     expect(help.stdout).toContain('iso-rehydrate --arch s390x --platform ibmcloud');

@@ -265,6 +265,64 @@ describe('examples', () => {
     expect(await readFile(common.GITHUB_STEP_SUMMARY, 'utf8')).toContain('# Audit: GOOD');
   });
 
+  test('the GitHub Actions build: a job for each architecture, one bundle, the bytes of a single job', async () => {
+    const [{ jobs }] = await documents('github-build.yml');
+    const scriptOf = (job: string, name: string): string =>
+      jobs[job].steps.find((step: { name?: string }) => step.name === name).run;
+    await using registry = await registryServer(join(folder, 'build-registry'));
+    const reference = `${registry.host}/coreos/bundle:1`;
+    // One stream of two architectures, and the files of each in a folder of its job.
+    const streams = [];
+    for (const arch of ARCHES) {
+      await partialRelease(join(folder, 'build', arch, 'release'), [], arch);
+      const path = join(folder, 'build', arch, 'release/stream.json');
+      streams.push(JSON.parse(await readFile(path, 'utf8')));
+    }
+    const [first] = streams;
+    const architectures = Object.assign({}, ...streams.map((one) => one.architectures));
+    const stream = join(folder, 'build/stream.json');
+    await writeFile(stream, JSON.stringify({ ...first, architectures }));
+    const common = {
+      ...{ STREAM: stream, REFERENCE: reference, ENGINE: 'native', AUTH: '{"auths":{}}' },
+      REGISTRY_AUTH_FILE: join(folder, 'build/auth.json'),
+      GITHUB_STEP_SUMMARY: join(folder, 'build/summary.md'),
+    };
+    const run = async (script: string, cwd: string, more: Record<string, string> = {}) =>
+      execa('bash', ['-eo', 'pipefail', '-c', script], {
+        ...{ cwd, env: await environment({ ...common, ...more }), extendEnv: false },
+      });
+    for (const arch of ARCHES) {
+      for (const name of ['dehydrate', 'log in', 'push']) {
+        await run(scriptOf('bundle', name), join(folder, 'build', arch), { ARCH: arch });
+      }
+    }
+    await run(scriptOf('check', 'inspect'), join(folder, 'build'));
+    const summary = await readFile(common.GITHUB_STEP_SUMMARY, 'utf8');
+    for (const arch of ARCHES) expect(summary).toMatch(new RegExp(`^${arch} `, 'm'));
+    const one = join(folder, 'build/one');
+    const all = join(folder, 'build/all');
+    await mkdir(all);
+    for (const arch of ARCHES) {
+      await execa('bash', [
+        '-c',
+        `cp -a "$1"/*.* "$2"`,
+        'sh',
+        join(folder, 'build', arch, 'release'),
+        all,
+      ]);
+    }
+    const made = await cli([
+      ...['dehydrate', '--stream', stream, '--artifacts', all, '-o', one, '--quiet'],
+      ...['--arch', 'all', ...engine()],
+    ]);
+    expect(made.exitCode, made.stderr).toBe(0);
+    const pushed = await cli(['push', '-b', one, `${registry.host}/coreos/bundle:one`, '--quiet']);
+    const { stdout: digest } = await execa('skopeo', [
+      ...['inspect', '--raw', '--tls-verify=false', `docker://${reference}`],
+    ]).pipe('sha256sum');
+    expect(pushed.stdout.split('sha256:')[1]).toBe(digest.slice(0, 64));
+  });
+
   test('the Tekton task: estimate, dehydrate, push, and a result that can be pulled', async () => {
     const [{ spec }] = await documents('tekton-task.yaml');
     const arch = ARCHES[0] ?? 'x86_64';

@@ -22,8 +22,7 @@ const guest = openTerminals().spawn({
   binary: 'sh',
   args: ['-c', script],
   cwd: folder,
-  stderr: join(folder, 'stderr'),
-  setpriv: false,
+  supervision: { stderr: join(folder, 'stderr'), setpriv: false },
   onData: (chunk) => {
     bytes += chunk.length;
     serial.receive(chunk);

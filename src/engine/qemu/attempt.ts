@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CONSOLE_ID, type VmSpec, vmArgs } from '../../../vm/argv.ts';
 import type { CpuTimes, GuestDisk } from '../../../vm/guest/unpack.ts';
+import type { ResourceLimits } from '../../../vm/supervise.ts';
 import { readTail } from '../../core/io/regular.ts';
 import type { Phase, Progress, ProgressEvent } from '../../core/progress/progress.ts';
 import { createPhases } from '../phases.ts';
@@ -30,6 +31,7 @@ export interface AttemptPlan {
   readonly disks: readonly GuestDisk[];
   readonly folder: string;
   readonly limits: Limits;
+  readonly ceilings: ResourceLimits;
   readonly work: Work;
   readonly subject: string;
   readonly progress: Progress;
@@ -109,14 +111,13 @@ export async function runAttempt(plan: AttemptPlan): Promise<Outcome> {
       onError: (error) => termination.end({ kind: 'qmp', error }),
     });
     phases.enter('boot');
-    const { sandbox } = plan.tool;
+    const { sandbox, setpriv, unshare } = plan.tool;
     const terminals = openTerminals();
     qemu = terminals.spawn({
       binary: plan.tool.binary,
       args: vmArgs({ ...plan.vm, qmpSocket: files.qmp, sandbox, console: terminals.console }),
       cwd: plan.folder,
-      stderr: files.stderr,
-      setpriv: plan.tool.setpriv,
+      supervision: { stderr: files.stderr, setpriv, unshare, limits: plan.ceilings },
       onData: (chunk) => {
         spoke = true;
         watch.touch();

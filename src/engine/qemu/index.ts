@@ -11,6 +11,7 @@ import type { EngineReport, MetalDisk, MetalEngine, RegenerateRequest } from '..
 import { createOutputs } from '../outputs.ts';
 import { type AccelChoice, chooseLadder, kvmSymptom, probeKvm } from './accel.ts';
 import { type AttemptPlan, runAttempt } from './attempt.ts';
+import { ceilingsFor } from './ceilings.ts';
 import { emulationHint } from './emulation.ts';
 import { failureError } from './failure.ts';
 import { guestMemory } from './guest-memory.ts';
@@ -83,17 +84,20 @@ async function regenerate(
     sectorSize: osmet.sectorSize,
     mapped: osmet.mappedBytes,
   }));
+  const memoryMiB =
+    options.memoryMiB ??
+    guestMemory(profile.memoryMiB, {
+      mapped: Math.max(0, ...disks.map(({ osmet }) => osmet.mappedBytes)),
+      free: availableMemory(),
+    });
+  const ceilings = ceilingsFor(
+    memoryMiB,
+    disks.map(({ osmet }) => osmet.diskSize),
+  );
   const planFor = (accel: Accel): AttemptPlan => ({
-    tool,
+    ...{ tool, ceilings },
     vm: {
-      profile,
-      accel,
-      memoryMiB:
-        options.memoryMiB ??
-        guestMemory(profile.memoryMiB, {
-          mapped: Math.max(0, ...disks.map(({ osmet }) => osmet.mappedBytes)),
-          free: availableMemory(),
-        }),
+      ...{ profile, accel, memoryMiB },
       vcpus: options.vcpus ?? Math.min(profile.vcpus[accel], availableParallelism()),
       kernel: workdir.kernel,
       initrd: workdir.initrd,

@@ -20,9 +20,8 @@ export function ownTerminal(): Terminals | undefined {
 
 function spawnOnOwnTerminal({ spawn }: NodePty, options: SpawnOptions): QemuProcess {
   const [file, args] = supervisedArgv(options.binary, options.args, {
-    stderr: options.stderr,
+    ...options.supervision,
     parentPid: pid,
-    setpriv: options.setpriv,
   });
   const pty = spawn(file, args, {
     name: 'dumb',

@@ -28,8 +28,7 @@ test.each([true, false])(
         ...[chardev, console, '-mon', `chardev=${CONSOLE_ID}`],
       ],
       cwd: folder,
-      stderr: join(folder, 'stderr'),
-      setpriv,
+      supervision: { stderr: join(folder, 'stderr'), setpriv },
       onData: (chunk) => {
         said += String(chunk);
       },

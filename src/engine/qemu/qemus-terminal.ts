@@ -17,9 +17,9 @@ const DRAIN_MS = 500;
  * node-pty does is not needed then, and any host can do this.
  */
 export function spawnOnQemusTerminal(options: SpawnOptions): QemuProcess {
-  const { stderr, setpriv } = options;
   const [file, args] = supervisedArgv(options.binary, options.args, {
-    ...{ stderr, parentPid: pid, setpriv, lifeline: true },
+    ...options.supervision,
+    ...{ parentPid: pid, lifeline: true },
   });
   const child = spawn(file, args, {
     cwd: options.cwd,

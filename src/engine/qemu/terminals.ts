@@ -1,4 +1,5 @@
 import type { ConsoleKind } from '../../../vm/argv.ts';
+import type { Supervision } from '../../../vm/supervise.ts';
 
 export interface QemuProcess {
   readonly pid: number;
@@ -15,8 +16,7 @@ export interface SpawnOptions {
   readonly binary: string;
   readonly args: readonly string[];
   readonly cwd: string;
-  readonly stderr: string;
-  readonly setpriv: boolean;
+  readonly supervision: Omit<Supervision, 'parentPid' | 'lifeline'>;
   readonly onData: (chunk: Uint8Array) => void;
 }
 

@@ -3,15 +3,21 @@ import { SANDBOX } from '../../../vm/argv.ts';
 import type { VmProfile } from '../../../vm/profiles/index.ts';
 import { ToolError } from '../../core/errors.ts';
 
-export interface QemuTool {
+export interface QemuTool extends HostIsolation {
   readonly binary: string;
   /** e.g. `10.0.2` */
   readonly version: string;
   readonly major: number;
   /** Built with seccomp. */
   readonly sandbox: boolean;
+}
+
+/** What this host offers to confine QEMU with. */
+export interface HostIsolation {
   /** setpriv can tie QEMU's life to ours. */
   readonly setpriv: boolean;
+  /** The start of a command line whose program has no network, not even the host's loopback; empty if denied here. */
+  readonly unshare: readonly string[];
 }
 
 /** Older versions mostly work, but are not tested with current kernels. */
@@ -49,8 +55,21 @@ export async function findQemu(profile: VmProfile, override?: string): Promise<Q
       hint: `${install} of version ${profile.qemu.minimumMajor} or newer (Debian has it in its backports), ${native}`,
     });
   }
+  return { binary, version, major, sandbox: sandboxed.ok, ...(await probeIsolation()) };
+}
+
+/** Root needs no user namespace; others need one, which some hosts and most containers deny. */
+const UNSHARES = [['--net'], ['--user', '--map-current-user', '--net']];
+
+/** Tries what can confine a program here. */
+export async function probeIsolation(): Promise<HostIsolation> {
   const setpriv = await run('setpriv', ['--pdeathsig', 'KILL', '--', 'true']);
-  return { binary, version, major, sandbox: sandboxed.ok, setpriv: setpriv.ok };
+  for (const args of UNSHARES) {
+    if ((await run('unshare', [...args, '--', 'true'])).ok) {
+      return { setpriv: setpriv.ok, unshare: ['unshare', ...args] };
+    }
+  }
+  return { setpriv: setpriv.ok, unshare: [] };
 }
 
 async function run(file: string, args: readonly string[]) {

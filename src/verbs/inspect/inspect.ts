@@ -3,12 +3,14 @@ import { type Bundle, isBundle, openBundle } from '../../bundle/read.ts';
 import { UnsupportedError } from '../../core/errors.ts';
 import { osError } from '../../core/io/os-error.ts';
 import { type BundleReport, renderBundleReport, reportBundle } from './bundle-report.ts';
+import { type HostReport, renderHostReport } from './host-report.ts';
 import { type IsoReport, inspectIso } from './iso-report.ts';
 import { renderIsoReport } from './render-iso-report.ts';
 
 export type Inspection =
   | { readonly kind: 'bundle'; readonly bundle: BundleReport }
-  | { readonly kind: 'iso'; readonly iso: IsoReport };
+  | { readonly kind: 'iso'; readonly iso: IsoReport }
+  | { readonly kind: 'host'; readonly host: HostReport };
 
 /** Describes a bundle (a folder) or a live ISO (a file). Throws UnsupportedError `NOT_INSPECTABLE`. */
 export async function inspect(
@@ -35,7 +37,12 @@ export async function inspectBundle(bundle: Bundle): Promise<Inspection> {
 }
 
 export function renderInspection(inspection: Inspection): string {
-  return inspection.kind === 'bundle'
-    ? renderBundleReport(inspection.bundle)
-    : renderIsoReport(inspection.iso);
+  switch (inspection.kind) {
+    case 'bundle':
+      return renderBundleReport(inspection.bundle);
+    case 'iso':
+      return renderIsoReport(inspection.iso);
+    case 'host':
+      return renderHostReport(inspection.host);
+  }
 }

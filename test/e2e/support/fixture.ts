@@ -24,12 +24,12 @@ const Stream = v.object({
 });
 
 /** The fixture's stream JSON, read without the code under test. */
-function stream() {
+export function fixtureStream() {
   return v.parse(Stream, JSON.parse(readFileSync(join(fixtureDir(), 'stream.json'), 'utf8')));
 }
 
 export function fixtureArches(): string[] {
-  return Object.keys(stream().architectures).sort();
+  return Object.keys(fixtureStream().architectures).sort();
 }
 
 /** The architecture whose ISO release-jobs.test.ts boots for an audit; other files boot the others. */
@@ -52,7 +52,7 @@ export interface Promised {
 
 /** The fixture's stream, for an architecture. */
 export function promised(arch = 'x86_64'): Promised[] {
-  return Object.entries(stream().architectures[arch]?.artifacts ?? {}).flatMap(
+  return Object.entries(fixtureStream().architectures[arch]?.artifacts ?? {}).flatMap(
     ([platform, { formats }]) =>
       Object.entries(formats).flatMap(([format, files]) =>
         Object.entries(files).map(([file, entry]) => {
@@ -91,7 +91,7 @@ export async function partialRelease(
   platforms: readonly string[],
   arch = 'x86_64',
 ): Promise<string[]> {
-  const { stream: name, architectures } = stream();
+  const { stream: name, architectures } = fixtureStream();
   const all = Object.entries(architectures[arch]?.artifacts ?? {});
   const artifacts = Object.fromEntries(
     all.filter(([platform]) => platform === 'metal' || platforms.includes(platform)),
