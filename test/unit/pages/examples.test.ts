@@ -44,6 +44,7 @@ const scriptsOf = (name: string): string[] =>
 test('the examples are those that the page for release jobs lists', () => {
   expect(YAML).toEqual([
     'github-actions.yml',
+    'github-build.yml',
     'kubernetes-audit.yaml',
     'kubernetes-report.yaml',
     'tekton-run.yaml',
