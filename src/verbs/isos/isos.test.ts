@@ -65,7 +65,7 @@ test.each(['gzip', 'zstd', 'none'] as const)(
     expect(made).toEqual(kernel());
     // Only the ISO is kept, and nothing else was written.
     expect(await readdir(at(cache, 'blobs'))).toEqual([bundle.recipes.iso.sha256]);
-    expect((await readdir(at(cache))).sort()).toEqual(['blobs', 'metal']);
+    expect((await readdir(at(cache))).sort()).toEqual(['blobs']);
     // The next run needs no registry.
     const again = await make('docker://127.0.0.1:1/gone:1', cache);
     expect(again, again.stderr).toMatchObject({ code: 0, made: kernel() });
