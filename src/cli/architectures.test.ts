@@ -488,6 +488,13 @@ test('inspect groups by architecture, after an overview', async () => {
   ]);
 });
 
+test('the order of the architectures on the command line changes no byte', async () => {
+  const target = join(root.path, 'reversed');
+  const { code, stderr } = await dehydrate(target, release.engine, '--arch', 's390x,x86_64');
+  expect(code, stderr).toBe(0);
+  await execa('diff', ['-r', bundle, target]);
+});
+
 test('how many artifacts are worked on at a time changes no byte and no line', async () => {
   const made = await Promise.all(
     ['1', '7'].map(async (jobs) => {

@@ -313,7 +313,7 @@ describe('examples', () => {
     }
     const made = await cli([
       ...['dehydrate', '--stream', stream, '--artifacts', all, '-o', one, '--quiet'],
-      ...['--arch', 'all', ...engine()],
+      ...['--arch', ARCHES.join(','), ...engine()],
     ]);
     expect(made.exitCode, made.stderr).toBe(0);
     const pushed = await cli(['push', '-b', one, `${registry.host}/coreos/bundle:one`, '--quiet']);

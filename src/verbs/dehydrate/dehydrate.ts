@@ -227,7 +227,11 @@ function allOf<T>(
 }
 
 async function chooseArches(stream: Stream, options: DehydrateOptions): Promise<readonly Arch[]> {
-  if (options.arches !== undefined && options.arches !== 'all') return [...new Set(options.arches)];
+  const { arches } = options;
+  // Whatever the order of the words: the same inputs give the same bytes.
+  if (arches !== undefined && arches !== 'all') {
+    return ARCHITECTURES.filter((arch) => arches.includes(arch));
+  }
   const note = (message: string) =>
     options.progress?.({ type: 'note', subject: 'dehydrate', message });
   const unknown = Object.keys(stream.architectures).filter((name) => !isArch(name));
