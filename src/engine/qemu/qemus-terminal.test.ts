@@ -40,7 +40,7 @@ test.each([true, false])(
       expect(qemu.write('too early')).toBe(false);
       const qmp = await listener.connected;
       qemu.attach?.(await queryTerminal(qmp, CONSOLE_ID));
-      await expect(queryTerminal(qmp, 'qmp')).rejects.toThrow('no terminal');
+      await expect(queryTerminal(qmp, 'qmp')).rejects.toThrow('is not a terminal');
       await says(/\(qemu\) /);
       expect(qemu.write('info status\n')).toBe(true);
       await says(/VM status: paused/);
