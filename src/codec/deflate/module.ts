@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { zstdDecompressSync } from 'node:zlib';
 import * as v from 'valibot';
 import { WebAssembly } from '../../core/wasm/api.ts';
-import { wasi } from '../../core/wasm/wasi.ts';
+import { startModule } from '../../core/wasm/start.ts';
 import { type GoImplementation, type Implementation, isGo } from './implementations.ts';
 
 /** The exports of scripts/wasm/deflate.c, and of go/main.go. Addresses are offsets into `memory`. */
@@ -60,12 +60,7 @@ export async function instantiate(implementation: Implementation): Promise<Defla
     module = compile(file);
     compiled.set(file, module);
   }
-  const system = wasi();
-  const { exports } = new WebAssembly.Instance(await module, system.imports);
-  if (!isDeflate(exports)) throw new TypeError(`${file} has unexpected exports`);
-  system.bind(exports.memory);
-  exports._initialize();
-  return exports;
+  return startModule(await module, { name: file, isExpected: isDeflate });
 }
 
 function isDeflate(exports: unknown): exports is DeflateExports & { _initialize(): void } {

@@ -21,11 +21,11 @@ import {
 } from './qmp.ts';
 import type { QemuProcess } from './terminals.ts';
 import { type Cause, createTermination, Terminated, type Termination } from './termination.ts';
-import type { QemuTool } from './tool.ts';
+import type { HostIsolation, QemuTool } from './tool.ts';
 import { type Limits, startWatch, type Work } from './watch.ts';
 
 export interface AttemptPlan {
-  readonly tool: QemuTool;
+  readonly tool: QemuTool & HostIsolation;
   readonly vm: Omit<VmSpec, 'qmpSocket' | 'sandbox' | 'console'>;
   /** The same disks as `vm.disks`, from the guest's side. */
   readonly disks: readonly GuestDisk[];

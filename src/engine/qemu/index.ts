@@ -15,7 +15,7 @@ import { ceilingsFor } from './ceilings.ts';
 import { emulationHint } from './emulation.ts';
 import { failureError } from './failure.ts';
 import { guestMemory } from './guest-memory.ts';
-import { findQemu, WANTED_MAJOR } from './tool.ts';
+import { findQemu, probeIsolation, WANTED_MAJOR } from './tool.ts';
 import type { Limits } from './watch.ts';
 import { createWorkdir } from './workdir.ts';
 
@@ -61,10 +61,8 @@ async function regenerate(
   checkDisks(disks);
   const { kargs } = iso;
   if (kargs === undefined) throw noKargs(iso.path, iso.volumeId);
-  const tool = await findQemu(
-    profile,
-    options.qemu?.includes('/') ? resolve(options.qemu) : options.qemu,
-  );
+  const named = options.qemu?.includes('/') ? resolve(options.qemu) : options.qemu;
+  const tool = { ...(await findQemu(profile, named)), ...(await probeIsolation()) };
   if (tool.major < WANTED_MAJOR)
     note(`QEMU ${tool.version} is old; ${WANTED_MAJOR} or newer is recommended`);
   const ladder = chooseLadder(options.accel, {

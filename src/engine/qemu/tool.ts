@@ -3,7 +3,7 @@ import { SANDBOX } from '../../../vm/argv.ts';
 import type { VmProfile } from '../../../vm/profiles/index.ts';
 import { ToolError } from '../../core/errors.ts';
 
-export interface QemuTool extends HostIsolation {
+export interface QemuTool {
   readonly binary: string;
   /** e.g. `10.0.2` */
   readonly version: string;
@@ -55,7 +55,7 @@ export async function findQemu(profile: VmProfile, override?: string): Promise<Q
       hint: `${install} of version ${profile.qemu.minimumMajor} or newer (Debian has it in its backports), ${native}`,
     });
   }
-  return { binary, version, major, sandbox: sandboxed.ok, ...(await probeIsolation()) };
+  return { binary, version, major, sandbox: sandboxed.ok };
 }
 
 /** Root needs no user namespace; others need one, which some hosts and most containers deny. */

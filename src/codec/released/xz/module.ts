@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import * as v from 'valibot';
 import { WebAssembly } from '../../../core/wasm/api.ts';
-import { wasi } from '../../../core/wasm/wasi.ts';
+import { startModule } from '../../../core/wasm/start.ts';
 import type { Liblzma } from '../layer.ts';
 
 /** The exports of scripts/wasm/xz.c. Addresses are offsets into `memory`. */
@@ -45,11 +45,7 @@ export function sharedLzma(library: Liblzma): Promise<LzmaExports> {
 }
 
 async function instantiate(library: Liblzma): Promise<LzmaExports> {
-  const bytes = await readFile(new URL(`wasm/${library}.wasm`, import.meta.url));
-  const system = wasi();
-  const { exports } = new WebAssembly.Instance(await WebAssembly.compile(bytes), system.imports);
-  if (!isLzma(exports)) throw new TypeError(`${library}.wasm has unexpected exports`);
-  system.bind(exports.memory);
-  exports._initialize();
-  return exports;
+  const name = `${library}.wasm`;
+  const bytes = await readFile(new URL(`wasm/${name}`, import.meta.url));
+  return startModule(await WebAssembly.compile(bytes), { name, isExpected: isLzma });
 }

@@ -8,6 +8,11 @@ export interface Preset {
   readonly extreme: boolean;
 }
 
+/** Each once, in bytes: 256 KiB to 64 MiB. */
+export const DICTIONARIES: readonly number[] = [
+  ...new Set(DICTIONARY_BITS.map((bits) => 2 ** bits)),
+];
+
 export const dictionaryOf = ({ preset }: Preset): number => 2 ** (DICTIONARY_BITS[preset] ?? 0);
 
 /** Arguments of liblzma's functions. */

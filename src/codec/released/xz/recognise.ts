@@ -3,14 +3,12 @@ import type { ReleasedContext } from '../context.ts';
 import { LIBLZMA, MAX_XZ_BLOCK, XZ_CHECKS, type XzLayer, type XzStream } from '../layer.ts';
 import { unknownLayer } from '../unknown.ts';
 import { dictionaryBits, paddingOf, parseBlockHeader, STORED_DICTIONARY } from './container.ts';
-import { blockSizeOf, type Preset, presetsOf } from './presets.ts';
+import { blockSizeOf, DICTIONARIES, type Preset, presetsOf } from './presets.ts';
 import { agreeing, type SampleBlock } from './sample.ts';
 import { mapStreams, type StreamMap } from './streams.ts';
 import { blockShape } from './writer.ts';
 
 const MAX_HEADER = 1024;
-/** Presets have powers of two only, 256 KiB to 64 MiB. */
-const DICTIONARIES = [18, 20, 21, 22, 23, 24, 25, 26].map((bits) => 2 ** bits);
 
 /** Streams that one liblzma made with one preset. */
 export async function recogniseXz(source: Source, context: ReleasedContext): Promise<XzLayer[]> {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import * as v from 'valibot';
 import { WebAssembly } from '../../../core/wasm/api.ts';
-import { wasi } from '../../../core/wasm/wasi.ts';
+import { startModule } from '../../../core/wasm/start.ts';
 
 /** The module's imports. Addresses are offsets into its memory. */
 export interface SquashfsImports {
@@ -46,7 +46,6 @@ let compiled: object | undefined;
 /** A fresh instance, for one image. Its memory grows to 256 MiB at most, then it traps. */
 export function instantiate({ read, unpack }: SquashfsImports): SquashfsExports {
   compiled ??= new WebAssembly.Module(readFileSync(new URL('wasm/squashfs.wasm', import.meta.url)));
-  const system = wasi();
   const host = {
     read_image(to: number, length: number, offset: number): void {
       read(new Uint8Array(exports.memory.buffer, to, length), offset);
@@ -58,14 +57,9 @@ export function instantiate({ read, unpack }: SquashfsImports): SquashfsExports 
       return unpacked.length;
     },
   };
-  const exports = exportsOf(new WebAssembly.Instance(compiled, { ...system.imports, host }));
-  system.bind(exports.memory);
-  exports._initialize();
-  return exports;
-}
-
-function exportsOf({ exports }: { readonly exports: unknown }) {
-  if (!isSquashfs(exports)) throw new TypeError('squashfs.wasm has unexpected exports');
+  const exports: SquashfsExports = startModule(compiled, {
+    ...{ name: 'squashfs.wasm', isExpected: isSquashfs, host },
+  });
   return exports;
 }
 
