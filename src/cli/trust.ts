@@ -25,13 +25,21 @@ async function policyOf(
   signal: AbortSignal,
 ): Promise<Policy | undefined> {
   if (policy !== undefined) return readPolicy(policy, signal);
-  for (const path of [`${configFolder(env)}/trust.json`, SITE]) {
-    if (await stat(path).catch(isThere)) return readPolicy(path, signal);
-  }
+  const own = `${configFolder(env)}/trust.json`;
+  if (await stat(own).catch(isOurs)) return readPolicy(own, signal);
+  if (await stat(SITE).catch(isThere)) return readPolicy(SITE, signal);
   return undefined;
 }
 
 /** A policy that cannot be read must not count as absent. */
 function isThere(error: NodeJS.ErrnoException): boolean {
   return error.code !== 'ENOENT' && error.code !== 'ENOTDIR';
+}
+
+/**
+ * A folder that this user may not enter is not this user's: containers and sudo leave another user's HOME behind. Git
+ * reads its configuration by the same rule (access_or_die with ACCESS_EACCES_OK).
+ */
+function isOurs(error: NodeJS.ErrnoException): boolean {
+  return error.code !== 'EACCES' && isThere(error);
 }
