@@ -5,6 +5,7 @@
  *     npm run bench -- [--fixture DIR] [--arch A,B|all] [--engine qemu|native]
  *                      [--skip-peers] [--peer-timeout SECONDS] [--coreos-installer FILE]
  *                      [--native-only | --vm-only | --bundle-only]
+ *     npm run bench -- --files-only [--fixture DIR] [--arch A,B|all] [--container DIR]
  *     npm run bench -- --matrix [--arch A,B|all] [--bundle DIR --cache-dir DIR]
  */
 import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
@@ -14,6 +15,7 @@ import { parseArgs } from 'node:util';
 import * as v from 'valibot';
 import { ARCHITECTURES, type Arch, parseArch } from '../../src/core/arch.ts';
 import { Architecture, bundleTable } from './bundle.ts';
+import { filesTables } from './files.ts';
 import { matrix } from './matrix.ts';
 import { type Measured, measure, shell } from './measure.ts';
 import { nativeTable } from './native.ts';
@@ -34,6 +36,10 @@ const { values: options } = parseArgs({
     'vm-only': { type: 'boolean', default: false },
     /** Only the size of the bundle; boots nothing. */
     'bundle-only': { type: 'boolean', default: false },
+    /** Only the base `files`, beside the osmet and a container. */
+    'files-only': { type: 'boolean', default: false },
+    /** For `--files-only`: an OCI layout of the same system, with gzip layers. */
+    container: { type: 'string' },
     /** Only the table of the time that each artifact takes. */
     matrix: { type: 'boolean', default: false },
     /** For `--matrix`: an existing bundle of the fixture, and its cache. */
@@ -85,6 +91,14 @@ try {
     say(await vmTable(new Map(isos), scratch));
   } else if (options['bundle-only']) {
     say(await wholeBundle(wanted));
+  } else if (options['files-only']) {
+    const { container } = options;
+    for (const arch of wanted) {
+      const work = join(scratch, arch);
+      const fixture = resolve(options.fixture);
+      const iso = resolve(await isoOf(arch));
+      say(`${await filesTables(arch, { cli, fixture, iso, work, container })}\n`);
+    }
   } else if (options.matrix) {
     const cache = options['cache-dir'] ?? join(scratch, 'cache');
     const bundle = options.bundle ?? (await nativeBundle(wanted));
