@@ -7,13 +7,20 @@ import { buildLibrary, createRunner, type Runner } from './process.ts';
 import { type Scenario, writeInput } from './scenarios.ts';
 import { placesIn, type SweepResult, sweep } from './sweep.ts';
 
-/** A process with folders and a world of its own. Lanes share what has been proved. */
+/** A process with folders and a world of its own. */
 export interface Lane {
   readonly index: number;
-  readonly of: number;
   readonly runner: Runner;
   readonly library: string;
   readonly root: string;
+  readonly shared: Shared;
+}
+
+/** What the lanes have in common. */
+interface Shared {
+  /** What they try, and the position of what comes next. */
+  all: readonly unknown[] | undefined;
+  next: number;
   /** Problems of the run that follows, by the state in which it begins. */
   readonly proved: Map<string, Promise<readonly string[]>>;
 }
@@ -37,10 +44,9 @@ export interface Lanes extends AsyncDisposable {
 export async function openLanes(): Promise<Lanes> {
   const folder = await mkdtemp(join(await fastFolder(), 'faults-'));
   const library = await buildLibrary(folder);
-  const proved = new Map<string, Promise<readonly string[]>>();
-  const of = availableParallelism();
-  const lanes: Lane[] = Array.from({ length: of }, (_, index) => ({
-    ...{ index, of, library, proved },
+  const shared: Shared = { all: undefined, next: 0, proved: new Map() };
+  const lanes: Lane[] = Array.from({ length: availableParallelism() }, (_, index) => ({
+    ...{ index, library, shared },
     runner: createRunner(library, index),
     root: join(folder, `${index}`),
   }));
@@ -49,9 +55,14 @@ export async function openLanes(): Promise<Lanes> {
   await writeInput(placesIn(first.root), first.runner);
   for (const { root } of others) await cp(first.root, root, { recursive: true });
 
+  const begin = () => {
+    shared.all = undefined;
+    shared.next = 0;
+    shared.proved.clear();
+  };
   return {
     async sweep(scenario, effort) {
-      proved.clear();
+      begin();
       const all = await Promise.all(lanes.map((lane) => sweep(scenario, lane, effort)));
       return {
         calls: all[0]?.calls ?? {},
@@ -61,7 +72,7 @@ export async function openLanes(): Promise<Lanes> {
       };
     },
     async kill(scenario, effort) {
-      proved.clear();
+      begin();
       const all = await Promise.all(lanes.map((lane) => killAtSteps(scenario, lane, effort)));
       return {
         steps: all[0]?.steps ?? 0,

@@ -95,9 +95,14 @@ export async function sweep(scenario: Scenario, lane: Lane, effort: Effort): Pro
   return { calls: clean.counts, points, survived, faults };
 }
 
-/** Every lane takes another part. */
-export function shareOf<T>(all: readonly T[], { index, of }: Lane): T[] {
-  return all.filter((_, position) => position % of === index);
+/** The lanes take turns, each as fast as it can, through what the first of them lists: the calls of two runs differ slightly. */
+export function* shareOf<T>(all: readonly T[], { shared }: Lane): Generator<T> {
+  shared.all ??= all;
+  for (;;) {
+    const one = shared.all[shared.next++];
+    if (one === undefined) return;
+    yield one as T;
+  }
 }
 
 interface Followed {
@@ -118,7 +123,7 @@ export function followUp(
   followed: Followed,
   how: 'done' | 'failed' | 'killed',
 ): Promise<readonly string[]> {
-  const { proved } = followed.lane;
+  const { proved } = followed.lane.shared;
   const key = JSON.stringify([how, [...found].map(([name, sha256]) => [nameless(name), sha256])]);
   const known = proved.get(key) ?? next(followed, how);
   proved.set(key, known);
