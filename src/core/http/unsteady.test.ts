@@ -5,12 +5,7 @@ import { join } from 'node:path';
 import { createSecureContext, createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { rawServer } from '../../../test/support/raw-server.ts';
-import {
-  noise,
-  sha256Of,
-  type TemporaryFolder,
-  temporaryFolder,
-} from '../../../test/support/synthetic-bundle.ts';
+import { noise, sha256Of, temporaryFolder } from '../../../test/support/synthetic-bundle.ts';
 import { selfSigned } from '../../../test/support/tls.ts';
 import { readBody } from './body.ts';
 import { createHttp } from './client.ts';
@@ -138,7 +133,7 @@ test.each([
     (below: Socket) => below.end(Buffer.from('1703030010aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', 'hex')),
   ],
 ])('a body over TLS that is %s is continued', async (_what, cut) => {
-  const bytes = noise(300_000, 1);
+  const bytes = noise(300_000, 'tls');
   await using server = await tlsServer((socket, below, count) => {
     if (count > 1) {
       socket.end(
