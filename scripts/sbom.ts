@@ -115,8 +115,9 @@ const sbom = v.parse(Sbom, JSON.parse(stdout));
 sbom.metadata.component.name = 'iso-rehydrate';
 const wanted = installed();
 sbom.components = sbom.components.filter((one) => wanted.has(one['bom-ref']));
-const missing = wanted.difference(new Set(sbom.components.map((one) => one['bom-ref'])));
-if (missing.size > 0) throw new Error(`npm sbom leaves out ${[...missing].join(', ')}`);
+const listed = new Set(sbom.components.map((one) => one['bom-ref']));
+const missing = [...wanted].filter((one) => !listed.has(one));
+if (missing.length > 0) throw new Error(`npm sbom leaves out ${missing.join(', ')}`);
 const kept = new Set([...wanted, `iso-rehydrate@${sbom.metadata.component.version}`]);
 sbom.dependencies = sbom.dependencies
   .filter(({ ref }) => kept.has(ref))
