@@ -11,13 +11,13 @@ import { createSigner, installer, type Signer, trustingGpg } from './support/ins
  * A part of the fixture, signed as releases are, through the built command line: what `rehydrate --released` and
  * `serve` give is judged by cmp, by gpgv with the signatures that the bundle carries, and by the real coreos-installer.
  */
-const PLATFORMS = ['aws', 'gcp', 'digitalocean', 'hyperv'];
+const PLATFORMS = ['aws', 'digitalocean', 'hyperv'];
 let folder: string;
 let signer: Signer;
 let url: string;
 let stop: () => Promise<void>;
 const at = (name: string) => join(folder, name);
-/** The released files: compressed by xz, gzip, tar with gzip, and zip; the ISO and the files for PXE as they are. */
+/** The released files: compressed by xz, gzip and zip; the ISO and the files for PXE as they are. */
 const files = () =>
   promised().filter(({ platform, format }) =>
     platform === 'metal' ? !format.endsWith('raw.xz') : PLATFORMS.includes(platform),
@@ -57,7 +57,8 @@ afterAll(async () => {
 test('rehydrate --released --keyring: each file is the released one, and gpgv accepts its signature', async () => {
   await mkdir(at('made'));
   const made = await cli([
-    ...['-b', at('bundle'), '-p', 'all', '--released', '--keyring', signer.keyring],
+    ...['-b', at('bundle'), '-p', `metal/iso,metal/pxe,${PLATFORMS}`, '--released'],
+    ...['--keyring', signer.keyring],
     ...['--engine', 'native', '--cache-dir', at('cache'), '-o', `${at('made')}/`, '--quiet'],
   ]);
   expect(made.exitCode, made.stderr).toBe(0);
