@@ -1,4 +1,5 @@
 import { toJsonSchema } from '@valibot/to-json-schema';
+import { eventSchema } from '../src/cli/progress/events.ts';
 import { auditReportSchema } from '../src/verbs/audit/report.ts';
 import { estimateSchema } from '../src/verbs/estimate/estimate.ts';
 import { planSchema } from '../src/verbs/plan/plan.ts';
@@ -9,6 +10,7 @@ type Schema = Parameters<typeof toJsonSchema>[0];
 export function publishedSchemas(): Record<string, object> {
   return {
     'audit-report': publish('iso-rehydrate audit report', auditReportSchema),
+    events: publish('a line that iso-rehydrate --json writes to stderr', eventSchema),
     estimate: publish('iso-rehydrate estimate', estimateSchema),
     plan: publish('iso-rehydrate work plan', planSchema),
   };

@@ -2,14 +2,16 @@ import { type Command, Option, type OptionValues } from '@commander-js/extra-typ
 import { ENGINES } from '../engine/choose.ts';
 import { parseFingerprint } from '../release/download/signature.ts';
 import { VERIFIERS } from '../verbs/trust/policy.ts';
+import { COLOR } from './color.ts';
 import {
   collect,
   oneOf,
   parseArches,
   parseDigest,
   parseFactor,
+  parseFormats,
   parseJobs,
-  parseList,
+  parsePlatforms,
   parseShard,
   parseSize,
 } from './options.ts';
@@ -30,7 +32,12 @@ export const withOutput = <A extends unknown[], O extends OptionValues>(command:
   command
     .option('--json', 'results as JSON on stdout, progress as JSON lines on stderr')
     .option('-q, --quiet', 'no progress; with --json, notes and failures only')
-    .option('--debug', 'show stack traces of errors');
+    .option('--debug', 'show stack traces of errors')
+    .option(
+      '--color <when>',
+      'colours on stderr: auto, always or never (default: auto; see NO_COLOR)',
+      oneOf(COLOR),
+    );
 
 export const withBundle = <A extends unknown[], O extends OptionValues>(command: Command<A, O>) =>
   command.option(
@@ -46,8 +53,8 @@ export const withSelection = <A extends unknown[], O extends OptionValues>(
   const platforms = everything ? '`all`, the default' : '`all`';
   const arches = everything ? '`all`, the default' : "`all` (default: this host's)";
   return command
-    .option('-p, --platform <names>', `platforms, comma separated, or ${platforms}`, parseList)
-    .option('-f, --format <names>', 'formats: raw, 4k.raw, iso, pxe, qcow2… or `all`', parseList)
+    .option('-p, --platform <names>', `platforms, comma separated, or ${platforms}`, parsePlatforms)
+    .option('-f, --format <names>', 'formats: raw, 4k.raw, iso, pxe, qcow2… or `all`', parseFormats)
     .option('-a, --arch <names>', `architectures, or ${arches}`, parseArches);
 };
 

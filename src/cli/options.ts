@@ -6,6 +6,7 @@ import { ARCHITECTURES, type Arch, parseArch } from '../core/arch.ts';
 import { UsageError } from '../core/errors.ts';
 import { isSha256, type Sha256 } from '../core/io/digest.ts';
 import { didYouMean } from '../core/text/suggest.ts';
+import { completed } from './completion/words.ts';
 
 /** An option that may be given several times. */
 export const collect = (text: string, previous: readonly string[] = []) => [...previous, text];
@@ -39,15 +40,14 @@ export function parseDigest(text: string): Sha256 {
 }
 
 /** One of a few words. */
-export const oneOf =
-  <const T extends string>(choices: readonly T[]) =>
-  (text: string): T => {
+export const oneOf = <const T extends string>(choices: readonly T[]) =>
+  completed((text: string): T => {
     const found = choices.find((choice) => choice === text);
     if (found !== undefined) return found;
     const meant = didYouMean(text, choices);
     const hint = meant === undefined ? '' : `Did you mean ${meant}? `;
     throw new InvalidArgumentError(`${hint}Choose from ${choices.join(', ')}.`);
-  };
+  }, choices);
 
 const UNITS: Readonly<Record<string, number>> = {
   '': 1,
@@ -83,8 +83,14 @@ export function parseList(text: string, previous: readonly string[] = []): strin
   return [...previous, ...names];
 }
 
+const LIST = { list: true } as const;
+export const parsePlatforms = completed(parseList, 'platforms', LIST);
+export const parseFormats = completed(parseList, 'formats', LIST);
+
 /** `gz,zip,xz`, `all` or `none`: kinds of compression that can be done again. */
-export function parseReleased(text: string): ReleasedKind[] {
+export const parseReleased = completed(releasedKinds, [...LAYER_KINDS, 'all', 'none'], LIST);
+
+function releasedKinds(text: string): ReleasedKind[] {
   const names = parseList(text);
   if (names.includes('none')) {
     if (names.length === 1) return [];
@@ -113,7 +119,9 @@ export function parseJobs(text: string): number {
 }
 
 /** `s390x,arm64`, the option several times, or `all`, which overrides other names. */
-export function parseArches(text: string, previous: readonly Arch[] | 'all' = []): Arch[] | 'all' {
+export const parseArches = completed(archNames, 'architectures', LIST);
+
+function archNames(text: string, previous: readonly Arch[] | 'all' = []): Arch[] | 'all' {
   const names = parseList(text);
   const arches = names.filter((name) => name !== 'all').map(parseArchOption);
   if (previous === 'all' || names.includes('all')) return 'all';

@@ -2,6 +2,7 @@ import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings';
 import { UsageError } from '../core/errors.ts';
 import { didYouMean } from '../core/text/suggest.ts';
 import { addAudit } from './commands/audit.ts';
+import { addCompletion } from './commands/completion.ts';
 import { addDehydrate } from './commands/dehydrate.ts';
 import { addEstimate } from './commands/estimate.ts';
 import { addInspect } from './commands/inspect.ts';
@@ -50,6 +51,7 @@ export function createProgram(io: CliIo, { json }: { readonly json: boolean }): 
   addMerge(program, io);
   addPush(program, io);
   addPull(program, io);
+  addCompletion(program, io);
   return program;
 }
 

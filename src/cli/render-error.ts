@@ -2,10 +2,12 @@ import { RehydrateError } from '../core/errors.ts';
 import { partsOf } from '../core/failures.ts';
 import { ours } from '../core/foreign-error.ts';
 import { printable } from '../core/text/printable.ts';
+import { type Paint, plain } from './color.ts';
 
 export interface RenderErrorOptions {
   /** Add stack traces. */
   readonly debug: boolean;
+  readonly paint?: Paint | undefined;
 }
 
 /**
@@ -18,7 +20,7 @@ export function renderError(error: unknown, options: RenderErrorOptions): string
   return renderOne(error, options) + parts.join('');
 }
 
-function renderOne(thrown: unknown, { debug }: RenderErrorOptions): string {
+function renderOne(thrown: unknown, { debug, paint = plain }: RenderErrorOptions): string {
   const error = ours(thrown);
   const lines: string[] = [];
   if (error instanceof RehydrateError) {
@@ -37,8 +39,12 @@ function renderOne(thrown: unknown, { debug }: RenderErrorOptions): string {
     lines.push('fix: this is a bug in iso-rehydrate; report it with the output of --debug');
   }
   if (debug && error instanceof Error && error.stack) lines.push(error.stack);
-  return `${lines.map(printable).join('\n')}\n`;
+  // Hostile texts must not bring colours of their own.
+  return `${lines.map((line) => labelled(printable(line), paint)).join('\n')}\n`;
 }
+
+const labelled = (line: string, paint: Paint) =>
+  line.replace(/^(error|fix):/, (label, style) => paint(style, label));
 
 /** The same for machines: one JSON object. */
 export function errorEvent(

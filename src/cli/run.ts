@@ -2,6 +2,7 @@ import type { Writable } from 'node:stream';
 import { CommanderError } from '@commander-js/extra-typings';
 import { CancelledError, RehydrateError, UsageError } from '../core/errors.ts';
 import { limitSizes } from '../core/plausible.ts';
+import { paintFor } from './color.ts';
 import { exitCodeOf, PIPE_CLOSED } from './exit-code.ts';
 import type { CliIo } from './io.ts';
 import { parseSize } from './options.ts';
@@ -14,6 +15,7 @@ import { errorEvent, renderError } from './render-error.ts';
  */
 export async function runCommand(argv: readonly string[], io: CliIo): Promise<number> {
   const json = argv.includes('--json');
+  const paint = paintFor(argv, io);
   const failure = await failureOf(argv, io);
   if (failure === undefined) return 0;
   if (failure instanceof CommanderError) {
@@ -27,7 +29,7 @@ export async function runCommand(argv: readonly string[], io: CliIo): Promise<nu
   const debug = argv.includes('--debug');
   const text = json
     ? `${JSON.stringify(errorEvent(failure, { debug }))}\n`
-    : renderError(failure, { debug });
+    : renderError(failure, { debug, paint });
   io.stderr.write(text);
   return exitCodeOf(failure);
 }

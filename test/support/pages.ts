@@ -132,6 +132,12 @@ export const ELSEWHERE: readonly Elsewhere[] = [
     but: 'from the CNCF registry and from archives of a release that has a container image',
   },
   {
+    page: 'docs/terminal.md',
+    command: /iso-rehydrate completion /,
+    by: 'src/cli/completion/shells.test.ts',
+    but: 'in the shell that each line is for, from a file',
+  },
+  {
     page: 'docs/release-job.md',
     command: /^iso-rehydrate (dehydrate|estimate) .*(--base files|--container)/s,
     by: 'src/cli/files-road.test.ts',

@@ -25,7 +25,7 @@ import {
   withPolicy,
   withTrust,
 } from '../option-groups.ts';
-import { parseList, parseSeconds, parseSize } from '../options.ts';
+import { parsePlatforms, parseSeconds, parseSize } from '../options.ts';
 import { progressRenderer } from '../progress/choose.ts';
 import { renderError } from '../render-error.ts';
 import { downloadsTo, isosOf, openSourced } from '../sources.ts';
@@ -39,7 +39,7 @@ function define(program: Command) {
     .option(
       '--prepare <names>',
       'make the files of these platforms at once, before they are requested, or of `all`',
-      parseList,
+      parsePlatforms,
     )
     .addOption(
       new Option(

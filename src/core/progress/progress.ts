@@ -3,22 +3,24 @@ import type { Arch } from '../arch.ts';
 /**
  * Progress as data. The library reports it, the CLI draws it (TTY bars, plain lines, or `--json` events).
  */
-export type Phase =
-  | 'fetch'
-  | 'push'
-  | 'hash-iso'
-  | 'boot'
-  | 'login'
-  | 'unpack'
-  | 'hash'
-  | 'poweroff'
-  | 'check-base'
-  | 'index'
-  | 'read'
-  | 'match'
-  | 'copy'
-  | 'patch'
-  | 'verify';
+export const PHASES = [
+  'fetch',
+  'push',
+  'hash-iso',
+  'boot',
+  'login',
+  'unpack',
+  'hash',
+  'poweroff',
+  'check-base',
+  'index',
+  'read',
+  'match',
+  'copy',
+  'patch',
+  'verify',
+] as const;
+export type Phase = (typeof PHASES)[number];
 
 /** The subject of an event. */
 interface Subject {

@@ -30,7 +30,7 @@ export async function orderOnDisk<T extends Stretch>(
   const ordered: T[] = [];
   const found = new Uint8Array(contents.length);
   const buffer = Buffer.allocUnsafe(READ);
-  const words = new Int32Array(buffer.buffer, buffer.byteOffset, READ / 4);
+  const view = new DataView(buffer.buffer, buffer.byteOffset, READ);
   for (let data = disk.nextData(0); data; data = disk.nextData(data.end)) {
     for (let at = data.start - (data.start % GRID); at < data.end; at += READ) {
       throwIfAborted(signal);
@@ -38,7 +38,7 @@ export async function orderOnDisk<T extends Stretch>(
       disk.readSync(buffer.subarray(0, length), at);
       buffer.fill(0, length, Math.min(READ, Math.ceil(length / GRID) * GRID));
       for (let i = 0; i < length; i += GRID) {
-        const candidates = probes.get(hashOf(words, i / 4));
+        const candidates = probes.get(hashBlock(view, i));
         if (candidates === undefined) continue;
         for (const index of chosen(candidates, at + i)) {
           found[index] = 1;
@@ -82,7 +82,7 @@ interface Probe {
 async function probesOf(contents: readonly Stretch[], pool: Source): Promise<Map<number, Probe[]>> {
   const probes = new Map<number, Probe[]>();
   const block = Buffer.alloc(GRID);
-  const words = new Int32Array(block.buffer, block.byteOffset, GRID / 4);
+  const view = new DataView(block.buffer, block.byteOffset, GRID);
   for (const [index, { offset, size }] of contents.entries()) {
     if (index % 1024 === 0) await breathe();
     for (let lead = 0; lead < size; lead += GRID) {
@@ -94,7 +94,7 @@ async function probesOf(contents: readonly Stretch[], pool: Source): Promise<Map
       block.fill(0);
       pool.readSync(block.subarray(0, length), offset + lead);
       if (isZero(block)) continue;
-      const hash = hashOf(words, 0);
+      const hash = hashBlock(view, 0);
       const same = probes.get(hash);
       if (same) same.push({ index, lead });
       else probes.set(hash, [{ index, lead }]);
@@ -104,11 +104,14 @@ async function probesOf(contents: readonly Stretch[], pool: Source): Promise<Map
   return probes;
 }
 
-/** Hashes every fourth word of a block: matches are then compared byte by byte. */
-function hashOf(words: Int32Array, start: number): number {
+/**
+ * Hashes every fourth word of a block, little endian on every host, so that blocks whose hashes collide are the same
+ * everywhere. Matches are then compared byte by byte.
+ */
+export function hashBlock(view: DataView, start: number): number {
   let hash = 0x811c9dc5 | 0;
-  for (let i = start; i < start + GRID / 4; i += 4) {
-    hash = Math.imul(hash ^ (words[i] ?? 0), 0x01000193);
+  for (let at = start; at < start + GRID; at += 16) {
+    hash = Math.imul(hash ^ view.getInt32(at, true), 0x01000193);
     hash ^= hash >>> 15;
   }
   return hash | 0;

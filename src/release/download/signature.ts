@@ -78,6 +78,7 @@ async function startGpgv(options: SignatureOptions, data: string): Promise<Signa
   const gpgv = execa('gpgv', argv, {
     reject: false,
     stdin: data === '-' ? 'pipe' : 'ignore',
+    maxBuffer: 1 << 20,
     env: { GNUPGHOME: folder, LC_ALL: 'C' },
     cancelSignal: signal ? AbortSignal.any([signal, stop.signal]) : stop.signal,
   });
@@ -108,7 +109,7 @@ async function startGpgv(options: SignatureOptions, data: string): Promise<Signa
       const found = parseGpgvStatus(result.stdout);
       const said = result.stderr.trim().slice(0, 2000);
       const isEnded = result.exitCode === 0 || found.length > 0 || /NODATA/.test(result.stdout);
-      if (!isEnded) {
+      if (!isEnded || result.isMaxBuffer) {
         throw new ToolError(`gpgv failed: ${result.shortMessage?.split('\n')[0]}`, {
           code: 'TOOL_FAILED',
           context: { file: path, signature: signatureUrl },

@@ -205,6 +205,7 @@ async function* throughXz(
     env: { XZ_DEFAULTS: '', XZ_OPT: '', LC_ALL: 'C' },
     stdin: 'pipe',
     buffer: { stdout: false, stderr: true },
+    maxBuffer: 1 << 16,
     encoding: 'buffer',
     reject: false,
     cancelSignal: signal ? AbortSignal.any([signal, stop.signal]) : stop.signal,

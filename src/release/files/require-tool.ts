@@ -8,6 +8,10 @@ const INSTALL = {
 
 /** Throws ToolError `TOOL_MISSING` before hours of work that would need the program at their end. */
 export async function requireTool(name: keyof typeof INSTALL): Promise<void> {
-  const result = await execa(name, ['--version'], { reject: false, stdin: 'ignore' });
+  const result = await execa(name, ['--version'], {
+    reject: false,
+    stdin: 'ignore',
+    maxBuffer: 1 << 16,
+  });
   if (result.code === 'ENOENT') throw toolMissing(name, INSTALL[name], result);
 }
