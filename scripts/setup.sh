@@ -81,7 +81,7 @@ if [ "$want" = --tests ]; then
   # Foreign architectures, tools to compare with, a browser, a registry, a container builder, a compiler.
   packages+=(
     unzip pigz libarchive-tools fdisk kmod busybox-static isolinux syslinux-common gpg arch-test binfmt-support
-    squashfs-tools-ng rdiff xdelta3 rsync python3 procps git openssl
+    squashfs-tools-ng rdiff xdelta3 rsync python3 procps git openssl systemd
     zsh fish mandoc
     curl chromium docker-registry skopeo buildah gcc libc6-dev libostree-dev libssl-dev libzstd-dev pkg-config
   )

@@ -3,7 +3,7 @@
 # The last line reads `N passed, N failed, N skipped`. Arguments go to vitest.
 #
 #   ISO_REHYDRATE_ARCHES   architectures to build and test: `all` (default) or a list such as x86_64,
-#                          which takes half of the time: the others' guests are emulated.
+#                          which takes less time: the others' guests are emulated everywhere.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bash scripts/setup.sh --tests

@@ -6,6 +6,7 @@
  *                      [--skip-peers] [--peer-timeout SECONDS] [--coreos-installer FILE]
  *                      [--native-only | --vm-only | --bundle-only]
  *     npm run bench -- --files-only [--fixture DIR] [--arch A,B|all] [--container DIR]
+ *     npm run bench -- --released-only [--file IMAGE]
  *     npm run bench -- --matrix [--arch A,B|all] [--bundle DIR --cache-dir DIR]
  */
 import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
@@ -20,6 +21,7 @@ import { matrix } from './matrix.ts';
 import { type Measured, measure, shell } from './measure.ts';
 import { nativeTable } from './native.ts';
 import { PEERS, runPeer } from './peers.ts';
+import { releasedTable } from './released.ts';
 import { bytes, mebibytes, seconds, table } from './table.ts';
 import { vmTable } from './vm.ts';
 
@@ -40,6 +42,10 @@ const { values: options } = parseArgs({
     'files-only': { type: 'boolean', default: false },
     /** For `--files-only`: an OCI layout of the same system, with gzip layers. */
     container: { type: 'string' },
+    /** Only the table of the compressors of released files. */
+    'released-only': { type: 'boolean', default: false },
+    /** For `--released-only`: what to compress, instead of the fixture's qemu image. */
+    file: { type: 'string' },
     /** Only the table of the time that each artifact takes. */
     matrix: { type: 'boolean', default: false },
     /** For `--matrix`: an existing bundle of the fixture, and its cache. */
@@ -99,6 +105,8 @@ try {
       const iso = resolve(await isoOf(arch));
       say(`${await filesTables(arch, { cli, fixture, iso, work, container })}\n`);
     }
+  } else if (options['released-only']) {
+    say(await releasedTable(options.file ?? (await qemuImage()), scratch));
   } else if (options.matrix) {
     const cache = options['cache-dir'] ?? join(scratch, 'cache');
     const bundle = options.bundle ?? (await nativeBundle(wanted));
@@ -119,6 +127,16 @@ async function isoOf(arch: Arch): Promise<string> {
   const name = names.find((one) => one.endsWith(`live-iso.${arch}.iso`));
   if (name === undefined) throw new Error(`the fixture has no ISO of ${arch}`);
   return join(options.fixture, name);
+}
+
+/** The fixture's qemu image, unpacked into the scratch folder. */
+async function qemuImage(): Promise<string> {
+  const names = await readdir(options.fixture);
+  const name = names.find((one) => one.endsWith('qemu.x86_64.qcow2.xz'));
+  if (name === undefined) throw new Error('the fixture has no qemu image of x86_64');
+  const image = join(scratch, 'qemu.qcow2');
+  await measure(shell('xz -dc "$1" >"$2"', join(options.fixture, name), image));
+  return image;
 }
 
 /** Makes one bundle of all architectures; returns the table of its sizes. */

@@ -102,3 +102,27 @@ test('a second signal ends it at once, whatever it is waiting for', async () => 
   expect(performance.now() - asked).toBeLessThan(5000);
   expect(await readdir(folder.path)).not.toContain('bundle2');
 });
+
+test('SIGHUP ends it with 129, and nothing stays, though its terminal is gone', async () => {
+  const release = await writeSyntheticRelease(at('release-hup'));
+  await release.edit((artifacts) => {
+    const disk = artifacts.metal?.formats['raw.xz']?.disk;
+    if (disk) artifacts.aws = { release: '42.1', formats: { 'raw.xz': { disk: { ...disk } } } };
+  });
+  const [bin, called, out] = [at('bin-hup'), at('called-hup'), at('out-hup')];
+  await mkdir(bin);
+  await mkdir(out);
+  await writeFile(join(bin, 'xz'), `#!/bin/sh\n: > '${called}'\nexec sleep 20\n`);
+  await chmod(join(bin, 'xz'), 0o755);
+  const argv = ['dehydrate', '--stream', release.streamPath, '--artifacts', release.folder];
+  const child = start([...argv, '-o', join(out, 'bundle'), '--no-cache'], {
+    ...{ PATH: `${bin}:${process.env.PATH}`, TMPDIR: out },
+  });
+  using _end = { [Symbol.dispose]: () => child.kill('SIGKILL') };
+  await until(() => stat(called).catch(() => undefined));
+  child.stderr?.destroy();
+  child.kill('SIGHUP');
+  const { exitCode, signal } = await child;
+  expect({ exitCode, signal }).toMatchObject({ exitCode: 129, signal: undefined });
+  expect(await readdir(out)).toEqual([]);
+});

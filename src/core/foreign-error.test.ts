@@ -16,11 +16,19 @@ const thrown = async (body: () => unknown): Promise<unknown> => {
 const named = (code: string, more: object = {}) =>
   Object.assign(new Error(`${code}: as Node says it`), { code, ...more });
 
+/** As Node throws it for a number that libuv has no name for. */
+const unnamed = (number: number, code = `Unknown system error -${number}`) =>
+  named(code, { errno: -number, syscall: 'fsync' });
+
 test.each([
   ['a file that is not there', () => readFile('/gone/x'), 'cannot open /gone/x'],
   ['too many files', () => Promise.reject(named('EMFILE', { syscall: 'open' })), 'too many open'],
   ['a read-only disk', () => Promise.reject(named('EROFS', { syscall: 'mkdir' })), 'read-only'],
   ['a bad sector', () => readFile('/proc/self/mem'), 'input/output'],
+  ['a quota, which libuv does not know', () => Promise.reject(unnamed(122)), 'disk quota exceeded'],
+  ['a damaged file system', () => Promise.reject(unnamed(117)), 'the file system is damaged'],
+  ['a stale NFS handle', () => Promise.reject(unnamed(116, 'UNKNOWN')), 'gone from its server'],
+  ['a number without a name', () => Promise.reject(unnamed(131)), 'E131'],
   ['a cut connection', () => Promise.reject(named('ECONNRESET')), 'the connection broke off'],
   [
     "fetch's wrapping",

@@ -229,6 +229,30 @@ test('no retries for a registry that was never reached, or that asks for too lon
   expect(performance.now() - began).toBeLessThan(20_000);
 });
 
+test('a storm of 429 comes to an end, at the registry or at its token server', async () => {
+  const refuse: Answer = (_request, response) =>
+    response.writeHead(429, { 'retry-after': '0' }).end('slow down');
+  await using registry = await mockRegistry(refuse);
+  await expect(open(registry.host).manifest('x')).rejects.toMatchObject({
+    ...{ kind: 'io', code: 'REGISTRY', context: { status: 429 } },
+    message: expect.stringMatching(/429 slow down; it asks to come back in 0 seconds$/),
+    hint: expect.stringContaining('log in'),
+  });
+  expect(registry.seen).toHaveLength(5);
+
+  const toToken = guarded(bearer, isToken);
+  await using tokens = await mockRegistry((request, response, count) =>
+    request.url?.startsWith('/token')
+      ? refuse(request, response, count)
+      : toToken(request, response, count),
+  );
+  await expect(open(tokens.host).manifest('x')).rejects.toMatchObject({
+    ...{ kind: 'io', code: 'REGISTRY', context: { status: 429 } },
+    message: expect.stringContaining('429'),
+  });
+  expect(tokens.seen.length).toBeLessThanOrEqual(10);
+});
+
 test('an error without end is cut short', async () => {
   for (const status of ['500 Oops', '403 No']) {
     await using flood = await rawServer((socket) =>

@@ -1,46 +1,29 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { killAtSteps } from '../faults/kill.ts';
-import { buildLibrary, createRunner, type Runner } from '../faults/process.ts';
-import { SCENARIOS, type Scenario, writeInput } from '../faults/scenarios.ts';
-import { placesIn, sample, sweep } from '../faults/sweep.ts';
+import { type Lanes, openLanes } from '../faults/lanes.ts';
+import { SCENARIOS } from '../faults/scenarios.ts';
+import { sample } from '../faults/sweep.ts';
 
 /** The whole sweep, of every call, is `npm run faults`; this is a sample of it that takes minutes. */
-const LIGHT = { perKind: 2, kills: 5 };
-/** Each run of these takes seconds. */
-const HEAVY = { perKind: 1, kills: 3 };
-const effortOf = ({ heavy }: Scenario) => (heavy ? HEAVY : LIGHT);
-
-/** What one run leaves, the next takes away. */
-const RECLAIMS = true;
+const LIGHT = { perKind: 4, kills: 10 };
+/** Each run of these takes a second. */
+const HEAVY = { perKind: 2, kills: 6 };
 
 /** Milliseconds; a busy machine needs ten times what an idle one does. */
 const TIMEOUT = 3_600_000;
 
-let folder: string;
-let library: string;
-let runner: Runner;
-const root = () => join(folder, 'root');
+let lanes: Lanes;
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'faults-'));
-  library = await buildLibrary(folder);
-  runner = createRunner(library);
-  await writeInput(placesIn(root()), runner);
-});
-afterAll(async () => {
-  runner[Symbol.dispose]();
-  await rm(folder, { recursive: true, force: true });
-});
+  lanes = await openLanes();
+}, TIMEOUT);
+afterAll(() => lanes[Symbol.asyncDispose]());
 
 describe.each(SCENARIOS)('$name', (scenario) => {
+  const effort = scenario.heavy ? HEAVY : LIGHT;
+
   test('whichever call fails: the right output or an error, and the next run makes it good', {
     timeout: TIMEOUT,
   }, async () => {
-    const { calls, points, faults } = await sweep(scenario, {
-      ...{ runner, root: root(), reclaims: RECLAIMS, perKind: effortOf(scenario).perKind },
-    });
+    const { calls, points, faults } = await lanes.sweep(scenario, effort);
     expect(faults).toEqual([]);
     // The preloaded library sees the program's calls.
     const writes = scenario.name === 'push' ? [] : ['write', 'fsync'];
@@ -53,9 +36,7 @@ describe.each(SCENARIOS)('$name', (scenario) => {
   test('whenever it is killed: no wrong file, and the next run makes it good', {
     timeout: TIMEOUT,
   }, async () => {
-    const { kills, faults } = await killAtSteps(scenario, {
-      ...{ runner, library, root: root(), reclaims: RECLAIMS, count: effortOf(scenario).kills },
-    });
+    const { kills, faults } = await lanes.kill(scenario, effort);
     expect(faults).toEqual([]);
     expect(kills).toBeGreaterThan(0);
   });

@@ -1,11 +1,9 @@
-import { readdirSync, statSync } from 'node:fs';
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { execa } from 'execa';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { defaultCacheRoot } from '../../scripts/fixture/cache.ts';
 import { openBundle } from '../../src/bundle/read.ts';
 import { openMetalCache } from '../../src/engine/cache/metal-cache.ts';
 import { dehydrate } from '../../src/verbs/dehydrate/dehydrate.ts';
@@ -13,6 +11,7 @@ import { serve } from '../../src/verbs/serve/serve.ts';
 import { sha256Of } from '../support/synthetic-bundle.ts';
 import { type SyntheticRelease, writeSyntheticRelease } from '../support/synthetic-release.ts';
 import { inView, LOOKS } from './support/browser.ts';
+import { createSigner, installer, trustingGpg } from './support/installer.ts';
 
 /**
  * The mirror of a small signed release, and the real coreos-installer as its client: its list and its downloads. The
@@ -26,13 +25,7 @@ const at = (name: string) => join(folder, name);
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'iso-rehydrate-mirror-'));
-  await mkdir(at('home'), { mode: 0o700 });
-  const gpg = (...args: string[]) => {
-    const fixed = ['--homedir', at('home'), '--batch', '--quiet', '--pinentry-mode', 'loopback'];
-    return execa('gpg', [...fixed, '--passphrase', '', ...args]);
-  };
-  await gpg('--quick-gen-key', 'release', 'ed25519', 'sign', 'never');
-  await gpg('--output', at('keys.gpg'), '--export', 'release');
+  const signer = await createSigner(folder);
   release = await writeSyntheticRelease(at('release'), { containers: true });
   const qemu = await recompress('x-qemu.raw.gz', (input) => gzipOf(input, '-6'));
   const aws = await recompress('x-aws.vmdk.gz', (input) => gzipOf(input, '-9'));
@@ -71,10 +64,9 @@ beforeAll(async () => {
     }
   });
   for (const name of (await readdir(release.folder)).filter((one) => one.startsWith('x-'))) {
-    const signed = join(release.folder, name);
-    await gpg('--output', `${signed}.sig`, '--detach-sign', signed);
+    await signer.sign(join(release.folder, name));
   }
-  await execa('gpgconf', ['--homedir', at('home'), '--kill', 'all']);
+  await signer.end();
   const { engine, streamPath, folder: files } = release;
   const cache = await openMetalCache({ dir: at('cache'), maxBytes: 1e9 });
   const released = ['gz', 'zip', 'xz'] as const;
@@ -92,12 +84,7 @@ beforeAll(async () => {
     controller.abort();
     return serving.ended;
   };
-  await mkdir(at('bin'));
-  const real = (await execa('bash', ['-c', 'command -v gpg'])).stdout;
-  const also = `"${real}" "\${@:1:2}" --batch --quiet --import "${at('keys.gpg')}"`;
-  const script = `#!/bin/bash\n"${real}" "$@" || exit\ncase " $* " in *" --import "*) ${also} ;; esac\n`;
-  await writeFile(at('bin/gpg'), script);
-  await chmod(at('bin/gpg'), 0o755);
+  await trustingGpg(folder, signer.keyring);
 }, 300_000);
 afterAll(async () => {
   await stop?.();
@@ -113,16 +100,6 @@ async function recompress(name: string, compress: (input: Buffer) => Promise<Buf
   const bytes = await compress(gunzipSync(await readFile(path)));
   await writeFile(path, bytes);
   return sha256Of(bytes);
-}
-
-/** The one that the fixture's live system has. */
-function installer(): string {
-  const stages = join(defaultCacheRoot(), 'installer-x86_64');
-  const [newest] = readdirSync(stages)
-    .map((name) => join(stages, name, 'coreos-installer'))
-    .sort((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs);
-  if (newest === undefined) throw new Error('the fixture has no coreos-installer');
-  return newest;
 }
 
 async function install(verb: string, args: readonly string[], trusting = true) {

@@ -8,6 +8,7 @@ import { fileServer } from '../support/file-server.ts';
 import { registryServer } from '../support/registry-server.ts';
 import { schemaErrors } from '../support/schema.ts';
 import { forgeDelta } from '../support/tamper.ts';
+import { inView, LOOKS } from './support/browser.ts';
 import { cli, filesBelow, qemusWith } from './support/cli.ts';
 import {
   auditedArch,
@@ -175,6 +176,14 @@ describe('audit', () => {
     await inBrowser(page, `--screenshot=${shot}`, '--window-size=1280,1400');
     expect((await readFile(shot)).subarray(1, 4).toString()).toBe('PNG');
     expect((await stat(shot)).size).toBeGreaterThan(20_000); // an empty page is a tenth of it
+    for (const width of [1280, 400]) {
+      for (const scheme of ['light', 'dark'] as const) {
+        const wrong = await inView(`file://${page}`, { width, scheme }, ({ evaluate }) =>
+          evaluate<string[]>(LOOKS),
+        );
+        expect(wrong, `${width} pixels, ${scheme}`).toEqual([]);
+      }
+    }
   });
 });
 

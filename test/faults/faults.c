@@ -6,13 +6,16 @@
  * keeps it from bypassing them. Child processes do not inherit the library: their failures are not ours.
  *
  * The process arms it through the functions that begin with faults_ (koffi finds them as symbols of the
- * process); FAULTS_ROOT and FAULTS_KILL arm it at the start.
+ * process); FAULTS_ROOT and FAULTS_KILL arm it at the start. Only some calls change what is on disk, and a process that is
+ * killed between two of them leaves the same as at the next one: FAULTS_KILL_CHANGES counts those alone. FAULTS_CPU
+ * confines the process to one processor, so that several of them run side by side with few threads each.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -35,11 +38,13 @@ static size_t root_length;
 static atomic_uchar followed[MAX_FD];
 static atomic_int counts[KINDS];
 static atomic_int steps;
+static atomic_int changes;
 static atomic_int armed_kind = -1;
 static atomic_int armed_nth;
 static atomic_int armed_errno;
 static atomic_int armed_sticky;
 static atomic_int armed_kill;
+static int kill_at_changes;
 static char hit[4096];
 static atomic_int hits;
 
@@ -57,10 +62,22 @@ static int follow(int fd, const char *path) {
   return fd;
 }
 
+static int is_change(enum kind kind, int flags) {
+  switch (kind) {
+    case OPEN: return (flags & (O_CREAT | O_TRUNC)) != 0;
+    case WRITE: case TRUNCATE: case RENAME: case MKDIR: case LINK: case UNLINK: return 1;
+    default: return 0;
+  }
+}
+
 /* Counts a call; returns nonzero, with errno set, if it must fail. */
-static int fails(enum kind kind, const char *path) {
+static int fails_with(enum kind kind, const char *path, int flags) {
   int step = ++steps;
   int count = ++counts[kind];
+  if (is_change(kind, flags)) {
+    int change = ++changes;
+    if (kill_at_changes) step = change;
+  } else if (kill_at_changes) step = 0;
   if (armed_kill > 0 && step == armed_kill) kill(getpid(), SIGKILL);
   if (kind != (enum kind)armed_kind) return 0;
   if (armed_sticky ? count < armed_nth : count != armed_nth) return 0;
@@ -68,6 +85,8 @@ static int fails(enum kind kind, const char *path) {
   errno = armed_errno;
   return 1;
 }
+
+static int fails(enum kind kind, const char *path) { return fails_with(kind, path, 0); }
 
 static int fails_fd(enum kind kind, int fd) {
   char link[64], path[4096];
@@ -97,6 +116,7 @@ void faults_arm(int kind, int nth, int error, int sticky) {
   armed_kind = -1;
   for (int i = 0; i < KINDS; i++) counts[i] = 0;
   steps = 0;
+  changes = 0;
   hits = 0;
   hit[0] = 0;
   armed_nth = nth;
@@ -106,12 +126,28 @@ void faults_arm(int kind, int nth, int error, int sticky) {
 }
 
 int faults_count(int kind) { return kind < 0 ? steps : counts[kind]; }
+int faults_changes(void) { return changes; }
 int faults_hits(void) { return hits; }
 const char *faults_hit(void) { return hit; }
-void faults_kill(int step) { armed_kill = step; }
+
+/* Of the processors that the process may use, the n-th. */
+static void confine(int n) {
+  cpu_set_t all, one;
+  if (sched_getaffinity(0, sizeof all, &all) != 0) return;
+  n %= CPU_COUNT(&all);
+  for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+    if (!CPU_ISSET(cpu, &all) || n-- > 0) continue;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    sched_setaffinity(0, sizeof one, &one);
+    return;
+  }
+}
 
 __attribute__((constructor)) static void start(void) {
-  const char *path = getenv("FAULTS_ROOT"), *step = getenv("FAULTS_KILL");
+  const char *path = getenv("FAULTS_ROOT"), *step = getenv("FAULTS_KILL"), *cpu = getenv("FAULTS_CPU");
+  if (cpu) confine(atoi(cpu));
+  kill_at_changes = getenv("FAULTS_KILL_CHANGES") != NULL;
   unsetenv("LD_PRELOAD");
   if (step) armed_kill = atoi(step);
   if (path) faults_root(path);
@@ -129,7 +165,7 @@ static mode_t mode_of(int flags, va_list list) {
     va_start(list, flags);                           \
     mode_t mode = mode_of(flags, list);              \
     va_end(list);                                    \
-    if (fails_path(OPEN, path)) return -1;           \
+    if (below(path) && fails_with(OPEN, path, flags)) return -1;           \
     return follow(NEXT(name)(__VA_ARGS__, mode), path); \
   }
 OPENER(open, (const char *path, int flags, ...), path, path, flags)

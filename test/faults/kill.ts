@@ -2,32 +2,22 @@ import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { execa } from 'execa';
 import { type Answers, askAll, urlIn, wrongAnswers } from './ask.ts';
-import { environmentOf, type Runner } from './process.ts';
+import type { Effort, Lane } from './lanes.ts';
+import { environmentOf } from './process.ts';
 import type { Scenario } from './scenarios.ts';
 import {
   cleanRun,
-  doneOf,
-  judgeNext,
+  followUp,
   placesIn,
   renew,
   requestOf,
   sample,
+  shareOf,
   snapshot,
 } from './sweep.ts';
 import { strangers } from './tree.ts';
 
 const BIN = join(import.meta.dirname, '../../dist/src/cli/bin.js');
-
-export interface KillOptions {
-  readonly runner: Runner;
-  readonly library: string;
-  readonly root: string;
-  /** How many calls to kill the program at; all of them, if it makes no more than that. */
-  readonly count: number;
-  /** Whether the next run must remove leftovers. */
-  readonly reclaims: boolean;
-  readonly onFault?: ((text: string) => void) | undefined;
-}
 
 export interface KillResult {
   readonly steps: number;
@@ -35,24 +25,38 @@ export interface KillResult {
   readonly faults: readonly string[];
 }
 
-/** Kills the program (SIGKILL) before its n-th call, and checks what it leaves behind and how the next run fares. */
-export async function killAtSteps(scenario: Scenario, options: KillOptions): Promise<KillResult> {
-  const { runner, library, root, count, onFault } = options;
+/**
+ * Kills the program (SIGKILL) before its n-th call that changes something on disk, or before its n-th call if it
+ * changes nothing, and checks what it leaves behind and how the next run fares.
+ */
+export async function killAtSteps(
+  scenario: Scenario,
+  lane: Lane,
+  { kills: count, onFault }: Effort,
+): Promise<KillResult> {
+  const { runner, library, root } = lane;
   const places = placesIn(root);
   await using world = await scenario.world?.(places);
   const request = requestOf(scenario, places, world);
   const faults: string[] = [];
   const { clean, expected } = await cleanRun(scenario, runner, request, places, world);
+  const followed = { scenario, lane, places, world, clean, expected };
+  const steps = clean.changes > 0 ? clean.changes : clean.steps;
+  const environment = {
+    ...environmentOf(library, lane.index),
+    ...request.env,
+    ...(clean.changes > 0 ? { FAULTS_KILL_CHANGES: '1' } : {}),
+    NODE_COMPILE_CACHE: join(root, '../compiled'),
+  };
   let kills = 0;
-  for (const step of sample(clean.steps, count)) {
+  for (const step of shareOf(sample(steps, count), lane)) {
     const complain = (problem: string) => {
       faults.push(`${scenario.name}, killed at ${step}: ${problem}`);
       onFault?.(`${scenario.name}, killed at ${step}: ${problem}`);
     };
     await renew(places, world);
-    const env = { ...environmentOf(library), ...request.env };
     const child = execa(process.execPath, [BIN, ...request.argv], {
-      env: { ...env, FAULTS_ROOT: root, FAULTS_KILL: `${step}` },
+      env: { ...environment, FAULTS_ROOT: root, FAULTS_KILL: `${step}` },
       reject: false,
     });
     const asked = askWhenReady(child, scenario);
@@ -61,29 +65,14 @@ export async function killAtSteps(scenario: Scenario, options: KillOptions): Pro
     if (killed.signal !== 'SIGKILL') continue; // the calls of two runs differ slightly
     kills++;
     for (const path of wrongAnswers(answers, clean.answers)) complain(`served a wrong ${path}`);
-    const wrong = strangers(snapshot(places, world), expected).filter(
+    const found = snapshot(places, world);
+    const wrong = strangers(found, expected).filter(
       (name) => !isHidden(name) && !scenario.keeps?.test(name),
     );
     if (wrong.length > 0) complain(`leaves ${wrong.join(', ')}`);
-    let again = await runner.run(request);
-    // It was killed after its output was complete.
-    if (typeof again !== 'string' && again.code !== doneOf(scenario) && scenario.again) {
-      again = await runner.run({ ...request, argv: scenario.again(places, world?.url ?? '') });
-    }
-    if (typeof again === 'string' || again.code !== doneOf(scenario)) {
-      complain(
-        `the next run fails: ${typeof again === 'string' ? again : again.stderr.slice(-500)}`,
-      );
-      continue;
-    }
-    for (const problem of judgeNext(snapshot(places, world), expected, options.reclaims)) {
-      complain(problem);
-    }
-    if (JSON.stringify(again.answers) !== JSON.stringify(clean.answers)) {
-      complain(`the next run answers ${JSON.stringify(again.answers)}`);
-    }
+    for (const problem of await followUp(found, followed, 'killed')) complain(problem);
   }
-  return { steps: clean.steps, kills, faults };
+  return { steps, kills, faults };
 }
 
 interface Child extends PromiseLike<unknown> {

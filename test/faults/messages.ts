@@ -43,6 +43,8 @@ export interface Run {
   readonly counts: Readonly<Record<string, number>>;
   /** Calls of all kinds. */
   readonly steps: number;
+  /** Those among them that change what is on disk. */
+  readonly changes: number;
   /** How many calls failed. */
   readonly hits: number;
   /** The path of the first of them. */

@@ -15,9 +15,11 @@ export async function buildLibrary(folder: string): Promise<string> {
   return library;
 }
 
-export const environmentOf = (library: string) => ({
+/** `lane`: which of the processors it may use. */
+export const environmentOf = (library: string, lane: number) => ({
   ...process.env,
   LD_PRELOAD: library,
+  FAULTS_CPU: `${lane}`,
   UV_USE_IO_URING: '0',
   NODE_NO_WARNINGS: '1',
 });
@@ -28,11 +30,11 @@ export interface Runner extends Disposable {
 }
 
 /** A process of runner.ts, replaced by a new one when it ends. */
-export function createRunner(library: string): Runner {
+export function createRunner(library: string, lane: number): Runner {
   let child: ChildProcess | undefined;
   const start = () => {
     const made = fork(join(HERE, 'runner.ts'), [], {
-      env: environmentOf(library),
+      env: environmentOf(library, lane),
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });
     made.on('error', () => {});

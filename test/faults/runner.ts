@@ -24,6 +24,7 @@ const self = koffi.load(null);
 const setRoot = self.func('void faults_root(const char *path)');
 const arm = self.func('void faults_arm(int kind, int nth, int error, int sticky)');
 const count = self.func('int faults_count(int kind)');
+const changes = self.func('int faults_changes()');
 const hits = self.func('int faults_hits()');
 const hit = self.func('const char *faults_hit()');
 
@@ -76,6 +77,7 @@ async function run({ argv, env, root, point, paths }: RunRequest): Promise<Run> 
     stderr: stderr.text() + (escaped === undefined ? '' : `escaped: ${textOf(escaped)}`),
     counts: Object.fromEntries(KINDS.map((kind, index) => [kind, Number(count(index))])),
     steps: Number(count(-1)),
+    changes: Number(changes()),
     hits: Number(hits()),
     hit: String(hit()),
     answers,

@@ -2,40 +2,32 @@ import { mkdir, rm } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { dirname, join } from 'node:path';
 import { wrongAnswers } from './ask.ts';
+import type { Effort, Lane } from './lanes.ts';
 import { KINDS, type Kind, type Point, type Run, type RunRequest } from './messages.ts';
 import type { Runner } from './process.ts';
 import type { Places, Scenario } from './scenarios.ts';
 import { strangers, treeOf } from './tree.ts';
 import type { World } from './worlds.ts';
 
-const { EIO, ENOSPC, EMFILE, EACCES, EFBIG } = constants.errno;
+const { EIO, ENOSPC, EDQUOT, EROFS, EMFILE, EACCES, EFBIG } = constants.errno;
 
-/** How calls of a kind fail, and what real failure each stands for. */
+/** How calls of a kind fail: the errors take turns from call to call. */
 const ERRORS: Readonly<Record<Kind, readonly number[]>> = {
-  open: [EMFILE, EACCES],
+  open: [EACCES, EROFS],
   read: [EIO],
-  write: [ENOSPC, EIO],
-  fsync: [EIO],
-  truncate: [EFBIG],
-  rename: [EIO],
-  mkdir: [ENOSPC],
-  link: [EACCES],
-  unlink: [EACCES],
+  write: [EIO, EDQUOT],
+  fsync: [EIO, EDQUOT],
+  truncate: [EFBIG, EDQUOT],
+  rename: [EIO, EROFS],
+  mkdir: [ENOSPC, EDQUOT, EROFS],
+  link: [EACCES, EDQUOT],
+  unlink: [EACCES, EROFS],
   list: [EIO],
   stat: [EIO],
 };
 
-export interface SweepOptions {
-  readonly runner: Runner;
-  readonly root: string;
-  /** How many calls of each kind to fail in each scenario; all, if there are no more than that. */
-  readonly perKind: number;
-  /** Whether a run must remove what an earlier one could not. */
-  readonly reclaims: boolean;
-  readonly kinds?: readonly Kind[] | undefined;
-  readonly onPoint?: ((text: string) => void) | undefined;
-  readonly onFault?: ((text: string) => void) | undefined;
-}
+/** A full disk stays full, and so does a full table of open files: each call fails in this way too. */
+const LASTING: Partial<Record<Kind, number>> = { open: EMFILE, write: ENOSPC };
 
 export interface SweepResult {
   /** Calls of each kind in a run without faults. */
@@ -56,19 +48,21 @@ export function placesIn(root: string): Places {
   };
 }
 
-/** Fails the calls of a scenario, one after the other, and checks the outcome. */
-export async function sweep(scenario: Scenario, options: SweepOptions): Promise<SweepResult> {
-  const { runner, root, perKind, kinds = KINDS, onPoint, onFault } = options;
+/** Fails a lane's share of the calls of a scenario, one after the other, and checks the outcome. */
+export async function sweep(scenario: Scenario, lane: Lane, effort: Effort): Promise<SweepResult> {
+  const { runner, root } = lane;
+  const { perKind, kinds = KINDS, onPoint, onFault } = effort;
   const places = placesIn(root);
   await using world = await scenario.world?.(places);
   const request = requestOf(scenario, places, world);
   const faults: string[] = [];
   const { clean, expected } = await cleanRun(scenario, runner, request, places, world);
+  const followed = { scenario, lane, places, world, clean, expected };
   const done = doneOf(scenario);
   const input = treeOf(places.input);
   let points = 0;
   let survived = 0;
-  for (const point of pointsOf(clean, perKind, kinds)) {
+  for (const point of shareOf([...pointsOf(clean, perKind, kinds)], lane)) {
     const name = `${scenario.name}, ${textOf(point)}`;
     onPoint?.(name);
     points++;
@@ -84,24 +78,13 @@ export async function sweep(scenario: Scenario, options: SweepOptions): Promise<
     }
     if (run.hits === 0) continue; // the calls of two runs differ slightly
     if (run.code === done) survived++;
-    for (const problem of judge(scenario, run, snapshot(places, world), expected, point)) {
+    const found = snapshot(places, world);
+    for (const problem of judge(scenario, run, found, expected, point)) {
       complain(`${problem} (${run.hit.replace(root, '')})`);
     }
     for (const path of wrongAnswers(run.answers, clean.answers)) complain(`serves a wrong ${path}`);
-    const argv = run.code === done ? scenario.again?.(places, world?.url ?? '') : undefined;
-    const again = await runner.run(argv ? { ...request, argv } : request);
-    if (typeof again === 'string' || again.code !== done) {
-      complain(
-        `and then it fails without a fault: ${typeof again === 'string' ? again : again.stderr.slice(-500)}`,
-      );
-      continue;
-    }
-    for (const problem of judgeNext(snapshot(places, world), expected, options.reclaims)) {
-      complain(problem);
-    }
-    if (JSON.stringify(again.answers) !== JSON.stringify(clean.answers)) {
-      complain(`the next run answers ${JSON.stringify(again.answers)}`);
-    }
+    const how = run.code === done ? 'done' : 'failed';
+    for (const problem of await followUp(found, followed, how)) complain(problem);
   }
   const changed = [
     ...strangers(treeOf(places.input), input),
@@ -110,6 +93,71 @@ export async function sweep(scenario: Scenario, options: SweepOptions): Promise<
   if (changed.length > 0)
     faults.push(`${scenario.name} has changed its input: ${changed.join(', ')}`);
   return { calls: clean.counts, points, survived, faults };
+}
+
+/** The lanes take turns, each as fast as it can, through what the first of them lists: the calls of two runs differ slightly. */
+export function* shareOf<T>(all: readonly T[], { shared }: Lane): Generator<T> {
+  shared.all ??= all;
+  for (;;) {
+    const one = shared.all[shared.next++];
+    if (one === undefined) return;
+    yield one as T;
+  }
+}
+
+interface Followed {
+  readonly scenario: Scenario;
+  readonly lane: Lane;
+  readonly places: Places;
+  readonly world: World | undefined;
+  readonly clean: Run;
+  readonly expected: ReadonlyMap<string, string>;
+}
+
+/**
+ * Problems of the same run without a fault, where another one has ended as `how` says and left what is `found`. A
+ * state that a run has begun in before is not tried again: what comes of it depends on nothing else.
+ */
+export function followUp(
+  found: ReadonlyMap<string, string>,
+  followed: Followed,
+  how: 'done' | 'failed' | 'killed',
+): Promise<readonly string[]> {
+  const { proved } = followed.lane.shared;
+  const key = JSON.stringify([how, [...found].map(([name, sha256]) => [nameless(name), sha256])]);
+  const known = proved.get(key) ?? next(followed, how);
+  proved.set(key, known);
+  return known;
+}
+
+/** Temporary names are random. */
+const nameless = (name: string) =>
+  name.replace(/(\.iso-rehydrate-)[0-9a-f]{12}|((?:work|iso-rehydrate)-)\w{6}(?=\/|$)/, '$1$2*');
+
+async function next(
+  { scenario, lane, places, world, clean, expected }: Followed,
+  how: 'done' | 'failed' | 'killed',
+): Promise<readonly string[]> {
+  const { runner } = lane;
+  const request = requestOf(scenario, places, world);
+  const done = doneOf(scenario);
+  const replace = scenario.again && {
+    ...request,
+    argv: scenario.again(places, world?.url ?? ''),
+  };
+  let run = await runner.run(how === 'done' && replace ? replace : request);
+  // It was killed after its output was complete.
+  if (how === 'killed' && replace && typeof run !== 'string' && run.code !== done) {
+    run = await runner.run(replace);
+  }
+  if (typeof run === 'string' || run.code !== done) {
+    return [`the next run fails: ${typeof run === 'string' ? run : run.stderr.slice(-500)}`];
+  }
+  const problems = judgeNext(snapshot(places, world), expected);
+  if (JSON.stringify(run.answers) !== JSON.stringify(clean.answers)) {
+    problems.push(`the next run answers ${JSON.stringify(run.answers)}`);
+  }
+  return problems;
 }
 
 /** The exit code of a successful run; a server runs until it is stopped. */
@@ -140,13 +188,12 @@ export async function cleanRun(
   return { clean, expected: snapshot(places, world) };
 }
 
-/** Problems after the run that follows. */
-export function judgeNext(
+/** Problems after the run that follows: it removes what the earlier one could not, and makes the rest. */
+function judgeNext(
   found: ReadonlyMap<string, string>,
   expected: ReadonlyMap<string, string>,
-  reclaims: boolean,
 ): string[] {
-  const left = leftovers(strangers(found, expected), reclaims);
+  const left = strangers(found, expected);
   const lacking = strangers(expected, found);
   return [
     ...(left.length > 0 ? [`the next run leaves ${left.join(', ')}`] : []),
@@ -186,11 +233,6 @@ function judge(
   return problems;
 }
 
-/** Files that the next run should have removed. */
-export function leftovers(names: readonly string[], reclaims: boolean): readonly string[] {
-  return reclaims ? names : names.filter((name) => !isScratch(name));
-}
-
 const isScratch = (name: string) =>
   /(^|\/)\.?iso-rehydrate-|^cache\/work-|\.part$|^tmp\//.test(name);
 
@@ -208,12 +250,11 @@ export function sample(total: number, count: number): number[] {
 
 function* pointsOf(clean: Run, perKind: number, kinds: readonly Kind[]): Generator<Point> {
   for (const kind of kinds) {
-    const total = clean.counts[kind] ?? 0;
-    for (const [index, errno] of ERRORS[kind].entries()) {
-      for (const nth of sample(total, perKind)) {
-        // A full disk stays full, and so does a full table of open files.
-        yield { kind, nth, errno, sticky: index === 0 && (kind === 'write' || kind === 'open') };
-      }
+    const errors = ERRORS[kind];
+    for (const nth of sample(clean.counts[kind] ?? 0, perKind)) {
+      yield { kind, nth, errno: errors[nth % errors.length] ?? EIO, sticky: false };
+      const errno = LASTING[kind];
+      if (errno !== undefined) yield { kind, nth, errno, sticky: true };
     }
   }
 }
@@ -234,13 +275,10 @@ export async function renew(
   }
 }
 
-/** Everything that a run may have written. The records of runs contain times. */
+/** Everything that a run may have written. */
 export function snapshot(places: Places, world: World | undefined): Map<string, string> {
   const named = (name: string, tree: Map<string, string>) =>
-    [...tree].map(([path, sha256]): [string, string] => [
-      `${name}/${path}`,
-      path.startsWith('runs/') ? '' : sha256,
-    ]);
+    [...tree].map(([path, sha256]): [string, string] => [`${name}/${path}`, sha256]);
   return new Map([
     ...named('output', treeOf(places.output)),
     ...named('cache', treeOf(places.cache)),

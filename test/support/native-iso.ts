@@ -27,15 +27,22 @@ export interface NativeIsoOptions {
     osmet?: Buffer;
     xz?: Buffer;
   };
+  /** Leaves out most of the zeros between the parts of the disks. */
+  readonly compact?: boolean;
   /** Changes the contents of the osmet. */
   readonly checksum?: string;
   /** Changes the name of the object of the first mapping. */
   readonly object?: string;
 }
 
-const DISK_SIZE = 12 << 20;
-const START = 1 << 20;
-const END = 10 << 20;
+/** Bytes in front of the partition, and of its first contents, and behind it. */
+interface Shape {
+  readonly size: number;
+  readonly start: number;
+  readonly behind: number;
+}
+const WIDE: Shape = { size: 12 << 20, start: 1 << 20, behind: 2 << 20 };
+const COMPACT: Shape = { size: 4 << 20, start: 64 << 10, behind: 64 << 10 };
 
 /**
  * Writes a file with a root image and an osmet for each variant: every golden file is mapped, some in
@@ -43,8 +50,15 @@ const END = 10 << 20;
  */
 export async function nativeIso(
   folder: string,
-  { image = 'squashfs-objects', edit = () => ({}), checksum, object }: NativeIsoOptions = {},
+  {
+    image = 'squashfs-objects',
+    edit = () => ({}),
+    compact = false,
+    ...more
+  }: NativeIsoOptions = {},
 ): Promise<NativeIso> {
+  const { checksum, object } = more;
+  const shape = compact ? COMPACT : WIDE;
   const bytes = golden(`rootfs/${image}`);
   const { root, iso: holder } = openImage(bytes);
   const contents = [...new Set(listedFiles().map(([, sha256]) => sha256))].map((sha256) => {
@@ -60,7 +74,7 @@ export async function nativeIso(
     ['metal', 512],
     ['metal4k', 4096],
   ] as const) {
-    const { disk, mappings, unmapped } = layOut(contents, sectorSize);
+    const { disk, mappings, unmapped } = layOut(contents, { sectorSize, ...shape });
     if (object !== undefined) mappings.objects.set(Buffer.from(object, 'hex'), 0);
     disks.set(variant, disk);
     const name = `golden-${variant}.x86_64.osmet`;
@@ -71,8 +85,8 @@ export async function nativeIso(
       description: 'Golden',
       architecture: 'x86_64',
     };
-    const partitions = [{ start: START, end: END, mappings }];
-    const osmet = encodeOsmet({ header, partitions, checksum: digest, size: DISK_SIZE });
+    const partitions = [{ start: shape.start, end: shape.size - shape.behind, mappings }];
+    const osmet = encodeOsmet({ header, partitions, checksum: digest, size: shape.size });
     const { stdout } = await execa('xz', ['-0', '-c'], { input: unmapped, encoding: 'buffer' });
     const made = { image: bytes, osmet, xz: Buffer.from(stdout) };
     const { image: newImage, osmet: newOsmet, xz } = { ...made, ...edit(made) };
@@ -81,7 +95,7 @@ export async function nativeIso(
     parts.push(newOsmet, xz);
     osmets.push({
       ...{ name, variant, sectorSize, description: 'Golden', arch: 'x86_64', appVersion: '0.26.0' },
-      ...{ checksum: digest, diskSize: DISK_SIZE, mappedBytes: 0, partitions: 1 },
+      ...{ checksum: digest, diskSize: shape.size, mappedBytes: 0, partitions: 1 },
       ...{ mappings: mappings.count, offset, length: newOsmet.length + xz.length },
     });
   }
@@ -126,13 +140,16 @@ function wrap(path: string, image: number, size: number, osmets: OsmetEntry[]): 
 }
 
 /** A disk with the contents scattered over it, and the bytes in between. */
-function layOut(contents: readonly { sha256: string; bytes: Buffer }[], sectorSize: number) {
-  const disk = Buffer.alloc(DISK_SIZE);
+function layOut(
+  contents: readonly { sha256: string; bytes: Buffer }[],
+  { sectorSize, size, start, behind }: Shape & { readonly sectorSize: number },
+) {
+  const disk = Buffer.alloc(size);
   disk.write('a partition table', 0);
-  disk.write('a file system', START + 100);
-  disk.write('its backup', DISK_SIZE - 100);
+  disk.write('a file system', start + 100);
+  disk.write('its backup', size - 100);
   const extents: { logical: number; physical: number; length: number; object: string }[] = [];
-  let physical = 1 << 20;
+  let physical = start;
   for (const [index, { sha256, bytes }] of contents.entries()) {
     const block = Math.ceil(bytes.length / sectorSize) * sectorSize;
     // Every third file is in two pieces, the second one in front.
@@ -143,7 +160,7 @@ function layOut(contents: readonly { sha256: string; bytes: Buffer }[], sectorSi
     ] as const) {
       if (from === to) continue;
       extents.push({ logical: from, physical, length: to - from, object: sha256 });
-      bytes.copy(disk, START + physical, from, to);
+      bytes.copy(disk, start + physical, from, to);
       physical += to - from + (index % 2) * sectorSize;
     }
   }
@@ -157,9 +174,10 @@ function layOut(contents: readonly { sha256: string; bytes: Buffer }[], sectorSi
   const gaps: Buffer[] = [];
   let at = 0;
   for (const extent of extents) {
-    gaps.push(disk.subarray(at, START + extent.physical));
-    at = START + extent.physical + extent.length;
+    gaps.push(disk.subarray(at, start + extent.physical));
+    at = start + extent.physical + extent.length;
   }
   gaps.push(disk.subarray(at));
+  if (start + physical > size - behind) throw new Error('the contents need a larger disk');
   return { disk, mappings, unmapped: Buffer.concat(gaps) };
 }

@@ -84,7 +84,8 @@ With --released, a released file is UNCOVERED if the bundle does not say how it 
 
 With --bundle, --merge compares each part with the bundle's contents for its shard. A merged report is
 signed only if it is proved: --sign-key requires --bundle, and parts that were signed with
---sign-key, by the same key or by one that --part-key names.
+--sign-key, by the same key or by one that --part-key names. Otherwise the results are the word of whoever
+wrote the parts, and a note says what was not checked.
 
 Examples:
   iso-rehydrate audit --bundle bundle --report audit
@@ -175,6 +176,11 @@ async function merged(
   for (const folder of folders) parts.push(await readPart(folder, signal));
   await prepareReport(options.report);
   const report = mergeReports(parts);
+  noteUnproved(
+    { plan: path !== undefined, signed: partKey !== undefined || !!signingKey },
+    options,
+    io,
+  );
   if (path) {
     await using cache = await cacheFor(options, io, await existingFolder(options.report));
     await using downloads = downloadsTo(cache);
@@ -189,6 +195,22 @@ async function merged(
   for (const part of parts) checkSigned(part, keys);
   const inputs = parts.flatMap(({ envelope }) => (envelope ? [sha256Of(envelope)] : []));
   return { report, inputs };
+}
+
+/** Says what a merged report rests on. */
+function noteUnproved(
+  { plan, signed }: { readonly plan: boolean; readonly signed: boolean },
+  options: AuditCliOptions,
+  io: CliIo,
+): void {
+  const missing = [
+    ...(plan ? [] : ['the parts were not compared with the bundle (--bundle)']),
+    ...(signed ? [] : ['no signature of theirs was checked (--part-key)']),
+  ];
+  if (missing.length === 0) return;
+  using progress = progressRenderer(options, io);
+  const message = `${missing.join(', and ')}: the results are as trustworthy as their files`;
+  progress.report({ type: 'note', subject: 'merge', message });
 }
 
 function linesOf({ architectures }: AuditReport, options: OutputOptions): string[] {

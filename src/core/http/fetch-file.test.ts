@@ -282,6 +282,21 @@ test('waits for Retry-After, and reports a long one', async () => {
   expect(requests).toHaveLength(1);
 });
 
+test.each([408, 425, 429, 500, 502, 503, 504])('a storm of %i comes to an end', async (status) => {
+  for (const headers of [{ 'retry-after': '0' }, {}]) {
+    const { error, requests } = await served((_request, response) => {
+      response.writeHead(status, headers).end();
+      return true;
+    });
+    expect(error).toMatchObject({
+      kind: 'io',
+      code: 'DOWNLOAD',
+      message: expect.stringContaining(`the server says ${status}`),
+    });
+    expect(requests).toHaveLength(3);
+  }
+});
+
 test.each([
   [200, { 'content-length': '5' }, 0, { kind: 'bytes', start: 0, total: 5 }],
   [200, {}, 3, { kind: 'bytes', start: 0, total: undefined }],

@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import type { CodeOf } from '../error-codes.ts';
 import { IoError, RehydrateError } from '../errors.ts';
 
@@ -38,6 +39,23 @@ const HINTS: Readonly<Record<string, { code: CodeOf<'io'>; what: string; hint: s
     hint: 'end other programs, or raise fs.file-max',
   },
   EIO: { code: 'IO', what: 'input/output error', hint: 'check the disk: see dmesg' },
+  EUCLEAN: { code: 'IO', what: 'the file system is damaged', hint: 'check it: see dmesg and fsck' },
+  EREMOTEIO: { code: 'IO', what: 'remote input/output error', hint: 'check the remote disk' },
+  ENOMEDIUM: { code: 'IO', what: 'no medium in the drive', hint: 'insert it' },
+  ENOKEY: { code: 'PERMISSION', what: 'the folder is encrypted', hint: 'unlock it' },
+  EHWPOISON: {
+    code: 'IO',
+    what: 'a page of memory is defective',
+    hint: 'check the memory: see dmesg',
+  },
+  ESTALE: {
+    code: 'IO',
+    what: 'the file is gone from its server',
+    hint: 'mount the file system again',
+  },
+  ENXIO: { code: 'IO', what: 'no such device', hint: 'check the path' },
+  ENODEV: { code: 'IO', what: 'no such device', hint: 'check the path' },
+  ETIMEDOUT: { code: 'IO', what: 'no answer in time', hint: 'try again' },
   EROFS: {
     code: 'PERMISSION',
     what: 'read-only file system',
@@ -54,9 +72,29 @@ const HINTS: Readonly<Record<string, { code: CodeOf<'io'>; what: string; hint: s
 
 /** The name of the operating system's error, such as `ENOENT`; undefined for all other errors. */
 export function errnoOf(error: unknown): string | undefined {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  return typeof code === 'string' && /^E[A-Z0-9]+$/.test(code) ? code : undefined;
+  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return;
+  if (/^E[A-Z0-9]+$/.test(error.code)) return error.code;
+  const { errno } = error as NodeJS.ErrnoException;
+  if (!/^(UNKNOWN$|Unknown system error )/.test(error.code) || !errno) return;
+  return nameOf(Math.abs(errno));
 }
+
+/**
+ * Numbers that libuv gives no name, so that Node's code is "Unknown system error -122": quotas, stale NFS handles,
+ * damaged file systems. Those that node:os lacks are Linux's (errno-base.h, errno.h).
+ */
+function nameOf(number: number): string {
+  const [known] = Object.entries(constants.errno).find(([, value]) => value === number) ?? [];
+  return known ?? LINUX[number] ?? `E${number}`;
+}
+
+const LINUX: Readonly<Record<number, string>> = {
+  117: 'EUCLEAN',
+  121: 'EREMOTEIO',
+  123: 'ENOMEDIUM',
+  126: 'ENOKEY',
+  133: 'EHWPOISON',
+};
 
 /** True if nothing exists at the path. */
 export const isAbsent = (error: unknown): boolean => errnoOf(error) === 'ENOENT';

@@ -283,6 +283,14 @@ test('shards judge each artifact once and merge into one report', async () => {
   const out = join(root.path, 'merged');
   const merge = await cli(['audit', '--merge', ...folders, '--report', out]);
   expect(merge.code, merge.stderr).toBe(0);
+  expect(merge.stderr).toContain(
+    'merge: note: the parts were not compared with the bundle (--bundle)',
+  );
+  expect(merge.stderr).toContain('no signature of theirs was checked (--part-key)');
+  const compared = await cli(['audit', '--merge', ...folders, '-b', stage.bundle, '--report', out]);
+  expect(compared.code, compared.stderr).toBe(0);
+  expect(compared.stderr).not.toContain('were not compared');
+  expect(compared.stderr).toContain('no signature of theirs was checked (--part-key)');
   const merged = decodeAuditReport(await readFile(join(out, 'audit.json')), 'merged');
   const names = (report: AuditReport | undefined) =>
     flatten(report).map(({ architecture, status, label, sha256 }) => ({

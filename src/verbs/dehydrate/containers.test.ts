@@ -169,11 +169,28 @@ describe('files that only look like containers', () => {
     return made;
   }
 
+  const secret = (...parts: (string | Buffer)[]) =>
+    Buffer.concat([...parts.map((part) => Buffer.from(part)), noise(1_200_000, 'secret')]);
+  const luks = Buffer.from('LUKS\xba\xbe\0\x02', 'latin1');
+
+  test.each([
+    [secret(Buffer.alloc(1 << 20), luks), 'encrypted by LUKS from byte 1048576 on'],
+    [secret(Buffer.from('04224d18', 'hex')), 'compressed with lz4'],
+  ])('data that matches nothing, %#: a note says why the delta is large', async (vmdk, why) => {
+    const made = await withAws(vmdk);
+    const target = join(made.folder, 'bundle');
+    const { code, stderr } = await dehydrate(target, made);
+    expect(code, stderr).toBe(0);
+    expect(stderr).toMatch(/aws: note: its delta has 1[23]\d{5} bytes: /);
+    expect(stderr).toContain(`the contents are ${why}, and no codec takes that apart`);
+  });
+
   test.each([
     ['a header and nothing else', async () => Buffer.from('KDMV'.padEnd(5000, 'x'))],
     // More than may be held in memory until its turn comes.
     ['grains from last to first', () => writeFootedVmdk(Buffer.alloc(68 << 20, 'x'), 'descending')],
     ['a VMDK that is cut short', async () => (await releasedVmdk()).subarray(0, 300_000)],
+    ['an encrypted qcow2', encryptedQcow2, '(encryption)'],
     ['a qcow2 of zstd', () => withFeature(3), 'kind that cannot be taken apart (zstd compression)'],
     [
       'a qcow2 of extended L2',
@@ -202,6 +219,13 @@ describe('files that only look like containers', () => {
   async function withFeature(bit: number): Promise<Buffer> {
     const image = golden('qcow2/plain.qcow2');
     image.writeBigUInt64BE(1n << BigInt(bit), 72);
+    return image;
+  }
+
+  /** As `-o encrypt.format=luks` marks it. */
+  async function encryptedQcow2(): Promise<Buffer> {
+    const image = golden('qcow2/plain.qcow2');
+    image.writeUInt32BE(2, 32);
     return image;
   }
 

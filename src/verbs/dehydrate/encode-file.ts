@@ -9,6 +9,7 @@ import type { Progress } from '../../core/progress/progress.ts';
 import type { ReleasedFile } from '../../release/files/released.ts';
 import { type AttestedFile, checkFound } from './checks.ts';
 import { matchPayload } from './match.ts';
+import { type OpaqueWatch, watchOpaque } from './opaque.ts';
 import type { OpenBase } from './open-base.ts';
 import { type OpenFile, type OpenFileOptions, openFile } from './open-file.ts';
 import { type CodecRefusal, isRefusal, type TakenApart, takeApart } from './take-apart.ts';
@@ -60,8 +61,12 @@ export async function encodeFile(
     }
     if (apart.layers.length === 0 && onlyApart) return undefined;
 
-    const matched = await matchPayload(apart, { ...options, prove });
+    const opaque = watchOpaque();
+    const { payload, layers } = apart;
+    const watched = { ...payload, runs: () => opaque.watch(payload.runs()) };
+    const matched = await matchPayload({ layers, payload: watched }, { ...options, prove });
     if (!isRefusal(matched)) {
+      noteOpaque(matched, opaque, options);
       const { file, target } = await opened.found();
       const releasedSize = attested.file === undefined ? undefined : file.size;
       const [container, layer] = [opened.container(), opened.layer()];
@@ -81,6 +86,21 @@ async function takeContainersOff(
   if (source) return takeApart(source, options);
   const payload = { size: undefined, runs };
   return { layers: [], payload, refusal: undefined, [Symbol.asyncDispose]: async () => {} };
+}
+
+/** Bytes of a delta for which nobody asks why it is large. */
+const SMALL = 1 << 20;
+
+/** Says why nothing of the file is in a base. Compressed data that is, such as an initrd's, needs no note. */
+function noteOpaque(
+  recipe: Recipe,
+  opaque: OpaqueWatch,
+  { subject, progress }: EncodeFileOptions,
+): void {
+  const found = opaque.found();
+  if (found === undefined || !('delta' in recipe) || recipe.delta.size < SMALL) return;
+  const message = `its delta has ${recipe.delta.size} bytes: the contents are ${found}, and no codec takes that apart`;
+  progress({ type: 'note', subject, message });
 }
 
 function noteRefusal(

@@ -34,7 +34,7 @@ export interface MatchOptions {
  * Resolves to the codec's reason if a codec refuses the file this late; then nothing was written.
  */
 export async function matchPayload(
-  { layers, payload }: TakenApart,
+  { layers, payload }: Pick<TakenApart, 'layers' | 'payload'>,
   options: MatchOptions,
 ): Promise<Recipe | CodecRefusal> {
   const { writer, base, prove } = options;

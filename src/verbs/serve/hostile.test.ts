@@ -299,6 +299,45 @@ describe('clients that do not go away', () => {
     expect(await server.count()).toBe(0);
   });
 
+  test('a client that sends its request drop by drop, or none, is disconnected in time', {
+    timeout: 120_000,
+  }, async () => {
+    await using server = await start('drops');
+    const { hostname, port } = new URL(server.url);
+    const drops = async (start: string, more: string) => {
+      const socket = connect(Number(port), hostname).on('error', () => {});
+      let answer = '';
+      socket.on('data', (bytes: Buffer) => {
+        answer += bytes.toString('latin1');
+      });
+      const began = performance.now();
+      socket.write(start);
+      const timer = setInterval(() => more && socket.write(more), 1000);
+      await once(socket, 'close');
+      clearInterval(timer);
+      expect(performance.now() - began).toBeLessThan(60_000);
+      return answer.split('\r\n', 1)[0];
+    };
+    const head = 'GET /live-kernel HTTP/1.1\r\nHost: a\r\n';
+    const put = `PUT /live-kernel HTTP/1.1\r\nHost: a\r\n`;
+    const late = 'HTTP/1.1 408 Request Timeout';
+    const answers = await Promise.all([
+      drops('G', 'E'),
+      drops(head, 'X: y\r\n'),
+      drops(`${head}X: `, 'y'),
+      drops('', ''),
+      drops(`${head}Content-Length: 1000\r\n\r\n`, 'x'),
+      drops(`${put}Transfer-Encoding: chunked\r\n\r\n`, '1\r\nx\r\n'),
+      get(`${server.url}/live-kernel`),
+    ]);
+    expect(answers.slice(0, 6)).toEqual([
+      ...['HTTP/1.1 400 Bad Request', late, late, late],
+      // Answered without its body, which is not awaited for long.
+      ...['HTTP/1.1 200 OK', 'HTTP/1.1 405 Method Not Allowed'],
+    ]);
+    expect(answers[6]).toEqual(kernel());
+  });
+
   test('the server itself has these limits', async () => {
     await using server = await start('limits', { max: 10, stall: 60_000 });
     const { hostname, port } = new URL(server.url);

@@ -11,6 +11,7 @@ export function fixtureDir(): string {
 
 const File = v.object({
   location: v.string(),
+  signature: v.optional(v.string()),
   sha256: v.string(),
   'uncompressed-sha256': v.optional(v.string()),
 });

@@ -1,11 +1,11 @@
 import { versions } from 'node:process';
-import { nodeProblem } from './core/node-version.ts';
+import { nodeProblem } from '../core/node-version.ts';
 
 /* The library, as `import` gets it: on an old Node an error that says so, rather than a SyntaxError. */
 
 const problem = nodeProblem(versions.node);
 if (problem !== undefined) throw new Error(problem);
-const library = await import('./index.ts');
+const library = await import('../index.ts');
 
 export const {
   ARCHITECTURES,

@@ -3,4 +3,4 @@ const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 if (major < 22 || (major === 22 && minor < 18)) {
   throw new Error(`iso-rehydrate needs Node.js 22.18 or newer; this is ${process.versions.node}`);
 }
-module.exports = require('./index.js');
+module.exports = require('../index.js');
