@@ -33,7 +33,10 @@ const SIZES: Readonly<Record<string, number>> = {
   'vhdx.zip': 1_032_651_087,
 };
 
-/** Bytes of released files that dehydrate covers in a second, verification included; docs/measurements.md. */
+/**
+ * Bytes of released files that dehydrate covers in a second, verification included: a little less than in
+ * docs/measurements.md, "A release of real size", where the ISO's own files count too.
+ */
 const RATE = 11e6;
 /** Disk space for both disks of that release, and for the largest image while it is taken apart. */
 const [DISKS, SCRATCH] = [2 * 3.1e9, 4e9];
