@@ -5,6 +5,7 @@
  *     npm run bench -- [--fixture DIR] [--arch A,B|all] [--engine qemu|native]
  *                      [--skip-peers] [--peer-timeout SECONDS] [--coreos-installer FILE]
  *                      [--native-only | --vm-only | --bundle-only]
+ *     npm run bench -- --files-only [--fixture DIR] [--arch A,B|all] [--container DIR]
  *     npm run bench -- --released-only [--file IMAGE]
  *     npm run bench -- --matrix [--arch A,B|all] [--bundle DIR --cache-dir DIR]
  */
@@ -15,6 +16,7 @@ import { parseArgs } from 'node:util';
 import * as v from 'valibot';
 import { ARCHITECTURES, type Arch, parseArch } from '../../src/core/arch.ts';
 import { Architecture, bundleTable } from './bundle.ts';
+import { filesTables } from './files.ts';
 import { matrix } from './matrix.ts';
 import { type Measured, measure, shell } from './measure.ts';
 import { nativeTable } from './native.ts';
@@ -36,6 +38,10 @@ const { values: options } = parseArgs({
     'vm-only': { type: 'boolean', default: false },
     /** Only the size of the bundle; boots nothing. */
     'bundle-only': { type: 'boolean', default: false },
+    /** Only the base `files`, beside the osmet and a container. */
+    'files-only': { type: 'boolean', default: false },
+    /** For `--files-only`: an OCI layout of the same system, with gzip layers. */
+    container: { type: 'string' },
     /** Only the table of the compressors of released files. */
     'released-only': { type: 'boolean', default: false },
     /** For `--released-only`: what to compress, instead of the fixture's qemu image. */
@@ -91,6 +97,14 @@ try {
     say(await vmTable(new Map(isos), scratch));
   } else if (options['bundle-only']) {
     say(await wholeBundle(wanted));
+  } else if (options['files-only']) {
+    const { container } = options;
+    for (const arch of wanted) {
+      const work = join(scratch, arch);
+      const fixture = resolve(options.fixture);
+      const iso = resolve(await isoOf(arch));
+      say(`${await filesTables(arch, { cli, fixture, iso, work, container })}\n`);
+    }
   } else if (options['released-only']) {
     say(await releasedTable(options.file ?? (await qemuImage()), scratch));
   } else if (options.matrix) {
