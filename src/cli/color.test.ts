@@ -48,3 +48,9 @@ test('another word is refused', async () => {
   expect(code).toBe(2);
   expect(stderr).toContain('Did you mean always?');
 });
+
+test('it has an effect wherever there are errors', async () => {
+  const merge = ['audit', '--merge', '/nowhere', '--report', '/nowhere/report'];
+  const { stderr } = await cli([...merge, '--color', 'always']);
+  expect(stderr).not.toContain('OPTION_UNUSED');
+});

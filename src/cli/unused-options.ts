@@ -58,7 +58,17 @@ const RULES: readonly Rule[] = [
   {
     commands: ['audit'],
     unused: {
-      allBut: ['merge', 'report', 'bundle', 'signKey', 'partKey', 'json', 'quiet', 'debug'],
+      allBut: [
+        'merge',
+        'report',
+        'bundle',
+        'signKey',
+        'partKey',
+        'json',
+        'quiet',
+        'debug',
+        'color',
+      ],
     },
     when: ({ merge }) => merge !== undefined,
     why: 'with --merge, which audits nothing itself',

@@ -18,7 +18,8 @@ const numberOf = (text: string) => (text === 'all' ? Number.POSITIVE_INFINITY : 
 const kinds = values.kinds?.split(',').filter((kind): kind is Kind => KINDS.includes(kind as Kind));
 const effort: Effort = {
   perKind: numberOf(values['per-kind']),
-  kills: numberOf(values.kills),
+  // Calls of some kinds only are about failures, not kills.
+  kills: kinds ? 0 : numberOf(values.kills),
   kinds,
   onPoint: values.verbose ? (text) => process.stderr.write(`${text}\n`) : undefined,
   onFault: (text) => process.stderr.write(`WRONG ${text}\n`),

@@ -1,8 +1,6 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { readSync, writeSync } from 'node:fs';
-import { open, rm } from 'node:fs/promises';
-import { join } from 'node:path';
-import { osError } from '../../core/io/os-error.ts';
+import { openUnnamed } from '../../core/io/unnamed.ts';
 import type { Deflater } from './deflater.ts';
 import type { DeflateParams } from './params.ts';
 
@@ -36,23 +34,14 @@ const FREE = 0;
 const TAKEN = 1;
 const READY = 2;
 
-/** Opens a memo. Its file takes room in `folder` until it is closed or the process ends, even by SIGKILL. */
+/** Opens a memo, in an unnamed file in `folder`. */
 export async function openMemo(folder: string): Promise<DeflateMemo> {
-  const path = join(folder, `deflated-${randomBytes(6).toString('hex')}`);
-  try {
-    const handle = await open(path, 'wx+', 0o600);
-    await rm(path).catch(async (error: unknown) => {
-      await handle.close();
-      throw error;
-    });
-    const table = new SharedArrayBuffer(8 + SLOTS * (4 + 4 + 8 + KEY_BYTES));
-    return {
-      shared: { fd: handle.fd, table },
-      [Symbol.asyncDispose]: () => handle.close(),
-    };
-  } catch (error) {
-    throw osError(error, 'write', path);
-  }
+  const handle = await openUnnamed(folder, 'deflated');
+  const table = new SharedArrayBuffer(8 + SLOTS * (4 + 4 + 8 + KEY_BYTES));
+  return {
+    shared: { fd: handle.fd, table },
+    [Symbol.asyncDispose]: () => handle.close(),
+  };
 }
 
 /** Wraps a deflater so that it uses the memo. */
