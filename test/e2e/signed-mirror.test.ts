@@ -27,7 +27,7 @@ const released = () => files().map((one) => basename(one.released));
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'iso-rehydrate-signed-'));
   signer = await createSigner(folder);
-  const release = await partialRelease(at('release'), PLATFORMS);
+  const release = await partialRelease(at('release'), PLATFORMS, 'x86_64', { signed: true });
   for (const name of released()) await signer.sign(join(at('release'), name));
   await signer.end();
   const made = await cli([

@@ -91,6 +91,8 @@ export async function partialRelease(
   folder: string,
   platforms: readonly string[],
   arch = 'x86_64',
+  /** Whether the stream names signatures, which the caller has to make. */
+  { signed = false }: { readonly signed?: boolean } = {},
 ): Promise<string[]> {
   const { stream: name, architectures } = fixtureStream();
   const all = Object.entries(architectures[arch]?.artifacts ?? {});
@@ -103,6 +105,10 @@ export async function partialRelease(
     await symlink(released, join(folder, basename(released)));
   }
   const path = join(folder, 'stream.json');
-  await writeFile(path, JSON.stringify({ stream: name, architectures: { [arch]: { artifacts } } }));
+  const text = JSON.stringify(
+    { stream: name, architectures: { [arch]: { artifacts } } },
+    (key, value: unknown) => (key === 'signature' && !signed ? undefined : value),
+  );
+  await writeFile(path, text);
   return ['--stream', path, '--artifacts', folder];
 }
