@@ -4,6 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import type { Writable } from 'node:stream';
 import type { RecipeArtifact } from '../../bundle/recipes.ts';
 import { UsageError } from '../../core/errors.ts';
+import { tidyFolder } from '../../core/io/atomic.ts';
 import { checkDeviceFor, type DeviceImage, isBlockDevice } from '../../core/io/device.ts';
 import { makeFolder } from '../../core/io/folders.ts';
 import { hashFile } from '../../core/io/hash-file.ts';
@@ -78,6 +79,8 @@ export async function planFiles(
     const size = file.size ?? (present ? (await statOrNothing(lstat, path))?.size : undefined);
     planned.push({ file: { ...file, size }, path, present });
   }
+  // A run that was killed after its last file had its name may have left the temporary name of it.
+  if (planned.some(({ present }) => present)) await tidyFolder(folder);
   return planned;
 }
 
