@@ -6,7 +6,7 @@ import { openLiveIso } from '../../src/formats/iso/open.ts';
 import { listArtifacts } from '../../src/release/stream/artifacts.ts';
 import { decodeStream } from '../../src/release/stream/read.ts';
 import { containerOf } from './container.ts';
-import { type Measured, measure, shell } from './measure.ts';
+import { best, type Measured, measure, script, shell } from './measure.ts';
 import { bytes, mebibytes, seconds, table } from './table.ts';
 
 export interface FilesBench {
@@ -35,8 +35,6 @@ const Inspection = v.object({
 });
 const Native = v.object({ total: v.number() });
 const Files = v.object({ unpack: v.number(), patch: v.number() });
-/** Runs of each; the fastest counts, because other programs may be using the machine. */
-const RUNS = 3;
 
 /**
  * The base `files` beside the osmet: what the metal disk takes in the bundle, and how long it takes to make: from
@@ -133,17 +131,6 @@ const row = (name: string, run: Timed, floor: Pick<Measured, 'seconds'>) => [
   ...[name, seconds(run.seconds), (run.seconds / floor.seconds).toFixed(2)],
   mebibytes(run.peakRss),
 ];
-
-async function best<T extends Timed>(run: () => Promise<T>): Promise<T> {
-  let quickest = await run();
-  for (let i = 1; i < RUNS; i++) {
-    const next = await run();
-    if (next.seconds < quickest.seconds) quickest = next;
-  }
-  return quickest;
-}
-
-const script = (name: string) => new URL(name, import.meta.url).pathname;
 
 /** The arguments for a release of the ISO and the metal disk alone. */
 async function metalRelease(arch: Arch, { fixture, work }: FilesBench): Promise<string[]> {

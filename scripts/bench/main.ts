@@ -121,21 +121,22 @@ try {
   await rm(scratch, { recursive: true, force: true });
 }
 
-/** The fixture's ISO of an architecture, by its name. */
-async function isoOf(arch: Arch): Promise<string> {
+/** The fixture's file whose name ends so. */
+async function fixtureFile(ending: string): Promise<string> {
   const names = await readdir(options.fixture);
-  const name = names.find((one) => one.endsWith(`live-iso.${arch}.iso`));
-  if (name === undefined) throw new Error(`the fixture has no ISO of ${arch}`);
+  const name = names.find((one) => one.endsWith(ending));
+  if (name === undefined) throw new Error(`the fixture has no ${ending}`);
   return join(options.fixture, name);
+}
+
+function isoOf(arch: Arch): Promise<string> {
+  return fixtureFile(`live-iso.${arch}.iso`);
 }
 
 /** The fixture's qemu image, unpacked into the scratch folder. */
 async function qemuImage(): Promise<string> {
-  const names = await readdir(options.fixture);
-  const name = names.find((one) => one.endsWith('qemu.x86_64.qcow2.xz'));
-  if (name === undefined) throw new Error('the fixture has no qemu image of x86_64');
   const image = join(scratch, 'qemu.qcow2');
-  await measure(shell('xz -dc "$1" >"$2"', join(options.fixture, name), image));
+  await measure(shell('xz -dc "$1" >"$2"', await fixtureFile('qemu.x86_64.qcow2.xz'), image));
   return image;
 }
 

@@ -50,3 +50,20 @@ export const shell = (script: string, ...args: readonly string[]): string[] => [
   'sh',
   ...args,
 ];
+
+/** Path of a script in this folder. */
+export const script = (name: string): string => new URL(name, import.meta.url).pathname;
+
+/** Runs of each; the fastest counts, because other programs may be using the machine. */
+const RUNS = 3;
+
+export async function best<T extends { readonly seconds: number }>(
+  run: () => Promise<T>,
+): Promise<T> {
+  let quickest = await run();
+  for (let i = 1; i < RUNS; i++) {
+    const next = await run();
+    if (next.seconds < quickest.seconds) quickest = next;
+  }
+  return quickest;
+}

@@ -3,13 +3,11 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import * as v from 'valibot';
 import { openLiveIso } from '../../src/formats/iso/open.ts';
-import { measure, shell } from './measure.ts';
+import { best, measure, script, shell } from './measure.ts';
 import { mebibytes, seconds, table } from './table.ts';
 
 const Floor = v.object({ unpack: v.number(), hash: v.number(), sha256: v.string() });
 const Run = v.object({ total: v.number(), digests: v.object({ metal: v.string() }) });
-/** Runs of each; the fastest counts, because other programs may be using the machine. */
-const RUNS = 3;
 
 /**
  * One metal disk without a VM: the native engine, the real coreos-installer (loop device and mounted
@@ -53,19 +51,8 @@ export async function nativeTable(
   return table(['one metal disk', 'time', 'times the floor', 'peak RSS'], rows);
 }
 
-const script = (name: string) => new URL(name, import.meta.url).pathname;
-
 const times = (one: { seconds: number }, floor: { seconds: number }) =>
   (one.seconds / floor.seconds).toFixed(2);
-
-async function best<T extends { readonly seconds: number }>(run: () => Promise<T>): Promise<T> {
-  let quickest = await run();
-  for (let i = 1; i < RUNS; i++) {
-    const next = await run();
-    if (next.seconds < quickest.seconds) quickest = next;
-  }
-  return quickest;
-}
 
 async function withInstaller(iso: string, work: string, installer: string) {
   const live = await openLiveIso(iso);

@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import * as v from 'valibot';
-import { measure, shell } from './measure.ts';
+import { measure, script, shell } from './measure.ts';
 import { bytes, mebibytes, seconds, table } from './table.ts';
 
 const Run = v.object({ find: v.number(), encode: v.number() });
@@ -36,8 +36,14 @@ export async function releasedTable(file: string, work: string): Promise<string>
       ),
     );
     const kind = program === 'gzip' ? 'gz' : program;
-    const script = new URL('released-run.ts', import.meta.url).pathname;
-    const ours = await measure([process.execPath, script, kind, file, made, again]);
+    const ours = await measure([
+      process.execPath,
+      script('released-run.ts'),
+      kind,
+      file,
+      made,
+      again,
+    ]);
     await execa('cmp', [made, again]);
     const { find, encode } = v.parse(Run, JSON.parse(ours.stdout));
     rows.push([

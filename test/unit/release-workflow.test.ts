@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { execa } from 'execa';
@@ -85,16 +84,3 @@ describe('the list of what the package contains', async () => {
     expect(purls).toEqual(expect.arrayContaining(['pkg:cargo/liblzma-sys@0.4.9']));
   });
 });
-
-test.each(['src/codec/deflate', 'src/codec/released/xz', 'src/formats/rootfs/squashfs'])(
-  '%s: the committed modules have the hashes that their build printed',
-  (folder) => {
-    const lines = read(`${folder}/wasm/SHA256SUMS`).trim().split('\n');
-    expect(lines.length).toBeGreaterThan(0);
-    for (const line of lines) {
-      const [sha256 = '', name = ''] = line.split(/\s+/);
-      const bytes = readFileSync(join(ROOT, folder, 'wasm', name));
-      expect(createHash('sha256').update(bytes).digest('hex'), name).toBe(sha256);
-    }
-  },
-);

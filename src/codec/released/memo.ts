@@ -6,8 +6,7 @@ const MAX_FILE = 16 * 2 ** 30;
 
 /**
  * Opens a memo of compressed blocks: the disks of most platforms share nearly all of theirs. The blocks are in an
- * unnamed file in `folder`. When full or failing, it only
- * stops helping.
+ * unnamed file in `folder`. When full or failing, it only stops helping.
  */
 export async function openBlockMemo(folder: string): Promise<BlockMemo & AsyncDisposable> {
   const handle = await openUnnamed(folder, 'blocks');

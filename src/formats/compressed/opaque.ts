@@ -1,6 +1,8 @@
+const LUKS = Buffer.from('LUKS\xba\xbe', 'latin1');
+
 /** Data that no codec takes apart, by its first bytes: of what is encrypted or compressed, nothing is in any base. */
 const OPAQUE: readonly (readonly [what: string, magic: Uint8Array, at?: number])[] = [
-  ['encrypted by LUKS', Buffer.from('LUKS\xba\xbe', 'latin1')],
+  ['encrypted by LUKS', LUKS],
   ['encrypted by BitLocker', Buffer.from('-FVE-FS-'), 3],
   ['encrypted by age', Buffer.from('age-encryption.org/')],
   ['encrypted by OpenSSL', Buffer.from('Salted__')],
@@ -29,4 +31,3 @@ export function opaqueKind(head: Uint8Array): string | undefined {
 export function isLuks(bytes: Uint8Array, at: number): boolean {
   return LUKS.every((byte, i) => bytes[at + i] === byte);
 }
-const LUKS = Buffer.from('LUKS\xba\xbe', 'latin1');

@@ -49,7 +49,10 @@ test('an identical existing file is kept; a different one is an error without --
   const plan = (force: boolean) => planFiles([file('a.img')], output, { force });
   expect(await plan(false)).toMatchObject([{ present: false, path: join(folder.path, 'a.img') }]);
   await writeFile(join(folder.path, 'a.img'), bytes);
+  // What a run leaves that is killed after the file had its name.
+  await writeFile(join(folder.path, '.iso-rehydrate-0123456789ab.part'), bytes);
   expect(await plan(false)).toMatchObject([{ present: true }]);
+  expect(await readdir(folder.path)).toEqual(['a.img']);
   await writeFile(join(folder.path, 'a.img'), 'THE image');
   await expect(plan(false)).rejects.toMatchObject({ code: 'OUTPUT_EXISTS' });
   expect(await plan(true)).toMatchObject([{ present: false }]);
